@@ -1,0 +1,57 @@
+"""Is a well-formed chunk one that this city can use? Checks that need the city, the device's kind and the time of now;
+a chunk passes whole or is refused by name."""
+
+from __future__ import annotations
+
+from .chunk import Chunk
+from .city import City
+from .refusal import Reason, Refused
+
+LATE_S = 48 * 3600.0
+"""How old a chunk may be: a bus that comes to the depot after a night without network still counts; longer would keep
+every day open that much longer (a day is sealed when nothing can come any more)."""
+AHEAD_S = 120.0
+"""How far a device's clock may be ahead. GNSS time is exact; two minutes forgive a phone that lost it."""
+MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
+"""At 50 Hz a pothole keeps 93 % of its peak, at 25 Hz 55 %: below 40 Hz silence would say nothing."""
+_RATE_SLACK = 0.99  # a phone's nominal 100 Hz is 99.6: the crystal, not a slower setting
+_EDGE_S = 1.5
+"""How far a fix or sample may be from the ends of what the chunk owns; 1 Hz fixes are never farther than 1 s."""
+_ZONE_REACH_DEG = 4.5
+"""Degrees from the central meridian: 3 are the zone's own, one and a half past the edge keeps squares within 0.5 % of
+their area, and a city that lies on both sides of a border fits."""
+
+
+def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
+    """Returns if the chunk is taken; raises `Refused` otherwise.
+
+    ``kind`` is the device's: box or phone. ``now_s`` is unix time.
+    """
+    if chunk.origin not in city.origins:
+        raise Refused(Reason.ORIGIN_NOT_TAKEN, f"origin {chunk.origin}, this instance takes {', '.join(city.origins)}")
+    if chunk.end_s > now_s + AHEAD_S:
+        raise Refused(Reason.CLOCK, f"ends {chunk.end_s - now_s:.0f} s from now")
+    if chunk.start_s < now_s - LATE_S:
+        raise Refused(Reason.TOO_LATE, f"began {(now_s - chunk.start_s) / 3600:.1f} h ago")
+    day = f"{city.service_day(chunk.start_s):%Y%m%d}"
+    if chunk.trip[:8] != day:
+        raise Refused(Reason.BAD_TRIP, f"the trip names day {chunk.trip[:8]}, the chunk starts on service day {day}")
+    if chunk.datum == "unknown":
+        raise Refused(Reason.UNKNOWN_DATUM, "datum is unknown")
+    least = MIN_RATE_HZ[kind]
+    if chunk.rate_hz < least * _RATE_SLACK:
+        raise Refused(Reason.RATE_TOO_LOW, f"{chunk.rate_hz:g} Hz, a {kind} needs {least:g}")
+    last_sample_s = chunk.t0_s + len(chunk.acc_counts) / chunk.rate_hz
+    fixes = chunk.fixes
+    if chunk.t0_s > chunk.start_s + _EDGE_S or last_sample_s < chunk.end_s - _EDGE_S:
+        raise Refused(Reason.NOT_COVERED, "the samples do not cover what the chunk owns")
+    if last_sample_s - chunk.t0_s > chunk.end_s - chunk.start_s + 60:
+        raise Refused(Reason.NOT_COVERED, "the samples reach more than a minute beyond what the chunk owns")
+    if float(fixes.t_s[0]) > chunk.start_s + _EDGE_S or float(fixes.t_s[-1]) < chunk.end_s - _EDGE_S:
+        raise Refused(Reason.NOT_COVERED, "the fixes do not cover what the chunk owns")
+    meridian_deg = city.utm_zone * 6.0 - 183.0
+    for lon in (float(fixes.lon_deg.min()), float(fixes.lon_deg.max())):
+        if abs(lon - meridian_deg) > _ZONE_REACH_DEG:
+            raise Refused(Reason.OUTSIDE_CITY, f"longitude {lon:.3f}, the zone's meridian is {meridian_deg:g}")
+    if (float(fixes.lat_deg.min()) < 0) == city.utm_north:
+        raise Refused(Reason.OUTSIDE_CITY, "the other hemisphere")

@@ -1,0 +1,73 @@
+"""The named reasons for which a chunk is turned away at the door. One list, so that a verdict, a dead letter
+and a metric always speak of the same thing."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a chunk was refused. The value is what stands in verdicts, dead letters and metrics."""
+
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+    UNKNOWN_VERSION = "unknown_version"
+    MISSING_FIELD = "missing_field"
+    UNKNOWN_FIELD = "unknown_field"
+    WRONG_TYPE = "wrong_type"
+    WRONG_LENGTH = "wrong_length"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_CARRIER = "unknown_carrier"
+    UNKNOWN_ORIGIN = "unknown_origin"
+    UNKNOWN_DATUM = "unknown_datum"
+    UNKNOWN_DEFECT = "unknown_defect"
+    BAD_TRIP = "bad_trip"
+    BAD_INTERVAL = "bad_interval"
+    NOT_COVERED = "not_covered"
+    RATE_TOO_LOW = "rate_too_low"
+    ORIGIN_NOT_TAKEN = "origin_not_taken"
+    TOO_LATE = "too_late"
+    CLOCK = "clock"
+    OUTSIDE_CITY = "outside_city"
+    NO_GO = "no_go"
+    UNKNOWN_DEVICE = "unknown_device"
+    INTERNAL = "internal"
+
+
+ADVICE: dict[Reason, str] = {
+    Reason.TOO_LARGE: "send shorter chunks: the limit is stated in docs/wire.cddl",
+    Reason.MALFORMED: "the bytes are not one well-formed CBOR item; check the encoder against docs/vectors/wire",
+    Reason.UNKNOWN_VERSION: "this platform reads wire format version 1; update the device or the platform",
+    Reason.MISSING_FIELD: "add the field: docs/wire.cddl lists those that every chunk carries",
+    Reason.UNKNOWN_FIELD: "remove the field: docs/wire.cddl lists all that exist",
+    Reason.WRONG_TYPE: "encode the field as docs/wire.cddl says",
+    Reason.WRONG_LENGTH: "columns that belong together must be of one length, and within the stated bounds",
+    Reason.NOT_FINITE: "NaN and infinity say nothing: leave the fix out, or use -1 for unknown speed and course",
+    Reason.OUT_OF_RANGE: "the value is outside what a road vehicle on Earth can give",
+    Reason.UNKNOWN_CARRIER: "carrier is one of bus, sweeper, car, ebike, bike, unknown",
+    Reason.UNKNOWN_ORIGIN: "origin is one of live, replay, simulated",
+    Reason.UNKNOWN_DATUM: "state the frame of the fixes: wgs84, cgcs2000, gcj02 or bd09; a guess would be off by "
+    "hundreds of metres",
+    Reason.UNKNOWN_DEFECT: "the kind of a camera detection is one of the keys in docs/wire.cddl",
+    Reason.BAD_TRIP: "a trip id is the service day of the chunk's start, a hyphen and 8 to 32 hex digits",
+    Reason.BAD_INTERVAL: "a chunk owns 0.5 to 60 s: end after start",
+    Reason.NOT_COVERED: "samples and fixes must cover the interval that the chunk owns",
+    Reason.RATE_TOO_LOW: "boxes sample at 100 Hz or more, phones at 40 Hz or more",
+    Reason.ORIGIN_NOT_TAKEN: "this instance does not take data of that origin (city.toml, origins)",
+    Reason.TOO_LATE: "chunks are taken for 48 h after they were measured",
+    Reason.CLOCK: "the chunk lies in the future: set the device's clock by GNSS time",
+    Reason.OUTSIDE_CITY: "the fixes lie outside the city's UTM zone (city.toml, utm_zone)",
+    Reason.NO_GO: "every fix lies in an area where this city does not measure",
+    Reason.UNKNOWN_DEVICE: "the device is not enrolled or was disabled",
+    Reason.INTERNAL: "our fault: the chunk is kept with its hash; please report it",
+}
+
+
+class Refused(Exception):
+    """A chunk is not taken. ``reason`` is the name, ``detail`` says which field and value."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}. To mend it: {ADVICE[reason]}")
+        self.reason = reason
+        self.detail = detail[:200]

@@ -1,0 +1,404 @@
+"""Bytes <-> chunk, wire format version 1 (docs/wire.cddl): CBOR with the typed arrays of RFC 8746, and a JSON twin with
+base64 for browsers. `decode` is total: every byte string gives a chunk or a `Refused` with a name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cbor2
+import numpy as np
+from numpy.typing import NDArray
+
+from .chunk import (
+    CARRIERS,
+    DATUMS,
+    DEFECT_KEYS,
+    ORIGINS,
+    UNKNOWN,
+    Bands,
+    Chunk,
+    Detection,
+    Fixes,
+    Laser,
+)
+from .refusal import Reason, Refused
+
+VERSION = 1
+MAX_BYTES = 256 * 1024
+"""The broker refuses more. A 5 s chunk of a box with six axes at 200 Hz and a laser is 20 to 60 kB; 60 s of one at
+400 Hz would be 290 kB: longer chunks wait longer for their verdict and lose more when a device dies."""
+MAX_SAMPLES = 60_000
+MAX_FIXES = 2_000
+MAX_DETECTIONS = 500
+MAX_ROWS = 20_000
+MAX_COLUMNS = 4_096
+
+_TAG_ROW_MAJOR = 40
+_TAG_TYPES: dict[int, np.dtype[Any]] = {77: np.dtype("<i2"), 85: np.dtype("<f4"), 86: np.dtype("<f8")}
+_TYPE_TAGS = {dtype: tag for tag, dtype in _TAG_TYPES.items()}
+_JSON_TYPES: dict[str, np.dtype[Any]] = {"i2": np.dtype("<i2"), "f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
+_TYPE_JSON = {dtype: name for name, dtype in _JSON_TYPES.items()}
+_TRIP = re.compile(r"[0-9]{8}-[0-9a-f]{8,32}")
+
+_REQUIRED = (
+    "v", "trip", "seq", "start", "end", "t0", "rate", "carrier", "origin", "datum", "acc_scale", "acc", "fixes",
+)  # fmt: skip
+_OPTIONAL = ("gyro_scale", "gyro", "laser", "bands", "detections")
+_FIX_COLUMNS = (("t", "<f8"), ("lat", "<f8"), ("lon", "<f8"), ("accuracy", "<f4"), ("speed", "<f4"), ("course", "<f4"))
+_LASER_FIELDS = ("t0", "rate", "width", "scale", "height")
+_BAND_FIELDS = ("t0", "step", "centre", "level")
+_DETECTION_FIELDS = ("t", "kind", "score", "lat", "lon", "accuracy", "area", "depth")
+
+
+# ---------------------------------------------------------------- chunk -> plain tree -> bytes
+
+
+def _tree(chunk: Chunk, pack: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
+    """The chunk as plain maps, numbers and texts; ``pack`` says how an array is written."""
+    fixes = chunk.fixes
+    tree: dict[str, Any] = {
+        "v": VERSION,
+        "trip": chunk.trip,
+        "seq": chunk.seq,
+        "start": float(chunk.start_s),
+        "end": float(chunk.end_s),
+        "t0": float(chunk.t0_s),
+        "rate": float(chunk.rate_hz),
+        "carrier": chunk.carrier,
+        "origin": chunk.origin,
+        "datum": chunk.datum,
+        "acc_scale": float(chunk.acc_scale_mps2),
+        "acc": pack(chunk.acc_counts),
+        "fixes": {
+            "t": pack(fixes.t_s),
+            "lat": pack(fixes.lat_deg),
+            "lon": pack(fixes.lon_deg),
+            "accuracy": pack(fixes.accuracy_m),
+            "speed": pack(fixes.speed_mps),
+            "course": pack(fixes.course_deg),
+        },
+    }
+    if chunk.gyro_counts is not None:
+        tree["gyro_scale"] = float(chunk.gyro_scale_radps)
+        tree["gyro"] = pack(chunk.gyro_counts)
+    if chunk.laser is not None:
+        laser = chunk.laser
+        tree["laser"] = {
+            "t0": float(laser.t0_s),
+            "rate": float(laser.rate_hz),
+            "width": float(laser.width_m),
+            "scale": float(laser.scale_m),
+            "height": pack(laser.height_counts),
+        }
+    if chunk.bands is not None:
+        bands = chunk.bands
+        tree["bands"] = {
+            "t0": float(bands.t0_s),
+            "step": float(bands.step_s),
+            "centre": pack(bands.centre_hz),
+            "level": pack(bands.level_db),
+        }
+    if chunk.detections:
+        tree["detections"] = [
+            {
+                "t": float(d.t_s),
+                "kind": d.kind,
+                "score": float(d.score),
+                "lat": float(d.lat_deg),
+                "lon": float(d.lon_deg),
+                "accuracy": float(d.accuracy_m),
+                "area": float(d.area_m2),
+                "depth": float(d.depth_mm),
+            }
+            for d in chunk.detections
+        ]
+    return tree
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+
+
+def _pack_cbor(array: NDArray[Any]) -> cbor2.CBORTag:
+    array = _little_endian(array)
+    typed = cbor2.CBORTag(_TYPE_TAGS[array.dtype], array.tobytes())
+    return typed if array.ndim == 1 else cbor2.CBORTag(_TAG_ROW_MAJOR, [list(array.shape), typed])
+
+
+def _pack_json(array: NDArray[Any]) -> dict[str, Any]:
+    array = _little_endian(array)
+    packed: dict[str, Any] = {"type": _TYPE_JSON[array.dtype], "data": base64.b64encode(array.tobytes()).decode()}
+    return packed if array.ndim == 1 else {"shape": list(array.shape), **packed}
+
+
+def encode(chunk: Chunk) -> bytes:
+    """The chunk as CBOR bytes."""
+    return cbor2.dumps(_tree(chunk, _pack_cbor))
+
+
+def encode_json(chunk: Chunk) -> str:
+    """The chunk as its JSON twin: the same names and numbers, arrays as {"shape", "type", "data": base64}."""
+    return json.dumps(_tree(chunk, _pack_json), ensure_ascii=False, allow_nan=False, indent=1)
+
+
+# ---------------------------------------------------------------- bytes -> plain tree -> chunk
+
+
+def _unpack_cbor(value: object, name: str) -> NDArray[Any]:
+    shape: list[int] | None = None
+    if isinstance(value, cbor2.CBORTag) and value.tag == _TAG_ROW_MAJOR:
+        pair = value.value
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], list)):
+            raise Refused(Reason.WRONG_TYPE, f"{name} is not a row-major array of RFC 8746")
+        shape, value = pair
+    if not (isinstance(value, cbor2.CBORTag) and value.tag in _TAG_TYPES and isinstance(value.value, bytes)):
+        raise Refused(Reason.WRONG_TYPE, f"{name} is not a typed array of tag 77, 85 or 86")
+    return _shaped(value.value, _TAG_TYPES[value.tag], shape, name)
+
+
+def _unpack_json(value: object, name: str) -> NDArray[Any]:
+    if not isinstance(value, dict) or not isinstance(value.get("data"), str):
+        raise Refused(Reason.WRONG_TYPE, f"{name} is not an array object")
+    dtype = _JSON_TYPES.get(str(value.get("type")))
+    if dtype is None:
+        raise Refused(Reason.WRONG_TYPE, f"{name}.type is not i2, f4 or f8")
+    try:
+        data = base64.b64decode(value["data"], validate=True)
+    except (binascii.Error, ValueError):
+        raise Refused(Reason.WRONG_TYPE, f"{name}.data is not base64") from None
+    return _shaped(data, dtype, value.get("shape"), name)
+
+
+def _shaped(data: bytes, dtype: np.dtype[Any], shape: object, name: str) -> NDArray[Any]:
+    if len(data) % dtype.itemsize:
+        raise Refused(Reason.WRONG_LENGTH, f"{name} has {len(data)} bytes, not a multiple of {dtype.itemsize}")
+    array = np.frombuffer(data, dtype=dtype)
+    if shape is None:
+        return array
+    whole = isinstance(shape, list) and all(type(n) is int and 0 <= n <= MAX_SAMPLES for n in shape)
+    if not (whole and isinstance(shape, list) and len(shape) == 2 and shape[0] * shape[1] == len(array)):
+        raise Refused(Reason.WRONG_LENGTH, f"{name} holds {len(array)} numbers, its shape says otherwise")
+    return array.reshape(shape)
+
+
+class _Fields:
+    """A map of the wire with its place in the chunk, read field by field; each reader refuses by name."""
+
+    def __init__(self, tree: object, place: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+        if not isinstance(tree, Mapping):
+            raise Refused(Reason.WRONG_TYPE, f"{place or 'the chunk'} is not a map")
+        for name in required:
+            if name not in tree:
+                raise Refused(Reason.MISSING_FIELD, f"{place}{name}")
+        for name in tree:
+            if name not in required and name not in optional:
+                raise Refused(Reason.UNKNOWN_FIELD, f"{place}{name!r:.40}")
+        self.tree = tree
+        self.place = place
+
+    def number(self, name: str, low: float, high: float) -> float:
+        value = self.tree[name]
+        if type(value) is not float and type(value) is not int:
+            raise Refused(Reason.WRONG_TYPE, f"{self.place}{name} is not a number")
+        if type(value) is float and not math.isfinite(value):
+            raise Refused(Reason.NOT_FINITE, f"{self.place}{name}")
+        if not low <= value <= high:
+            raise Refused(Reason.OUT_OF_RANGE, f"{self.place}{name} is not within {low:g} to {high:g}")
+        return float(value)
+
+    def whole(self, name: str, low: int, high: int) -> int:
+        value = self.tree[name]
+        if type(value) is not int:
+            raise Refused(Reason.WRONG_TYPE, f"{self.place}{name} is not a whole number")
+        if not low <= value <= high:
+            raise Refused(Reason.OUT_OF_RANGE, f"{self.place}{name} is not within {low} to {high}")
+        return value
+
+    def one_of(self, name: str, known: tuple[str, ...], reason: Reason) -> str:
+        value = self.tree[name]
+        if not isinstance(value, str):
+            raise Refused(Reason.WRONG_TYPE, f"{self.place}{name} is not a text")
+        if value not in known:
+            raise Refused(reason, f"{self.place}{name} is {value!r:.40}")
+        return value
+
+
+_Unpack = Callable[[object, str], NDArray[Any]]
+
+
+def _array(unpack: _Unpack, fields: _Fields, name: str, dtype: str, ndim: int, longest: int) -> NDArray[Any]:
+    place = f"{fields.place}{name}"
+    array = unpack(fields.tree[name], place)
+    if array.dtype != np.dtype(dtype) or array.ndim != ndim:
+        raise Refused(Reason.WRONG_TYPE, f"{place} is not an array of {dtype} with {ndim} axes")
+    if not 1 <= len(array) <= longest or array.size > MAX_ROWS * MAX_COLUMNS:
+        raise Refused(Reason.WRONG_LENGTH, f"{place} has {len(array)} rows, not 1 to {longest}")
+    if array.dtype.kind == "f" and not bool(np.isfinite(array).all()):
+        raise Refused(Reason.NOT_FINITE, place)
+    return array
+
+
+def _within(array: NDArray[Any], low: float, high: float, place: str) -> None:
+    if float(array.min()) < low or float(array.max()) > high:
+        raise Refused(Reason.OUT_OF_RANGE, f"{place} is not within {low:g} to {high:g}")
+
+
+def _fixes(tree: object, unpack: _Unpack) -> Fixes:
+    fields = _Fields(tree, "fixes.", tuple(name for name, _ in _FIX_COLUMNS))
+    columns = [_array(unpack, fields, name, dtype, 1, MAX_FIXES) for name, dtype in _FIX_COLUMNS]
+    if len({len(column) for column in columns}) != 1:
+        raise Refused(Reason.WRONG_LENGTH, "the columns of fixes differ in length")
+    t_s, lat, lon, accuracy, speed, course = columns
+    if len(t_s) > 1 and not bool((np.diff(t_s) > 0).all()):
+        raise Refused(Reason.BAD_INTERVAL, "fixes.t does not rise")
+    _within(t_s, 0, _LAST_S, "fixes.t")
+    _within(lat, -84, 84, "fixes.lat")
+    _within(lon, -180, 180, "fixes.lon")
+    _within(accuracy, 0, 10_000, "fixes.accuracy")
+    _within(speed, UNKNOWN, 100, "fixes.speed")
+    _within(course, UNKNOWN, 360, "fixes.course")
+    return Fixes(t_s, lat, lon, accuracy, speed, course)
+
+
+def _laser(tree: object, unpack: _Unpack) -> Laser:
+    fields = _Fields(tree, "laser.", _LASER_FIELDS)
+    height = _array(unpack, fields, "height", "<i2", 2, MAX_ROWS)
+    if not 1 <= height.shape[1] <= MAX_COLUMNS:
+        raise Refused(Reason.WRONG_LENGTH, f"laser.height has {height.shape[1]} columns")
+    return Laser(
+        t0_s=fields.number("t0", 0, _LAST_S),
+        rate_hz=fields.number("rate", 0.1, 20_000),
+        width_m=fields.number("width", 0.1, 10),
+        scale_m=fields.number("scale", 1e-7, 0.1),
+        height_counts=height,
+    )
+
+
+def _bands(tree: object, unpack: _Unpack) -> Bands:
+    fields = _Fields(tree, "bands.", _BAND_FIELDS)
+    centre = _array(unpack, fields, "centre", "<f4", 1, MAX_COLUMNS)
+    level = _array(unpack, fields, "level", "<f4", 2, MAX_ROWS)
+    if level.shape[1] != len(centre):
+        raise Refused(Reason.WRONG_LENGTH, "bands.level has not one column for each of bands.centre")
+    return Bands(
+        t0_s=fields.number("t0", 0, _LAST_S),
+        step_s=fields.number("step", 1e-3, 60),
+        centre_hz=centre,
+        level_db=level,
+    )
+
+
+def _detections(tree: object) -> tuple[Detection, ...]:
+    if not isinstance(tree, list):
+        raise Refused(Reason.WRONG_TYPE, "detections is not a list")
+    if len(tree) > MAX_DETECTIONS:
+        raise Refused(Reason.WRONG_LENGTH, f"detections has {len(tree)} entries, not up to {MAX_DETECTIONS}")
+    found = []
+    for item in tree:
+        fields = _Fields(item, "detections.", _DETECTION_FIELDS)
+        found.append(
+            Detection(
+                t_s=fields.number("t", 0, _LAST_S),
+                kind=fields.one_of("kind", DEFECT_KEYS, Reason.UNKNOWN_DEFECT),
+                score=fields.number("score", 0, 1),
+                lat_deg=fields.number("lat", -84, 84),
+                lon_deg=fields.number("lon", -180, 180),
+                accuracy_m=fields.number("accuracy", 0, 10_000),
+                area_m2=fields.number("area", UNKNOWN, 10_000),
+                depth_mm=fields.number("depth", UNKNOWN, 5_000),
+            )
+        )
+    return tuple(found)
+
+
+_LAST_S = 4_102_444_800.0  # 2100-01-01: beyond it a clock is broken, and a date would overflow further on
+
+
+def _chunk(tree: object, unpack: _Unpack) -> Chunk:
+    if isinstance(tree, Mapping) and "v" in tree and (type(tree["v"]) is not int or tree["v"] != VERSION):
+        raise Refused(Reason.UNKNOWN_VERSION, f"v is {tree['v']!r:.40}")
+    fields = _Fields(tree, "", _REQUIRED, _OPTIONAL)
+    trip = fields.tree["trip"]
+    if not (isinstance(trip, str) and _TRIP.fullmatch(trip)):
+        raise Refused(Reason.BAD_TRIP, f"trip is {trip!r:.60}")
+    start_s = fields.number("start", 0, _LAST_S)
+    end_s = fields.number("end", 0, _LAST_S)
+    if not 0.5 <= end_s - start_s <= 60:
+        raise Refused(Reason.BAD_INTERVAL, f"the chunk owns {end_s - start_s:g} s")
+    acc = _array(unpack, fields, "acc", "<i2", 2, MAX_SAMPLES)
+    if acc.shape[1] != 3:
+        raise Refused(Reason.WRONG_LENGTH, f"acc has {acc.shape[1]} columns, not 3")
+    if ("gyro" in fields.tree) != ("gyro_scale" in fields.tree):
+        raise Refused(Reason.MISSING_FIELD, "gyro and gyro_scale go together")
+    gyro = None
+    gyro_scale = 0.0
+    if "gyro" in fields.tree:
+        gyro = _array(unpack, fields, "gyro", "<i2", 2, MAX_SAMPLES)
+        gyro_scale = fields.number("gyro_scale", 1e-7, 1)
+        if gyro.shape != acc.shape:
+            raise Refused(Reason.WRONG_LENGTH, "gyro and acc differ in shape")
+    return Chunk(
+        trip=trip,
+        seq=fields.whole("seq", 0, 2**31 - 1),
+        start_s=start_s,
+        end_s=end_s,
+        t0_s=fields.number("t0", 0, _LAST_S),
+        rate_hz=fields.number("rate", 1, 2_000),
+        carrier=fields.one_of("carrier", CARRIERS, Reason.UNKNOWN_CARRIER),
+        origin=fields.one_of("origin", ORIGINS, Reason.UNKNOWN_ORIGIN),
+        datum=fields.one_of("datum", DATUMS, Reason.UNKNOWN_DATUM),
+        acc_scale_mps2=fields.number("acc_scale", 1e-6, 1),
+        acc_counts=acc,
+        fixes=_fixes(fields.tree["fixes"], unpack),
+        gyro_scale_radps=gyro_scale,
+        gyro_counts=gyro,
+        laser=_laser(fields.tree["laser"], unpack) if "laser" in fields.tree else None,
+        bands=_bands(fields.tree["bands"], unpack) if "bands" in fields.tree else None,
+        detections=_detections(fields.tree["detections"]) if "detections" in fields.tree else (),
+    )
+
+
+def decode(data: bytes) -> Chunk:
+    """The chunk in ``data``. Raises `Refused` for every other byte string, and nothing else."""
+    if len(data) > MAX_BYTES:
+        raise Refused(Reason.TOO_LARGE, f"{len(data)} bytes, the limit is {MAX_BYTES}")
+    stream = io.BytesIO(data)
+    try:
+        tree = cbor2.load(stream)
+    # Whatever the decoder makes of hostile bytes (bad dates, cyclic references, absurd depths) is one answer to us.
+    except Exception as error:
+        raise Refused(Reason.MALFORMED, type(error).__name__) from None
+    if stream.tell() != len(data):
+        raise Refused(Reason.MALFORMED, f"{len(data) - stream.tell()} bytes after the end")
+    return _chunk(tree, _unpack_cbor)
+
+
+def decode_json(text: str) -> Chunk:
+    """The chunk in a JSON twin. Raises `Refused` for every other text, and nothing else."""
+    if len(text) > 2 * MAX_BYTES:
+        raise Refused(Reason.TOO_LARGE, f"{len(text)} characters, the limit is {2 * MAX_BYTES}")
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused(Reason.MALFORMED, type(error).__name__) from None
+    return _chunk(tree, _unpack_json)
+
+
+def peek(data: bytes) -> tuple[str, int] | None:
+    """Trip and sequence number of a payload that may be refused, so that its device knows which one it was."""
+    try:
+        tree = cbor2.loads(data)
+        trip, seq = tree["trip"], tree["seq"]
+    except Exception:
+        return None
+    if isinstance(trip, str) and _TRIP.fullmatch(trip) and type(seq) is int and 0 <= seq < 2**31:
+        return trip, seq
+    return None
