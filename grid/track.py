@@ -1,0 +1,87 @@
+"""From clock and fixes to a position, heading, speed and uncertainty for every sample of a chunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ingest import Chunk, City, to_frame
+
+from .cells import Zone, project
+
+Metres = NDArray[np.float64]
+
+SIGMA_OF_RADIUS = 1 / 1.5096
+"""Sigma per axis from the radius that holds 68 % of a round normal: r² = -2 ln(1 - .68) sigma²."""
+_MAX_GAP_S = 3.0
+"""Between fixes farther apart than this a sample has no position: at 50 km/h a vehicle turns off and back."""
+_MAX_SPEED_MPS = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """Where each of n samples was. x_m, y_m: easting and northing; u_x, u_y: unit vector of travel; speed_mps;
+    sigma_m: standard deviation on one axis; usable: bool, false where there is no position to speak of."""
+
+    x_m: Metres
+    y_m: Metres
+    u_x: Metres
+    u_y: Metres
+    speed_mps: Metres
+    sigma_m: Metres
+    usable: NDArray[np.bool_]
+
+
+def _inside(lon: Metres, lat: Metres, ring: tuple[tuple[float, float], ...]) -> NDArray[np.bool_]:
+    """Which points lie in the closed ring (even-odd rule)."""
+    inside = np.zeros(len(lon), dtype=bool)
+    for (x0, y0), (x1, y1) in pairwise(ring):
+        if y0 == y1:
+            continue
+        crosses = (y0 > lat) != (y1 > lat)
+        inside ^= crosses & (lon < (x1 - x0) * (lat - y0) / (y1 - y0) + x0)
+    return inside
+
+
+def locate(chunk: Chunk, city: City) -> Track:
+    """The track of every sample of the chunk, in metres of the city's zone.
+
+    Positions are linear between fixes (a 1 Hz fix without interpolation is off by 6.9 m on average at 50 km/h); speed
+    is the fixes' own where they state it, else distance over time; heading is that of the straight line between the
+    fixes around a sample. Samples before the first and after the last fix, in a gap, or in a no-go area are unusable.
+    """
+    fixes = chunk.fixes
+    lon, lat, added_m = to_frame(fixes.lon_deg, fixes.lat_deg, chunk.datum, city.frame)
+    east, north = project(lon, lat, Zone(city.utm_zone, city.utm_north))
+    t = chunk.sample_t_s
+    last = len(fixes.t_s) - 1
+    k = np.clip(np.searchsorted(fixes.t_s, t, side="right") - 1, 0, max(last - 1, 0))
+    k1 = np.minimum(k + 1, last)
+    span = np.maximum(fixes.t_s[k1] - fixes.t_s[k], 1e-3)
+    part = (t - fixes.t_s[k]) / span
+    d_east, d_north = east[k1] - east[k], north[k1] - north[k]
+    step = np.hypot(d_east, d_north)
+    chord_mps = step / span
+    stated = fixes.speed_mps.astype(np.float64)
+    known = (stated[k] >= 0) & (stated[k1] >= 0)
+    speed = np.where(known, stated[k] + (stated[k1] - stated[k]) * part, chord_mps)
+    radius = fixes.accuracy_m.astype(np.float64)
+    sigma = np.hypot(np.maximum(radius[k], radius[k1]), added_m) * SIGMA_OF_RADIUS
+    forbidden = np.zeros(last + 1, dtype=bool)
+    for area in city.no_go:
+        forbidden |= _inside(lon, lat, area.ring_deg)
+    usable = (part >= 0) & (part <= 1) & (span <= _MAX_GAP_S) & (chord_mps <= _MAX_SPEED_MPS) & (last > 0)
+    usable &= ~(forbidden[k] | forbidden[k1])
+    moving = np.maximum(step, 1e-9)
+    return Track(
+        x_m=east[k] + d_east * part,
+        y_m=north[k] + d_north * part,
+        u_x=d_east / moving,
+        u_y=d_north / moving,
+        speed_mps=np.maximum(speed, 0.0),
+        sigma_m=sigma,
+        usable=usable,
+    )
