@@ -1,0 +1,41 @@
+"""What is it, and how bad? Defect types, evidence, and the health code of a square."""
+
+from . import recode, store
+from .cases import Case, cells_of_a_case, join
+from .code import BLOCK_CELLS, CODE, NO_KIND, Change, Codes, Colour, State, pack_codes, unknown_codes, unpack_codes
+from .evidence import Deltas, merge
+from .health import HealthOptions
+from .observe import EvidenceOptions, Finding, Observation, observe
+from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, OF_THE_STANDARD, TYPES, UNEVEN, DefectType
+
+__all__ = [
+    "ALL_TYPES",
+    "BLOCK_CELLS",
+    "BY_KEY",
+    "CODE",
+    "HAZARDS",
+    "NO_KIND",
+    "OF_THE_STANDARD",
+    "TYPES",
+    "UNEVEN",
+    "Case",
+    "Change",
+    "Codes",
+    "Colour",
+    "DefectType",
+    "Deltas",
+    "EvidenceOptions",
+    "Finding",
+    "HealthOptions",
+    "Observation",
+    "State",
+    "cells_of_a_case",
+    "join",
+    "merge",
+    "observe",
+    "pack_codes",
+    "recode",
+    "store",
+    "unknown_codes",
+    "unpack_codes",
+]

@@ -1,0 +1,73 @@
+"""What a health code is, as bytes: one small structure a square, 1,024 of them a block. How evidence becomes a code
+is in `health`; this is only the shape that the store, the tiles and the records share."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK_CELLS = 1024
+
+
+class Colour(IntEnum):
+    """Colour of a code. Grey is zero, so that what nobody wrote is unknown, never healthy."""
+
+    GREY = 0
+    GREEN = 1
+    YELLOW = 2
+    RED = 3
+
+
+class State(IntEnum):
+    """How sure a yellow or red is: one kind of witness suspects, independent ones confirm."""
+
+    NONE = 0
+    SUSPECTED = 1
+    CONFIRMED = 2
+
+
+CODE = np.dtype([("colour", "u1"), ("state", "u1"), ("kind", "u1"), ("passes", "u1"), ("seen", "<u4")])
+"""One code, 8 bytes. kind: number of the worst type (0 is uneven), 255 where none. passes: of any sensor within the
+validity, 255 for more. seen: bit n-1 is set where type n was looked for thoroughly enough to say green of it."""
+
+Codes = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One square's code before and after, as small maps, and why."""
+
+    cell: int
+    before: dict[str, Any]
+    after: dict[str, Any]
+    why: str
+
+NO_KIND = 255
+
+
+def unknown_codes() -> Codes:
+    """The codes of a block that nobody measured: 1,024 greys."""
+    codes = np.zeros(BLOCK_CELLS, dtype=CODE)
+    codes["kind"] = NO_KIND
+    return codes
+
+
+def pack_codes(codes: Codes) -> bytes:
+    """The bytes that are stored, and whose hash a block record states (before compression)."""
+    return zlib.compress(codes.tobytes(), 1)
+
+
+def unpack_codes(data: bytes) -> Codes:
+    """The inverse of `pack_codes`. Raises ValueError where bytes were flipped or lost."""
+    try:
+        raw = zlib.decompress(data)
+    except zlib.error as error:
+        raise ValueError(f"the codes of a block do not unpack ({error}): run roadcode fsck") from None
+    if len(raw) != BLOCK_CELLS * CODE.itemsize:
+        raise ValueError(f"the codes of a block are {len(raw)} bytes, not 8,192: run roadcode fsck")
+    return np.frombuffer(raw, dtype=CODE)

@@ -1,0 +1,210 @@
+"""From evidence to a health code, square by square: one table, no doubt hidden in a colour.
+
+Yellow and red differ by severity, never by doubt. Green needs exposure: a square is green for a type only where sensors
+able to see that type looked long enough and found nothing. Everything else is grey.
+
+| evidence | code |
+|---|---|
+| some type: p >= p_defect, the strongest of its kind within the window, mean severity >= 1.5 | red |
+| the same with mean severity < 1.5 | yellow |
+| every hazard: exposure >= green_exposure and p <= p_green, and `uneven` too | green |
+| anything else, and everything that nobody passed | grey |
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .code import BLOCK_CELLS, CODE, NO_KIND, Codes, Colour, State
+from .evidence import (
+    DEVICES,
+    EXPOSURE_BOX,
+    HIT_DEVICES,
+    LOGODDS,
+    PASSES,
+    TALLY,
+    UNIT,
+    BlockEvidence,
+    split_tally,
+)
+from .taxonomy import ALL_TYPES, HAZARDS, TYPES, UNEVEN
+
+Series = NDArray[np.float64]
+SIDE = 32
+HALO = 3
+"""Squares around a block that are read with it: the other wheel of a vehicle is 1.8 m away, so a ghost is at most three
+squares from what it is a ghost of. At 2 ghosts of rotated streets survive, at 4 two real holes hide one another."""
+_WIDE = SIDE + 2 * HALO
+
+
+@dataclass(frozen=True)
+class HealthOptions:
+    """Constants of the read-out. Mind that they are frozen with the day context.
+
+    prior: chance that a square metre holds a given defect, before anybody looked. new_a_day, healed_a_day: the daily
+    filter's rates. repeat: what a further pass of a device that has passed already counts, against one of a new device.
+    green_exposure 3 leaves 5 % of defects unseen. exposure_days: the time in which exposure falls to 1/e.
+    """
+
+    prior: float = 1e-4
+    p_defect: float = 0.9
+    p_green: float = 0.02
+    green_exposure: float = 3.0
+    exposure_days: float = 30.0
+    healed_a_day: float = 1 / 90
+    new_a_day: float = 1 / 30_000
+    repeat: float = 0.5
+    p_hit: float = 0.76
+    confirming_devices: int = 3
+
+
+def _logit(p: float) -> float:
+    return math.log(p / (1 - p))
+
+
+def _exposure_share(options: HealthOptions) -> Series:
+    """What a pothole's unit of exposure is worth for each type, float64 (19,), 0 where an IMU cannot see the type."""
+    unit = math.log(1 - options.p_hit * TYPES[8].imu_detect)
+    return np.array([math.log(1 - options.p_hit * t.imu_detect) / unit for t in ALL_TYPES])
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What is believed of the squares of a block (or of a wider window): float64 and int64 arrays, one row a type."""
+
+    logit: Series
+    exposure: Series
+    severity: Series
+    passes: NDArray[np.int64]
+    hit_devices: NDArray[np.int64]
+    camera_agrees: NDArray[np.bool_]
+
+
+def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, options: HealthOptions) -> Belief:
+    """The two-state filter over the days of one block: each day the belief drifts (healed, newly broken), then the
+    day's evidence is added, tempered by how many distinct devices it came from.
+
+    ``days`` may come in any order. Arrays of the result are (19, 1024) or (1024,).
+    """
+    n_types = len(ALL_TYPES)
+    share = _exposure_share(options)
+    prior = _logit(min(0.4, options.prior * (1 << 4 * level)))
+    logit = np.full((n_types, BLOCK_CELLS), prior)
+    exposure = np.zeros(BLOCK_CELLS)
+    hits_all = np.zeros((n_types, BLOCK_CELLS), dtype=np.int64)
+    severity_sum = np.zeros((n_types, BLOCK_CELLS))
+    passes = np.zeros(BLOCK_CELLS, dtype=np.int64)
+    hit_devices = np.zeros(BLOCK_CELLS, dtype=np.int64)
+    last: date | None = None
+    for day, evidence in [*sorted(days, key=lambda d: d[0]), (today, None)]:
+        if last is not None and day > last:
+            gone = (day - last).days
+            p = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
+            keep = (1 - options.healed_a_day - options.new_a_day) ** gone
+            rest = options.new_a_day / (options.healed_a_day + options.new_a_day)
+            p = rest + (p - rest) * keep
+            drifted = np.log(p / (1 - p))
+            # A prior above the resting level (coarse squares) must not sink by waiting: silence is no evidence.
+            logit = np.where(logit > prior, np.maximum(drifted, prior), np.maximum(logit, drifted))
+            exposure *= math.exp(-gone / options.exposure_days)
+        last = day
+        if evidence is None or day > today:
+            continue
+        n_pass = evidence.plane(PASSES)
+        n_device = np.bitwise_count(evidence.plane(DEVICES))
+        effective = n_device + options.repeat * np.maximum(n_pass - n_device, 0)
+        temper = np.where(n_pass > 0, np.minimum(effective / np.maximum(n_pass, 1), 1.0), 1.0)
+        looked = evidence.plane(EXPOSURE_BOX) / UNIT * temper
+        exposure += looked
+        passes += n_pass
+        hit_devices = np.maximum(hit_devices, np.bitwise_count(evidence.plane(HIT_DEVICES)).astype(np.int64))
+        for k in range(n_types):
+            positive = evidence.plane(LOGODDS + k)
+            against = looked * (1.0 if k == UNEVEN.number else share[k])
+            logit[k] += positive / UNIT * temper - against
+            hits, severity = split_tally(evidence.plane(TALLY + k))
+            hits_all[k] += hits
+            severity_sum[k] += severity * hits
+    camera = hits_all[1:].sum(axis=0)
+    return Belief(
+        logit=logit,
+        exposure=exposure[None, :] * share[:, None],
+        severity=severity_sum / np.maximum(hits_all, 1),
+        passes=passes,
+        hit_devices=hit_devices,
+        camera_agrees=(camera > 0) & (hits_all[0] > 0),
+    )
+
+
+def _window_max(wide: Series) -> Series:
+    """Maximum within HALO squares on both axes, of (n, 38, 38) for its inner (n, 32, 32)."""
+    rows = np.max(np.stack([wide[:, i : i + SIDE, :] for i in range(2 * HALO + 1)]), axis=0)
+    return np.asarray(np.max(np.stack([rows[:, :, j : j + SIDE] for j in range(2 * HALO + 1)]), axis=0))
+
+
+def surround(own: Series, around: dict[tuple[int, int], Series]) -> Series:
+    """The (n, 1024) values of a block with those of its neighbours, as (n, 38, 38); -inf where there is none.
+
+    ``around`` maps (column step, row step), each -1, 0 or 1, to the neighbour's (n, 1024) values.
+    """
+    n = len(own)
+    wide = np.full((n, _WIDE, _WIDE), -np.inf)
+    for (d_col, d_row), values in {**around, (0, 0): own}.items():
+        grid = values.reshape(n, SIDE, SIDE)
+        rows, from_rows = _overlap(d_row)
+        cols, from_cols = _overlap(d_col)
+        wide[:, rows, cols] = grid[:, from_rows, from_cols]
+    return wide
+
+
+def _overlap(step: int) -> tuple[slice, slice]:
+    """Where a neighbour's rows (or columns) stand in the wide window, and which of its own they are."""
+    if step < 0:
+        return slice(0, HALO), slice(SIDE - HALO, SIDE)
+    if step > 0:
+        return slice(HALO + SIDE, _WIDE), slice(0, HALO)
+    return slice(HALO, HALO + SIDE), slice(0, SIDE)
+
+
+def read_out(belief: Belief, wide_logit: Series, options: HealthOptions) -> Codes:
+    """The codes of a block from what is believed of it; ``wide_logit`` is `surround` of the logits.
+
+    A square holds a defect only where no square within the window is believed in more for the same type: the rest are
+    ghosts of position error and of the other wheel. (Ties go to both.)
+    """
+    codes = np.zeros(BLOCK_CELLS, dtype=CODE)
+    codes["kind"] = NO_KIND
+    codes["passes"] = np.minimum(belief.passes, 255)
+    defect_logit, green_logit = _logit(options.p_defect), _logit(options.p_green)
+    strongest = _window_max(wide_logit).reshape(len(ALL_TYPES), BLOCK_CELLS)
+    found = (belief.logit >= defect_logit) & (belief.logit >= strongest)
+    # One defect, one type: where a camera names what the wheels felt, the name wins over `uneven`.
+    named = found[1:].any(axis=0)
+    worst_named = np.where(found[1:], belief.severity[1:] * 1e3 + belief.logit[1:], -np.inf).argmax(axis=0) + 1
+    kind = np.where(named, worst_named, 0)
+    any_found = named | found[0]
+    severity = np.take_along_axis(belief.severity, kind[None, :], axis=0)[0]
+    severity = np.where(found[0], np.maximum(severity, belief.severity[0]), severity)
+    red = any_found & (severity >= 1.5)
+    even = belief.logit[UNEVEN.number] <= green_logit
+    seen = np.zeros(BLOCK_CELLS, dtype=np.uint32)
+    green = even.copy()
+    for t in TYPES:
+        well = (belief.exposure[t.number] >= options.green_exposure) & (belief.logit[t.number] <= green_logit) & even
+        seen |= np.where(well, np.uint32(1 << t.number - 1), np.uint32(0))
+        if t.number in HAZARDS:
+            green &= well
+    nothing_worse = (belief.logit <= green_logit).all(axis=0)
+    codes["seen"] = seen
+    codes["colour"] = np.where(
+        red, Colour.RED, np.where(any_found, Colour.YELLOW, np.where(green & nothing_worse, Colour.GREEN, Colour.GREY))
+    )
+    codes["kind"] = np.where(any_found, kind, NO_KIND)
+    sure = (belief.hit_devices >= options.confirming_devices) | belief.camera_agrees
+    codes["state"] = np.where(any_found, np.where(sure, State.CONFIRMED, State.SUSPECTED), State.NONE)
+    return codes

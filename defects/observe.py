@@ -1,0 +1,285 @@
+"""What one chunk says about the road: a pure function of the chunk, the kind of device and the day's options.
+
+Jolts become positive log-odds on the squares where the wheel may have been; quiet wheel paths of boxes become exposure;
+camera detections become log-odds of their own type. Nothing here knows of other chunks, so that any order of chunks
+gives the same sum.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grid import Track, Zone, cells_at, corner_m, locate, neighbours, project
+from ingest import Chunk, City, Detection, to_frame
+
+from .evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY, UNIT, Deltas, merge, tally
+from .jolts import Felt, JoltOptions, feel, peaks
+from .severity import severity_of_detection, severity_of_jolt
+from .taxonomy import BY_KEY, UNEVEN
+
+Series = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class EvidenceOptions:
+    """How much a pass may say; all of it stands in the day context.
+
+    p_hit: chance that a wheel on its path meets a defect of half a metre in its square (.76). p_box, p_phone: chance
+    that a jolt is felt when a wheel meets a severe defect. clutter_box, clutter_phone, clutter_camera: false alarms a
+    metre. wheel_sigma_m: how far the place of a jolt is from the wheel's centre line (a tyre is .25 m wide, a pothole
+    .5 m). finest_m, phone_4m_m, phone_16m_m: largest radius (68 %) at which evidence goes to 1, 4 and 16 m squares;
+    beyond the last nothing is written. least_share: a square with less of the position's weight gets nothing.
+    """
+
+    p_hit: float = 0.76
+    p_box: float = 0.86
+    p_phone: float = 0.6
+    clutter_box: float = 0.001
+    clutter_phone: float = 0.005
+    clutter_camera: float = 0.002
+    wheel_sigma_m: float = 0.25
+    camera_sigma_m: float = 0.3
+    finest_m: float = 0.5
+    phone_4m_m: float = 5.0
+    phone_16m_m: float = 10.0
+    least_share: float = 0.05
+    least_path_m: float = 0.5
+    step_m: float = 0.1
+    half_track_m: dict[str, float] = field(
+        default_factory=lambda: {"bus": 0.9, "sweeper": 0.8, "car": 0.75, "ebike": 0.0, "bike": 0.0, "unknown": 0.8}
+    )
+    jolt: JoltOptions = field(default_factory=JoltOptions)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that one pass felt or saw. x_m, y_m: most likely place; weight: log-odds on the best square."""
+
+    t_s: float
+    what: str
+    kind: int
+    cell: int
+    x_m: float
+    y_m: float
+    sigma_m: float
+    speed_mps: float
+    score: float
+    severity: float
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What a chunk adds: deltas to the evidence, findings one by one, and the distance on which it could feel."""
+
+    deltas: Deltas
+    findings: tuple[Finding, ...]
+    distance_m: float
+
+
+def _share(x_m: float, y_m: float, sigma_m: float, level: int, zone: Zone, least: float) -> list[tuple[int, float]]:
+    """Squares around a place and the weight of a round normal in each, integrated over the square, largest first."""
+    side = 1 << 2 * level
+    home = int(cells_at(x_m, y_m, zone, level))
+    reach = min(3, math.ceil(2.5 * sigma_m / side))
+    west, south = corner_m(home)
+
+    def cumulative(edge: float, centre: float) -> float:
+        return 0.5 * (1 + math.erf((edge - centre) / (sigma_m * math.sqrt(2))))
+
+    def weights(start: float, centre: float) -> list[float]:
+        edges = [cumulative(start + k * side, centre) for k in range(-reach, reach + 2)]
+        return [b - a for a, b in pairwise(edges)]
+
+    columns, rows = weights(west, x_m), weights(south, y_m)
+    cells = neighbours(home, reach).tolist()
+    shares = [(cells[i * len(columns) + j], r * c) for i, r in enumerate(rows) for j, c in enumerate(columns)]
+    return sorted(((c, s) for c, s in shares if s >= least), key=lambda cs: (-cs[1], cs[0]))
+
+
+def _level(radius_m: float, kind: str, options: EvidenceOptions) -> int | None:
+    """The finest level that a position supports; a phone never speaks for a single square metre."""
+    if kind == "box" and radius_m <= options.finest_m:
+        return 0
+    if radius_m <= options.phone_4m_m:
+        return 1
+    return 2 if radius_m <= options.phone_16m_m else None
+
+
+class _Sum:
+    """Deltas under construction."""
+
+    def __init__(self) -> None:
+        self.parts: list[Deltas] = []
+
+    def add(self, cells: list[int] | NDArray[np.int64], plane: int, values: list[int] | NDArray[np.int64]) -> None:
+        cell = np.asarray(cells, dtype=np.int64)
+        value = np.broadcast_to(np.asarray(values, dtype=np.int64), cell.shape)
+        self.parts.append(Deltas(cell, np.full(len(cell), plane, dtype=np.uint8), value))
+
+
+def _radius(sigma_m: float) -> float:
+    return sigma_m * 1.5096
+
+
+def _jolt(
+    i: int, chunk: Chunk, kind: str, track: Track, felt: Felt, zone: Zone, slot: int, options: EvidenceOptions,
+    out: _Sum,
+) -> Finding | None:  # fmt: skip
+    """One jolt as log-odds on the squares where the wheel may have been, and as a finding."""
+    sigma = float(track.sigma_m[i])
+    level = _level(_radius(sigma), kind, options)
+    if level is None:
+        return None
+    half = options.half_track_m[chunk.carrier]
+    side = float(felt.side[i])
+    wheels = [(-1, 0.5), (1, 0.5)] if half else [(0, 1.0)]
+    if half and abs(side) >= options.jolt.side_clear:
+        wheels = [(-1 if side > 0 else 1, 1.0)]  # left lies at minus the right-hand normal
+    x, y = float(track.x_m[i]), float(track.y_m[i])
+    u_x, u_y = float(track.u_x[i]), float(track.u_y[i])
+    total: dict[int, float] = {}
+    spread = math.hypot(sigma, options.wheel_sigma_m)
+    best = (0.0, x, y)
+    for sign, weight in wheels:
+        w_x, w_y = x + sign * half * u_y, y - sign * half * u_x
+        if weight > best[0]:
+            best = (weight, w_x, w_y)
+        for cell, share in _share(w_x, w_y, spread, level, zone, options.least_share / 2):
+            total[cell] = total.get(cell, 0.0) + weight * share
+    p = options.p_box if kind == "box" else options.p_phone
+    clutter = (options.clutter_box if kind == "box" else options.clutter_phone) * (1 << 2 * level)
+    severity = severity_of_jolt(float(felt.score[i]), options.jolt)
+    cells = sorted(c for c, s in total.items() if s >= options.least_share)
+    if not cells:
+        return None
+    weights = [math.log(1 - p + p * total[c] / clutter) for c in cells]
+    out.add(cells, LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
+    out.add(cells, TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
+    out.add(cells, HIT_DEVICES, [slot] * len(cells))
+    home = max(zip(weights, cells, strict=True))
+    return Finding(
+        t_s=float(chunk.t0_s + i / chunk.rate_hz),
+        what="jolt",
+        kind=UNEVEN.number,
+        cell=home[1],
+        x_m=best[1] if len(wheels) == 1 else x,
+        y_m=best[2] if len(wheels) == 1 else y,
+        sigma_m=spread,
+        speed_mps=float(track.speed_mps[i]),
+        score=float(felt.score[i]),
+        severity=severity,
+        weight=home[0],
+    )
+
+
+def _seen(
+    d: Detection, chunk: Chunk, city: City, zone: Zone, slot: int, options: EvidenceOptions, out: _Sum
+) -> Finding | None:
+    """One camera detection as log-odds of its type."""
+    lon, lat, added_m = to_frame(np.array([d.lon_deg]), np.array([d.lat_deg]), chunk.datum, city.frame)
+    x, y = (float(v[0]) for v in project(lon, lat, zone))
+    radius = math.hypot(d.accuracy_m, added_m)
+    level = _level(radius, "box", options)
+    if level is None:
+        return None
+    defect = BY_KEY[d.kind]
+    sigma = math.hypot(radius / 1.5096, options.camera_sigma_m / 2)
+    p = defect.camera_detect
+    clutter = options.clutter_camera * (1 << 2 * level)
+    shares = _share(x, y, sigma, level, zone, options.least_share)
+    if not shares:
+        return None
+    weights = [math.log(1 - p + p * s * d.score / clutter) for _, s in shares]
+    severity = float(severity_of_detection(d))
+    cells = [c for c, _ in shares]
+    out.add(cells, LOGODDS + defect.number, [round(w * UNIT) for w in weights])
+    out.add(cells, TALLY + defect.number, [tally(1, severity)] * len(cells))
+    out.add(cells, HIT_DEVICES, [slot] * len(cells))
+    return Finding(
+        t_s=d.t_s, what="camera", kind=defect.number, cell=cells[0], x_m=x, y_m=y, sigma_m=sigma,
+        speed_mps=-1.0, score=d.score, severity=severity, weight=weights[0],
+    )  # fmt: skip
+
+
+def _quiet(
+    chunk: Chunk, kind: str, track: Track, felt: Felt, hits: list[int], zone: Zone, slot: int, options: EvidenceOptions,
+    out: _Sum,
+) -> float:  # fmt: skip
+    """Passes and exposure of the squares that the wheels rolled over; gives the owned distance in metres.
+
+    A square belongs to the chunk that owns the sample nearest to the middle of its time on it, so that two chunks
+    that meet in a square do not both count it.
+    """
+    t = chunk.sample_t_s
+    able = track.usable & (track.speed_mps >= options.jolt.slowest_mps)
+    step = np.where(able, track.speed_mps / chunk.rate_hz, 0.0)
+    owned = (t >= chunk.start_s) & (t < chunk.end_s)
+    distance_m = float(step[owned].sum())
+    if not able.any():
+        return distance_m
+    radius = _radius(float(track.sigma_m[able].max()))
+    level = _level(radius, kind, options)
+    if level is None:
+        return distance_m
+    near = np.zeros(len(t), dtype=bool)
+    reach = int(options.jolt.apart_s / 2 * chunk.rate_hz)
+    for i in hits:
+        near[max(0, i - reach) : i + reach + 1] = True
+    half = options.half_track_m[chunk.carrier] if level == 0 else 0.0  # both wheels pass the same coarse square
+    for sign in (-1, 1) if half else (0,):
+        blocked = near.copy()
+        for i in hits:
+            side = float(felt.side[i])
+            if half and abs(side) >= options.jolt.side_clear and sign == (1 if side > 0 else -1):
+                blocked[max(0, i - reach) : i + reach + 1] = False  # the other wheel was the one that was hit
+        at = np.flatnonzero(able)
+        x = track.x_m[at] + sign * half * track.u_y[at]
+        y = track.y_m[at] - sign * half * track.u_x[at]
+        cell = cells_at(x, y, zone, level)
+        run = np.flatnonzero(np.r_[True, (cell[1:] != cell[:-1]) | (np.diff(at) > 1)])
+        stop = np.r_[run[1:], len(at)]
+        length = np.add.reduceat(step[at], run)
+        middle = at[(run + stop - 1) // 2]
+        mine = owned[middle]
+        clear = ~np.logical_or.reduceat(blocked[at], run)
+        cells = cell[run][mine]
+        out.add(cells, PASSES, np.ones(len(cells), np.int64))
+        out.add(cells, DEVICES, np.full(len(cells), slot, np.int64))
+        if kind == "box" and level == 0:
+            quiet = mine & clear & (length >= options.least_path_m)
+            share = np.minimum(length[quiet], 1.0)
+            exposure = -np.log(1 - options.p_box * options.p_hit * share)
+            out.add(cell[run][quiet], EXPOSURE_BOX, np.rint(exposure * UNIT).astype(np.int64))
+    return distance_m
+
+
+def observe(chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions) -> Observation:
+    """What ``chunk`` of a device of ``kind`` (box or phone) adds to the evidence.
+
+    ``slot`` is one bit (of 63) that stands for the device on this service day.
+    """
+    zone = Zone(city.utm_zone, city.utm_north)
+    track = locate(chunk, city)
+    felt = feel(chunk, track.speed_mps, kind == "box", options.jolt)
+    score = np.where(track.usable, felt.score, 0.0)
+    hits = peaks(score, chunk.rate_hz, options.jolt)
+    out = _Sum()
+    found: list[Finding | None] = []
+    t = chunk.sample_t_s
+    for i in hits:
+        if chunk.start_s <= float(t[i]) < chunk.end_s:
+            found.append(_jolt(i, chunk, kind, track, felt, zone, slot, options, out))
+    if kind == "box":
+        found += [
+            _seen(d, chunk, city, zone, slot, options, out)
+            for d in chunk.detections
+            if chunk.start_s <= d.t_s < chunk.end_s
+        ]
+    distance_m = _quiet(chunk, kind, track, felt, hits, zone, slot, options, out)
+    return Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m)

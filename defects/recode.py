@@ -1,0 +1,108 @@
+"""From evidence of blocks to their new codes and what changed. The fold and the read-out, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level_of
+
+from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
+from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, to_block
+from .health import Belief, HealthOptions, believe, read_out, surround
+from .taxonomy import ALL_TYPES
+
+Days = Mapping[date, BlockEvidence]
+TOLD = (Colour.YELLOW, Colour.RED)
+"""Colours whose comings and goings are recorded square by square; green and grey are recorded by block."""
+
+
+def by_block(deltas: Deltas) -> dict[int, BlockEvidence]:
+    """Deltas of many squares as evidence of each block."""
+    if not len(deltas.cell):
+        return {}
+    blocks = blocks_of(deltas.cell)
+    index = index_in_block(deltas.cell)
+    order = np.lexsort((deltas.plane, index, blocks))
+    blocks, index = blocks[order], index[order]
+    plane, value = deltas.plane[order], deltas.value[order]
+    first = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
+    stop = np.r_[first[1:], len(blocks)]
+    return {
+        int(blocks[a]): to_block(index[a:b], plane[a:b], value[a:b]) for a, b in zip(first, stop, strict=True)
+    }
+
+
+def fold_in(
+    taken: Mapping[date, list[Deltas]], stored: Mapping[int, Days]
+) -> dict[tuple[int, date], BlockEvidence]:
+    """The new evidence of every block and day that the taken deltas touch."""
+    folded: dict[tuple[int, date], BlockEvidence] = {}
+    for day, parts in taken.items():
+        for block, added in by_block(merge(parts)).items():
+            folded[block, day] = fold(stored.get(block, {}).get(day, EMPTY), added)
+    return folded
+
+
+def recode(
+    blocks: set[int], evidence: Mapping[int, Days], today: date, options: HealthOptions
+) -> dict[int, Codes]:
+    """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any."""
+    beliefs: dict[int, Belief] = {
+        block: believe(list(days.items()), today, int(level_of(block)), options) for block, days in evidence.items()
+    }
+    codes = {}
+    for block in sorted(blocks):
+        if block not in beliefs:
+            codes[block] = unknown_codes()
+            continue
+        around = {step: beliefs[b].logit for step, b in blocks_beside(block).items() if b in beliefs}
+        codes[block] = read_out(beliefs[block], surround(beliefs[block].logit, around), options)
+    return codes
+
+
+def describe(code: np.void) -> dict[str, Any]:
+    """One square's code as a small map, as it stands in records and answers."""
+    kind = int(code["kind"])
+    return {
+        "colour": Colour(int(code["colour"])).name.lower(),
+        "state": State(int(code["state"])).name.lower(),
+        "kind": None if kind == NO_KIND else ALL_TYPES[kind].key,
+    }
+
+
+def _why(before: np.void, after: np.void) -> str:
+    then, now = Colour(int(before["colour"])), Colour(int(after["colour"]))
+    if now not in TOLD:
+        return "passes no longer confirm it" if then in TOLD else "passes found nothing"
+    if then not in TOLD:
+        return "passes felt or saw it"
+    if then != now:
+        return "its severity is judged anew"
+    if int(before["state"]) != int(after["state"]):
+        return "independent witnesses agree" if int(after["state"]) == State.CONFIRMED else "fewer witnesses agree"
+    return "its type is judged anew"
+
+
+def changes(block: int, before: Codes | None, after: Codes) -> list[Change]:
+    """The squares of a block whose yellow or red came, went or changed in state or type."""
+    old = unknown_codes() if before is None else before
+    told = np.isin(old["colour"], TOLD) | np.isin(after["colour"], TOLD)
+    moved = told & (
+        (old["colour"] != after["colour"]) | (old["state"] != after["state"]) | (old["kind"] != after["kind"])
+    )
+    cells = cells_of_block(block)
+    return [
+        Change(int(cells[i]), describe(old[i]), describe(after[i]), _why(old[i], after[i]))
+        for i in np.flatnonzero(moved).tolist()
+    ]
+
+
+def confirmed_red(block: int, codes: Codes) -> dict[int, int]:
+    """Squares of a block that are confirmed red, with the number of their type."""
+    cells = cells_of_block(block)
+    sure = (codes["colour"] == Colour.RED) & (codes["state"] == State.CONFIRMED)
+    return {int(cells[i]): int(codes["kind"][i]) for i in np.flatnonzero(sure).tolist()}

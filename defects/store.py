@@ -1,0 +1,200 @@
+"""Evidence, codes and cases in PostgreSQL. Functions take a connection and never commit: that is the pump's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg.types.json import Jsonb
+
+from grid import blocks_of
+
+from .cases import Case, centre_m
+from .code import Change, Codes, pack_codes, unpack_codes
+from .evidence import BlockEvidence, Deltas, pack, pack_block, unpack, unpack_block
+from .observe import Finding
+
+Connection = psycopg.Connection[Any]
+
+CODER_LEASE = 0x726F6164_636F6465  # "roadcode": the advisory lock under which one coder folds
+
+
+def append_journal(conn: Connection, day: date, deltas: Deltas) -> None:
+    """One row for a batch's deltas of one day."""
+    if len(deltas.cell):
+        conn.execute("INSERT INTO journal (day, d) VALUES (%s, %s)", (day, pack(deltas)))
+
+
+def note_passes(conn: Connection, day: date, blocks_by_chunk: Mapping[int, Iterable[int]]) -> None:
+    """Which blocks each stored chunk of a day spoke about."""
+    rows = [(blk, day, chunk) for chunk, blocks in sorted(blocks_by_chunk.items()) for blk in sorted(blocks)]
+    if rows:
+        with conn.cursor() as cursor:
+            cursor.executemany("INSERT INTO pass (blk, day, chunk) VALUES (%s, %s, %s)", rows)
+
+
+def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
+    """Findings, each with the id of its chunk."""
+    rows = [
+        (chunk, f.what, f.kind, f.cell, f.t_s, f.x_m, f.y_m, f.sigma_m, f.speed_mps, f.score, f.severity, f.weight)
+        for chunk, f in findings
+    ]
+    if rows:
+        with conn.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO finding (chunk, what, kind, cell, t_s, x_m, y_m, sigma_m, speed_mps, score, severity, "
+                "weight) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                rows,
+            )
+
+
+def hold_coder_lease(conn: Connection) -> bool:
+    """Whether this transaction is the one coder now; the lease ends with the transaction, whatever dies."""
+    row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (CODER_LEASE,)).fetchone()
+    return bool(row and row[0])
+
+
+def take_journal(conn: Connection, most: int) -> dict[date, list[Deltas]]:
+    """Takes up to ``most`` journal rows away and gives their deltas by day."""
+    rows = conn.execute(
+        "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT %s) RETURNING day, d", (most,)
+    )
+    taken: dict[date, list[Deltas]] = defaultdict(list)
+    for day, d in rows:
+        taken[day].append(unpack(bytes(d)))
+    return dict(taken)
+
+
+def evidence_of(conn: Connection, blocks: Iterable[int]) -> dict[int, dict[date, BlockEvidence]]:
+    """Evidence of blocks, by block and day."""
+    found: dict[int, dict[date, BlockEvidence]] = defaultdict(dict)
+    rows = conn.execute("SELECT blk, day, d FROM evidence WHERE blk = ANY(%s)", (sorted(set(blocks)),))
+    for blk, day, d in rows:
+        found[blk][day] = unpack_block(bytes(d))
+    return dict(found)
+
+
+def put_evidence(conn: Connection, evidence: Mapping[tuple[int, date], BlockEvidence]) -> None:
+    """Writes the whole evidence of blocks and days."""
+    rows = [(blk, day, pack_block(e)) for (blk, day), e in sorted(evidence.items())]
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO evidence (blk, day, d) VALUES (%s, %s, %s) "
+            "ON CONFLICT (blk, day) DO UPDATE SET d = excluded.d",
+            rows,
+        )
+
+
+def codes_of(conn: Connection, blocks: Iterable[int]) -> dict[int, tuple[int, Codes]]:
+    """Revision and codes of those of the blocks that have any."""
+    rows = conn.execute("SELECT blk, rev, d FROM code WHERE blk = ANY(%s)", (sorted(set(blocks)),))
+    return {r[0]: (r[1], unpack_codes(bytes(r[2]))) for r in rows}
+
+
+def all_code_blocks(conn: Connection) -> list[int]:
+    """Every block that has codes."""
+    return [r[0] for r in conn.execute("SELECT blk FROM code ORDER BY blk")]
+
+
+def stale_blocks(conn: Connection, today: date, most: int) -> list[int]:
+    """Blocks whose codes were last read out on an earlier day: evidence ages, so codes must be read again."""
+    rows = conn.execute("SELECT blk FROM code WHERE read_on < %s ORDER BY blk LIMIT %s", (today, most))
+    return [r[0] for r in rows]
+
+
+def mark_read(conn: Connection, today: date, blocks: Sequence[int]) -> None:
+    """Notes that blocks were read out and have not changed."""
+    conn.execute("UPDATE code SET read_on = %s WHERE blk = ANY(%s)", (today, list(blocks)))
+
+
+def newest_day(conn: Connection, block: int) -> date | None:
+    """The newest day on which a chunk passed a block."""
+    row = conn.execute("SELECT max(day) FROM pass WHERE blk = %s", (block,)).fetchone()
+    return row[0] if row else None
+
+
+def put_codes(conn: Connection, day: date, codes: Mapping[int, tuple[int, Codes]], at: datetime) -> None:
+    """Writes new revisions of blocks' codes."""
+    rows = [(blk, rev, day, pack_codes(c), at) for blk, (rev, c) in sorted(codes.items())]
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO code (blk, rev, read_on, d, at) VALUES (%s, %s, %s, %s, %s) ON CONFLICT (blk) "
+            "DO UPDATE SET rev = excluded.rev, read_on = excluded.read_on, d = excluded.d, at = excluded.at",
+            rows,
+        )
+
+
+def add_changes(conn: Connection, changes: Sequence[Change], day: date, at: datetime) -> None:
+    """The history of codes: what was said when."""
+    rows = [(c.cell, day, at, Jsonb(c.before), Jsonb(c.after), c.why) for c in changes]
+    if rows:
+        with conn.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO code_change (cell, day, at, before, after, why) VALUES (%s, %s, %s, %s, %s, %s)", rows
+            )
+
+
+def changes_of(conn: Connection, cell: int) -> list[dict[str, Any]]:
+    """The newest hundred changes of a square's code, newest first."""
+    rows = conn.execute(
+        "SELECT at, before, after, why FROM code_change WHERE cell = %s ORDER BY id DESC LIMIT 100", (cell,)
+    )
+    return [{"at": r[0].isoformat(), "before": r[1], "after": r[2], "why": r[3]} for r in rows]
+
+
+def chunk_leaves(conn: Connection, block: int, day: date) -> list[bytes]:
+    """Salted hashes of the chunks that passed a block on a day, sorted."""
+    rows = conn.execute(
+        "SELECT leaf FROM pass JOIN chunk ON chunk.id = pass.chunk WHERE pass.blk = %s AND pass.day = %s ORDER BY leaf",
+        (block, day),
+    )
+    return [bytes(r[0]) for r in rows]
+
+
+def chunks_past(conn: Connection, block: int, most: int) -> list[int]:
+    """Ids of the newest chunks that passed a block."""
+    rows = conn.execute(
+        "SELECT chunk FROM pass WHERE blk = %s ORDER BY day DESC, chunk DESC LIMIT %s", (block, most)
+    )
+    return [r[0] for r in rows]
+
+
+def cases_near(conn: Connection, cells: Sequence[int]) -> list[Case]:
+    """Open cases to which one of the squares belongs."""
+    rows = conn.execute(
+        'SELECT f.id, f.kind, array_agg(c.cell ORDER BY c.cell) FROM case_file f JOIN case_cell c ON c."case" = f.id '
+        'WHERE f.id IN (SELECT "case" FROM case_cell WHERE cell = ANY(%s)) GROUP BY f.id ORDER BY f.id',
+        (list(cells),),
+    )
+    return [Case(r[0], r[1], tuple(r[2])) for r in rows]
+
+
+def put_case(conn: Connection, case: Case, at: datetime) -> Case:
+    """Opens a case or writes down its growth; gives it with its number."""
+    x_m, y_m = centre_m(case.cells)
+    number = case.number
+    if number is None:
+        row = conn.execute(
+            "INSERT INTO case_file (kind, x_m, y_m, opened_at) VALUES (%s, %s, %s, %s) RETURNING id",
+            (case.kind, x_m, y_m, at),
+        ).fetchone()
+        if row is None:
+            raise LookupError("the database gave a new case no number")
+        number = int(row[0])
+    else:
+        conn.execute("UPDATE case_file SET x_m = %s, y_m = %s WHERE id = %s", (x_m, y_m, number))
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            'INSERT INTO case_cell (cell, "case") VALUES (%s, %s) ON CONFLICT (cell) DO NOTHING',
+            [(cell, number) for cell in case.cells],
+        )
+    return Case(number, case.kind, case.cells)
+
+
+def blocks_of_deltas(deltas: Deltas) -> list[int]:
+    """The blocks that deltas speak about."""
+    return [int(b) for b in np.unique(blocks_of(deltas.cell))] if len(deltas.cell) else []

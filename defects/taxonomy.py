@@ -1,0 +1,66 @@
+"""The 16 defect types (and two beyond), what can see them, and the class `uneven` for a jolt whose type nobody knows.
+
+Sources: the 13 asphalt distresses of CJJ 36, faulting, broken slab, defective cover; ponding and litter are the next
+step. `imu_detect` is the chance that one box pass over a severe defect of the type is noticed, from simulated trials on
+unseen vehicles; it is a proposal until measured on real damage, and stands here in one place so that a measurement
+replaces it in one place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingest import DEFECT_KEYS
+
+
+@dataclass(frozen=True)
+class DefectType:
+    """One type. number: 1 to 18, as in the table of types; 0 is `uneven`.
+
+    imu_detect: chance that a box's IMU notices a severe one in one pass of a wheel over it, 0 where it cannot.
+    camera_detect: the same for an edge camera that has it in view. hazard: whether overall green needs it green.
+    """
+
+    number: int
+    key: str
+    zh: str
+    en: str
+    imu_detect: float
+    camera_detect: float
+    hazard: bool = False
+
+
+UNEVEN = DefectType(0, "uneven", "不平（类型未明）", "uneven, type not known", 0.0, 0.0)
+
+TYPES: tuple[DefectType, ...] = (
+    DefectType(1, "linear_crack", "线裂", "linear crack", 0.0, 0.5),
+    DefectType(2, "net_crack", "网裂", "net crack", 0.0, 0.5),
+    DefectType(3, "alligator_crack", "龟裂", "alligator crack", 0.0, 0.7),
+    DefectType(4, "shoving", "拥包", "shoving", 0.70, 0.3, hazard=True),
+    DefectType(5, "rutting", "车辙", "rutting", 0.0, 0.2),
+    DefectType(6, "subsidence", "沉陷", "subsidence", 0.64, 0.2, hazard=True),
+    DefectType(7, "mud_boil", "翻浆", "mud boil", 0.0, 0.5),
+    DefectType(8, "ravelling", "剥落", "ravelling", 0.0, 0.6),
+    DefectType(9, "pothole", "坑槽", "pothole", 0.86, 0.8, hazard=True),
+    DefectType(10, "edge_break", "啃边", "edge break", 0.0, 0.5),
+    DefectType(11, "frame_level", "路框差", "frame level difference", 0.70, 0.3, hazard=True),
+    DefectType(12, "pumping", "唧浆", "pumping", 0.0, 0.4),
+    DefectType(13, "bleeding", "泛油", "bleeding", 0.0, 0.5),
+    DefectType(14, "faulting", "错台", "faulting", 0.60, 0.3, hazard=True),
+    DefectType(15, "broken_slab", "破碎板", "broken slab", 0.0, 0.6),
+    DefectType(16, "defective_cover", "缺陷井盖", "defective cover", 0.0, 0.6),
+    DefectType(17, "ponding", "路面积水", "ponding", 0.0, 0.6),
+    DefectType(18, "litter", "路面垃圾", "litter", 0.0, 0.6),
+)
+
+ALL_TYPES = (UNEVEN, *TYPES)
+"""Index = number."""
+
+OF_THE_STANDARD = 16
+"""How many types "green for 5 of 16" counts: ponding and litter lie beyond the standard."""
+
+BY_KEY = {t.key: t for t in ALL_TYPES}
+HAZARDS = tuple(t.number for t in TYPES if t.hazard)
+
+if tuple(t.key for t in TYPES) != DEFECT_KEYS:
+    raise RuntimeError("the taxonomy and the wire format list the types in different orders")
