@@ -1,0 +1,194 @@
+"""The ledger's pump: outbox -> numbers -> log -> signed checkpoint -> anchor on the chain.
+
+One idempotent `step`. Each of its commits is a point where a crash is harmless:
+
+1. numbers assigned                     (the log is completed from the numbers)
+2. tiles and checkpoint on disk, checkpoint row committed
+3. the signed transaction committed as an anchor row, before it is sent
+4. sent, committed
+5. receipt seen, row committed as mined
+
+A restart finds an open row and sends the same bytes, so that one head is never anchored twice.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import psycopg
+
+from . import store
+from .chain import EMPTY, AnchorRefused, Chain, ChainAway, WrongContract, tx_hash_of
+from .log import Log
+from .note import parse_checkpoint
+
+State = Literal["empty", "anchored", "waiting", "pending", "away", "refused"]
+
+
+class LogDiverged(RuntimeError):
+    """Log and database tell different stories (one of them was restored from an older copy): nothing is appended."""
+
+
+@dataclass(frozen=True)
+class AnchorOptions:
+    """How much at once and how often.
+
+    `batch` records a transaction: at 100 the disk's fsync rate halves the throughput, at 10,000 a step holds others up.
+    `batches` at most in one step, so that a flood does not keep heads from being signed. `wait_s` for a receipt.
+    `every_s` between anchors by the chain's clock; 0 anchors each new head at once.
+    """
+
+    batch: int = 1000
+    batches: int = 16
+    wait_s: float = 5.0
+    every_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class AnchorStatus:
+    """What a step did and where things stand: `numbered` now, `size` signed, `anchored` leaves on chain.
+
+    state: empty (nothing to anchor) | anchored (the head is) | waiting (for `every_s`) | pending (sent, not mined) |
+    away (the chain does not answer) | refused (it said no: `reason`).
+    """
+
+    numbered: int
+    size: int
+    anchored: int
+    state: State
+    reason: str = ""
+
+
+DEFAULTS: Final = AnchorOptions()
+
+
+def step(
+    conn: psycopg.Connection[Any], log: Log, chain: Chain, now_s: float, options: AnchorOptions = DEFAULTS
+) -> AnchorStatus:
+    """Take the outbox into the log and bring the chain up to it. Commits on `conn` at the points named above.
+
+    `now_s` unix seconds by the wall clock, which is also the chain's, whatever clock the data follow.
+    An absent or refusing chain is a status, not an error. Raises LeaseHeld (another session is the sequencer),
+    LogDiverged, LogDamaged, and the errors of psycopg.
+    """
+    if conn.autocommit:
+        raise ValueError("the pump needs a connection without autocommit: a record must move, not be copied or lost")
+    numbered = _append_all(conn, log, options)
+    size = _sign(conn, log)
+    state, reason = _anchor(conn, log, chain, now_s, options) if size else ("empty", "")
+    newest = store.newest_anchor(conn)
+    conn.commit()
+    return AnchorStatus(numbered, size, newest.size if newest else 0, state, reason)
+
+
+def _append_all(conn: psycopg.Connection[Any], log: Log, options: AnchorOptions) -> int:
+    if not store.take_lease(conn):
+        conn.rollback()
+        raise store.LeaseHeld("another process numbers the records: this one waits")
+    _check_edge(conn, log)
+    numbered = 0
+    for _ in range(options.batches):
+        count = len(store.number_outbox(conn, options.batch))
+        conn.commit()
+        numbered += count
+        # From the table and not from what was just numbered: a crash may have left numbers that no tile has yet.
+        while leaves := store.leaves_from(conn, log.size, options.batch):
+            conn.commit()
+            log.append(leaves)
+        conn.commit()
+        if count < options.batch:
+            break
+    return numbered
+
+
+def _check_edge(conn: psycopg.Connection[Any], log: Log) -> None:
+    if log.size == 0:
+        return
+    last = store.record(conn, log.size - 1)
+    if last is None:
+        raise LogDiverged(
+            f"the log has {log.size} leaves, the database {store.record_count(conn)}: restore the newer database"
+        )
+    if last.leaf != log.leaf(log.size - 1):
+        raise LogDiverged(f"record {last.idx} is not leaf {last.idx} of the log: run `roadcode fsck`")
+
+
+def _sign(conn: psycopg.Connection[Any], log: Log) -> int:
+    if log.size == 0:
+        return 0
+    note = log.checkpoint()
+    checkpoint = parse_checkpoint(note)
+    store.put_checkpoint(conn, checkpoint.size, checkpoint.root, note)
+    conn.commit()
+    return checkpoint.size
+
+
+def _anchor(
+    conn: psycopg.Connection[Any], log: Log, chain: Chain, now_s: float, options: AnchorOptions
+) -> tuple[State, str]:
+    try:
+        if store.open_anchor(conn) is None:
+            ready, reason = _prepare(conn, log, chain, now_s, options)
+            if ready != "pending":
+                return ready, reason
+        return _settle(conn, chain, options)
+    except ChainAway as error:
+        return "away", str(error)
+    except (AnchorRefused, WrongContract) as error:
+        return "refused", str(error)
+    finally:
+        conn.rollback()
+
+
+def _prepare(
+    conn: psycopg.Connection[Any], log: Log, chain: Chain, now_s: float, options: AnchorOptions
+) -> tuple[State, str]:
+    newest = store.newest_checkpoint(conn)
+    anchored = store.newest_anchor(conn)
+    conn.commit()  # the chain may take long; no transaction stays open meanwhile
+    if newest is None:
+        return "empty", ""
+    size, root, _ = newest
+    if anchored is not None:
+        if anchored.size == size:
+            return "anchored", ""
+        if now_s - (anchored.block_time or 0) < options.every_s:
+            return "waiting", ""
+    head = chain.head()
+    if head.seq and (head.size > size or log.root(head.size) != head.root):
+        return "refused", f"the chain's head of {head.size} leaves is not of this log: another log uses the contract"
+    proof = log.consistency(head.size, size) if 0 < head.size < size else []
+    prev_root = head.root if head.seq else EMPTY
+    chain.check_anchor(prev_root, root, size, proof)
+    nonce = chain.nonce()
+    raw = chain.sign_anchor(prev_root, root, size, proof, nonce)
+    store.prepare_anchor(conn, size, root, nonce, tx_hash_of(raw), raw)
+    conn.commit()
+    return "pending", ""
+
+
+def _settle(conn: psycopg.Connection[Any], chain: Chain, options: AnchorOptions) -> tuple[State, str]:
+    row = store.open_anchor(conn)
+    conn.commit()
+    if row is None:
+        return "anchored", ""
+    try:
+        chain.send(row.raw_tx)
+    except AnchorRefused as error:
+        # Its nonce is used up or the chain was replaced: these bytes can never count, the next step signs new ones.
+        store.anchor_failed(conn, row.id, error.reason)
+        conn.commit()
+        raise
+    store.anchor_sent(conn, row.id)
+    conn.commit()
+    receipt = chain.receipt(row.tx_hash, options.wait_s)
+    if receipt is None:
+        return "pending", "sent, not mined yet"
+    if not receipt.ok:
+        store.anchor_failed(conn, row.id, "reverted")
+        conn.commit()
+        return "refused", "the contract reverted the anchor"
+    # No event: the head already was this one, anchored by other bytes.
+    seq = receipt.seq if receipt.seq is not None else chain.head().seq
+    store.anchor_mined(conn, row.id, receipt.block_number, receipt.block_hash, receipt.block_time, seq)
+    conn.commit()
+    return "anchored", ""

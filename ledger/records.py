@@ -1,0 +1,217 @@
+"""Canonical bytes of what the platform says, so that the same statement always has the same hash.
+
+Bodies are CBOR in the core deterministic encoding of RFC 8949 section 4.2.1, restricted to integers of 64 bits,
+text, bytes, booleans, null, lists and maps with text keys. Floats are left out on purpose: two machines may print
+or round them differently, and a leaf hash forgives nothing. Scale them to integers and put the unit in the name.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+
+import cbor2
+
+VERSION: Final = 1
+ALG: Final = "sha256"
+ORIGINS: Final = ("live", "replay", "simulated")
+
+# A body is read by auditors in one piece. Ten times less and a context with a long register would not fit;
+# ten times more and a batch of a thousand no longer fits into the memory of a small machine.
+MAX_BODY: Final = 1 << 18
+# Deeper nesting than any builder needs; without a bound a hostile body could exhaust the stack.
+MAX_DEPTH: Final = 16
+
+Plain = int | str | bytes | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
+Origin = str | Sequence[str]
+
+_KIND = re.compile(r"[a-z][a-z_]{0,31}\Z")
+# Which field of a body its `subject` column repeats; kinds that are not named here have none.
+_SUBJECT_FIELD: Final = {"code": "cell", "block": "block", "case": "case"}
+
+
+class RecordError(ValueError):
+    """The bytes or values are not a record; the text says which rule was broken."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One statement: `kind`, what it is about (cell, block or case number) and its canonical bytes.
+
+    Making one checks the body, so that nothing gets into the outbox that the log could not read back.
+    Raises RecordError.
+    """
+
+    kind: str
+    subject: int | None
+    body: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse a body that does not say what the columns beside it say."""
+        content = parse(self.body)
+        if content["kind"] != self.kind:
+            raise RecordError(f"the body says kind {content['kind']!r}, the record says {self.kind!r}")
+        if subject_of(content) != self.subject:
+            raise RecordError(f"the body is about {subject_of(content)}, the record about {self.subject}")
+
+
+def encode(value: Plain) -> bytes:
+    """Deterministic CBOR of plain data; raises RecordError for floats, foreign types, wide integers, non-text keys."""
+    _check(value, 0)
+    # cbor2 sorts keys by length first (RFC 7049), which with text keys alone is the bytewise order of RFC 8949.
+    body: bytes = cbor2.dumps(value, canonical=True)
+    if len(body) > MAX_BODY:
+        raise RecordError(f"a body of {len(body)} bytes is over the {MAX_BODY} allowed: record its hash instead")
+    return body
+
+
+def parse(body: bytes) -> dict[str, Any]:
+    """Content of a record body. Total: any byte string gives the map or a RecordError."""
+    if len(body) > MAX_BODY:
+        raise RecordError(f"a body of {len(body)} bytes is over the {MAX_BODY} allowed")
+    try:
+        content = cbor2.loads(body)
+    except (Exception, RecursionError) as error:
+        raise RecordError(f"not CBOR: {type(error).__name__}") from error
+    if not isinstance(content, dict):
+        raise RecordError("a record body is a map")
+    # Encoding again finds every other spelling at once: unsorted keys, long integers, trailing bytes, tags.
+    if encode(content) != body:
+        raise RecordError("not in deterministic encoding (RFC 8949 4.2.1): write it again with ledger.encode")
+    if content.get("v") != VERSION or isinstance(content["v"], bool):
+        raise RecordError(f"record version {content.get('v')!r} is unknown, this platform reads {VERSION}")
+    kind = content.get("kind")
+    if not isinstance(kind, str) or not _KIND.match(kind):
+        raise RecordError("a record names its kind in small letters")
+    if content.get("alg") != ALG:
+        raise RecordError(f"hash algorithm {content.get('alg')!r} is unknown, this platform reads {ALG}")
+    _check_origin(content.get("origin"))
+    return content
+
+
+def subject_of(content: Mapping[str, Any]) -> int | None:
+    """The number a parsed body is about (its cell, block or case), or None where its kind has none."""
+    field = _SUBJECT_FIELD.get(content.get("kind", ""))
+    if field is None:
+        return None
+    subject = content.get(field)
+    if not isinstance(subject, int) or isinstance(subject, bool):
+        raise RecordError(f"a {content['kind']} record names its {field} as an integer")
+    return subject
+
+
+def day_of(content: Mapping[str, Any]) -> date | None:
+    """The service day a parsed body names, or None."""
+    day = content.get("day")
+    if not isinstance(day, str):
+        return None
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        return None
+
+
+def code_record(
+    cell: int,
+    day: date,
+    at_ms: int,
+    before: Mapping[str, Plain],
+    after: Mapping[str, Plain],
+    why: Plain,
+    context: bytes,
+    origin: Origin,
+) -> Record:
+    """A changed health code of one cell. `at_ms` unix milliseconds; `context` is the day context's SHA-256."""
+    return _record(
+        "code",
+        cell,
+        origin,
+        cell=cell,
+        day=day.isoformat(),
+        at_ms=at_ms,
+        before=before,
+        after=after,
+        why=why,
+        context=_digest("context", context),
+    )
+
+
+def block_record(
+    block: int,
+    day: date,
+    revision: int,
+    codes_sha256: bytes,
+    chunks_root: bytes,
+    chunks_count: int,
+    context: bytes,
+    origin: Origin,
+) -> Record:
+    """All codes of one block and day: their hash, and the Merkle root of the hashes of the chunks behind them."""
+    return _record(
+        "block",
+        block,
+        origin,
+        block=block,
+        day=day.isoformat(),
+        revision=revision,
+        codes_sha256=_digest("codes_sha256", codes_sha256),
+        chunks_root=_digest("chunks_root", chunks_root),
+        chunks_count=chunks_count,
+        context=_digest("context", context),
+    )
+
+
+def context_record(day: date, context: Mapping[str, Plain], origin: Origin) -> Record:
+    """The frozen context of a service day (versions and hashes of what the day's codes are computed with)."""
+    return _record("context", None, origin, day=day.isoformat(), context=context)
+
+
+def case_record(case: int, step: str, cells: Sequence[int], at_ms: int, why: Plain, origin: Origin) -> Record:
+    """One step in the follow-up of a case over `cells`. `at_ms` unix milliseconds."""
+    return _record("case", case, origin, case=case, step=step, cells=sorted(cells), at_ms=at_ms, why=why)
+
+
+def _record(record_kind: str, about: int | None, origin: Origin, **fields: Plain) -> Record:
+    said: Plain = origin if isinstance(origin, str) else sorted(origin)
+    body = encode({"v": VERSION, "kind": record_kind, "alg": ALG, "origin": said, **fields})
+    return Record(record_kind, about, body)
+
+
+def _digest(name: str, value: bytes) -> bytes:
+    if not isinstance(value, bytes) or len(value) != 32:
+        raise RecordError(f"{name} is a SHA-256 of 32 bytes")
+    return value
+
+
+def _check_origin(origin: object) -> None:
+    names = [origin] if isinstance(origin, str) else origin
+    if not isinstance(names, list) or not names or names != sorted({n for n in names if n in ORIGINS}):
+        raise RecordError(f"origin is one of {', '.join(ORIGINS)}, or a sorted list of them, not {origin!r}")
+
+
+def _check(value: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise RecordError(f"nested deeper than {MAX_DEPTH}")
+    if value is None or isinstance(value, bool | bytes):
+        return
+    if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise RecordError(f"{value} does not fit into 64 bits")
+    elif isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise RecordError("text with a lone surrogate is not UTF-8") from error
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check(item, depth + 1)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise RecordError(f"a map key is text, not {type(key).__name__}")
+            _check(key, depth + 1)
+            _check(item, depth + 1)
+    else:
+        hint = ": scale it to an integer and name the unit" if isinstance(value, float) else ""
+        raise RecordError(f"{type(value).__name__} has no place in a record{hint}")
