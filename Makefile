@@ -1,0 +1,67 @@
+# Two commands: `make run` and `make test`. Everything else is in `make help`.
+# Plain GNU make and /bin/sh; works from any folder (make -C DIR, make -f DIR/Makefile), with spaces in the path.
+
+# Where this file is, whatever the folder make was called from. GNU make splits lists at spaces, so the shell works
+# it out: from the end of MAKEFILE_LIST, taken as one string.
+override SELF := $(MAKEFILE_LIST)
+override ROOT := $(shell dirname "$$(printf '%s' '$(SELF)' | sed 's/^ *//')")
+IN_ROOT = cd "$(ROOT)"
+PYTHON ?= python3
+ARGS ?=
+# How many times the fault tests kill each process.
+KILLS ?= 3
+export KILLS
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test lint bench faults contracts lock clean clean-data
+
+help: ## show this
+	@echo 'usage: make TARGET [ARGS="..."]'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' "$(ROOT)/Makefile" | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+
+# exec: Ctrl-C then reaches the platform and nothing between, and make waits until it has stopped cleanly.
+run: ## set up, start the platform with a simulated city and fleet, print the address of the map
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode up --simulate $(ARGS)
+
+demo: ## set up, do the whole of it once without a person, write demo.json and demo.png
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode demo $(ARGS)
+
+test: ## set up, run all tests (ARGS go to pytest)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && exec .venv/bin/python -m pytest $(ARGS)
+
+lint: ## set up, check style, types and doors
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev \
+		&& .venv/bin/python -m ruff check . \
+		&& .venv/bin/python -m mypy \
+		&& .venv/bin/lint-imports
+
+bench: ## measure what this machine can do
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode bench $(ARGS)
+
+faults: ## kill every process in mid-work and count what was lost (KILLS times each)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && exec .venv/bin/python -m pytest tests/faults $(ARGS)
+
+contracts: ## recompile the contract with the compiler it is pinned to
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && "$(PYTHON)" bootstrap.py contracts \
+		&& .venv/bin/python -m ledger.contracts.build "$$PWD/.venv-contracts/bin/vyper"
+
+# No annotations, no index addresses: a lock says what, never where from. Order matters: test is held to runtime, dev to both.
+lock: ## write the locks again, from requirements/*.in and package.json (ARGS="--upgrade" for newer versions)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev && cd requirements && for name in runtime test dev contracts node; do \
+		echo "locking $$name"; \
+		../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--no-annotate --custom-compile-command 'make lock' $(ARGS) --output-file "$$name.lock" "$$name.in" || exit 1; \
+	done
+	@$(IN_ROOT) && if command -v npm >/dev/null; then npm install --package-lock-only --ignore-scripts --no-audit --no-fund; \
+		else echo 'npm is not here: package-lock.json stays as it is'; fi
+
+clean: ## remove what set-up and tests made; the data folder (var) stays
+	@$(IN_ROOT) && rm -rf .venv .venv-node .venv-contracts .cache node_modules api/web/vendor api/web/vendor.new \
+		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks ./*.egg-info build \
+		&& find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
+
+clean-data: ## remove the data folder (ROADCODE_HOME, default var), after asking
+	@$(IN_ROOT) && home="$${ROADCODE_HOME:-var}" && if [ ! -f "$$home/ports.json" ]; then \
+		echo "no data folder at $$home"; exit 0; fi \
+		&& printf 'Remove all chunks, evidence, codes and keys in %s? Type yes: ' "$$home" && read -r answer \
+		&& if [ "$$answer" = yes ]; then rm -rf "$$home" && echo removed; else echo 'nothing was removed'; fi

@@ -1,0 +1,146 @@
+"""The HTTP side: answers from the database, the map's tiles, events, metrics, health, and the page itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from psycopg_pool import ConnectionPool, PoolTimeout
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from defects import EvidenceOptions
+from ingest import City
+
+from .push import Board, TooManyReaders
+from .routes import cells, service, tiles
+from .story import Ledger, NoSuchCell
+from .tiles import TileAddressError
+
+_WEB = Path(__file__).parent / "web"
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; worker-src 'self' blob:; img-src 'self' data: blob:; "
+    "style-src 'self' 'unsafe-inline'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_COOKIE = "roadcode"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What the routes need. token: required of every client where not None."""
+
+    city: City
+    options: EvidenceOptions
+    pool: ConnectionPool[psycopg.Connection[Any]]
+    board: Board
+    ledger: Callable[[], Ledger]
+    oversize: Callable[[], int | None]
+    parts: dict[str, Callable[[], None]]
+    token: str | None
+    hosts: tuple[str, ...]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def create_app(site: Site) -> FastAPI:
+    """The application over what ``site`` gives it."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.site = site
+        listening = asyncio.create_task(site.board.listen())
+        try:
+            yield
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+    app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(service.router)
+    app.include_router(cells.router)
+    app.include_router(tiles.router)
+    app.mount("/", StaticFiles(directory=_WEB, html=True))
+    _answer_errors(app)
+
+    @app.middleware("http")
+    async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
+        given = request.query_params.get("token")
+        if site.token and given and secrets.compare_digest(given.encode(), site.token.encode()):
+            # The token goes into a cookie and out of the address, which browsers keep and people share.
+            answer = RedirectResponse(request.url.path, status_code=303)
+            answer.set_cookie(_COOKIE, site.token, httponly=True, samesite="strict", max_age=86_400)
+        for name, value in _HEADERS.items():
+            answer.headers.setdefault(name, value)
+        return answer
+
+    # A page elsewhere must not reach us through a name that it lets point to this machine.
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(site.hosts))
+    return app
+
+
+def _may_enter(request: Request, token: str | None) -> bool:
+    if token is None or request.url.path == "/healthz":
+        return True
+    header = request.headers.get("authorization", "")
+    given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
+    return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _refusal() -> Response:
+    text = "this instance is not public: open it once with ?token=..., or send Authorization: Bearer ..."
+    return JSONResponse({"error": "not_public", "detail": text}, status_code=401)
+
+
+def _answer_errors(app: FastAPI) -> None:
+    """Every error as {"error": name, "detail": what to do}."""
+    log = structlog.get_logger("web")
+
+    def answer(status: int, name: str) -> Callable[[Request, Exception], Awaitable[Response]]:
+        async def handle(_request: Request, error: Exception) -> Response:
+            return JSONResponse({"error": name, "detail": str(error)}, status_code=status)
+
+        return handle
+
+    app.add_exception_handler(NoSuchCell, answer(404, "no_such_cell"))
+    app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
+    app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
+    app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))
+
+    async def away(_request: Request, error: Exception) -> Response:
+        log.warning("database away", error=type(error).__name__)
+        text = "the database does not answer; the platform goes on as soon as it does"
+        return JSONResponse({"error": "database_away", "detail": text}, status_code=503)
+
+    app.add_exception_handler(psycopg.OperationalError, away)
+    app.add_exception_handler(PoolTimeout, away)
+
+    async def invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  (the framework's promise, said to the type checker)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return JSONResponse({"error": "bad_request", "detail": f"{where}: {first['msg']}"}, status_code=422)
+
+    app.add_exception_handler(RequestValidationError, invalid)

@@ -1,0 +1,137 @@
+"""The second pump: folds the journal into evidence, reads out codes, and lets everything that a change causes happen in
+the same transaction: history, cases, records for the log, and word to whoever watches the map."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from defects import Case, Change, Codes, HealthOptions, join
+from defects import recode as reading
+from defects import store as defects_store
+from grid import BLOCK, blocks_beside, column_row, corner_m, side_m, unproject, zone_of
+from ingest import City
+from ingest import store as ingest_store
+from ledger import Record, block_record, case_record, code_record, enqueue, leaf_hash, root_of
+
+Connection = psycopg.Connection[Any]
+CHANNEL = "codes"
+_CASE_M = 100.0
+"""How far around new squares known cases are looked up: farther than any case is long."""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What one step did: rows taken from the journal, blocks whose codes changed, squares told of, cases touched."""
+
+    rows: int
+    blocks: int
+    changes: int
+    cases: int
+
+
+NOTHING = Folded(0, 0, 0, 0)
+
+
+def step(conn: Connection, city: City, options: HealthOptions, now_s: float, most: int = 200) -> Folded:
+    """One fold. Commits. Gives `NOTHING` where there was nothing to do or another coder holds the lease."""
+    today = city.service_day(now_s)
+    with conn.transaction():
+        if not defects_store.hold_coder_lease(conn):
+            return NOTHING
+        taken = defects_store.take_journal(conn, most)
+        deltas = {day: parts for day, parts in taken.items() if parts}
+        touched = {b for parts in deltas.values() for p in parts for b in defects_store.blocks_of_deltas(p)}
+        stale = set(defects_store.stale_blocks(conn, today, most))
+        if not touched and not stale:
+            return NOTHING
+        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched))
+        defects_store.put_evidence(conn, folded)
+        beside = {b for block in touched for b in blocks_beside(block).values()}
+        recoded = touched | stale | {b for b in beside if b in defects_store.codes_of(conn, beside)}
+        halo = recoded | {b for block in recoded for b in blocks_beside(block).values()}
+        evidence = defects_store.evidence_of(conn, halo)
+        codes = reading.recode(recoded, evidence, today, options)
+        rows = sum(len(parts) for parts in deltas.values())
+        return _tell(conn, city, codes, today, datetime.fromtimestamp(now_s, UTC), rows)
+
+
+def _tell(
+    conn: Connection, city: City, codes: dict[int, Codes], today: date, at: datetime, rows: int
+) -> Folded:
+    """Writes what changed, and everything that follows from it."""
+    before = defects_store.codes_of(conn, codes)
+    changed: dict[int, tuple[int, Codes]] = {}
+    changes: list[Change] = []
+    confirmed: dict[int, int] = {}
+    for block, now in codes.items():
+        revision, old = before.get(block, (0, None))
+        if old is not None and old.tobytes() == now.tobytes():
+            continue
+        changed[block] = (revision + 1, now)
+        changes += reading.changes(block, old, now)
+        confirmed |= reading.confirmed_red(block, now)
+    defects_store.put_codes(conn, today, changed, at)
+    defects_store.mark_read(conn, today, [b for b in codes if b not in changed])
+    defects_store.add_changes(conn, changes, today, at)
+    cases = _cases(conn, confirmed, at)
+    at_ms = int(at.timestamp() * 1000)
+    context = _context(conn, today)
+    records: list[Record] = [
+        code_record(c.cell, today, at_ms, c.before, c.after, c.why, context, city.origins) for c in changes
+    ]
+    for block, (revision, now) in sorted(changed.items()):
+        day = defects_store.newest_day(conn, block) or today
+        leaves = defects_store.chunk_leaves(conn, block, day)
+        records.append(
+            block_record(
+                block, day, revision, hashlib.sha256(now.tobytes()).digest(),
+                root_of([leaf_hash(leaf) for leaf in leaves]), len(leaves), _context(conn, day), city.origins,
+            )
+        )  # fmt: skip
+    records += [
+        case_record(c.number or 0, step_name, c.cells, at_ms, "neighbouring squares are confirmed red", city.origins)
+        for c, step_name in cases
+    ]
+    enqueue(conn, records)
+    if changed:
+        notice = {"bbox": _box(sorted(changed)), "blocks": len(changed)}
+        conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(notice)))
+    return Folded(rows, len(changed), len(changes), len(cases))
+
+
+def _context(conn: Connection, day: date) -> bytes:
+    """Hash of a day's context; of a day on which nothing has arrived, 32 zero bytes: nothing was computed with it."""
+    return ingest_store.context_hash(conn, day) or bytes(32)
+
+
+def _cases(conn: Connection, confirmed: dict[int, int], at: datetime) -> list[tuple[Case, str]]:
+    if not confirmed:
+        return []
+    corners = np.array([corner_m(cell) for cell in confirmed])
+    known = defects_store.cases_within(conn, corners.min(axis=0) - _CASE_M, corners.max(axis=0) + _CASE_M)
+    return [
+        (defects_store.put_case(conn, case, at), "opened" if case.number is None else "grown")
+        for case in join(confirmed, known)
+    ]
+
+
+def _box(blocks: Sequence[int]) -> list[float]:
+    """West, south, east, north in degrees of what the blocks cover, a little generous."""
+    lon: list[float] = []
+    lat: list[float] = []
+    for block in blocks:
+        column, row = (int(v) for v in column_row(block))
+        size = BLOCK * side_m(block)
+        x, y = column * size, row * size
+        lons, lats = unproject([x, x + size, x, x + size], [y, y, y + size, y + size], zone_of(block))
+        lon += [float(v) for v in lons]
+        lat += [float(v) for v in lats]
+    return [round(v, 7) for v in (min(lon), min(lat), max(lon), max(lat))]

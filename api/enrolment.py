@@ -1,0 +1,53 @@
+"""Devices that may connect: each with a password of its own, which only its credential file holds."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from ingest import Credential, SenderError, read_credential, write_credential
+from ingest import store as ingest_store
+
+from .embedded import Broker, BrokerUser, hash_secret
+
+
+def enrol(
+    conn: psycopg.Connection[Any],
+    broker: Broker,
+    folder: Path,
+    devices: Sequence[tuple[str, str]],
+    host: str,
+    port: int,
+) -> list[Credential]:
+    """Enrols devices (name, kind) and writes their credentials to ``folder``; who has one keeps it, with the address
+    of today. The broker learns of all of them at once."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    known = {device for device, _ in ingest_store.device_hashes(conn)}
+    credentials = []
+    with conn.transaction():
+        for device, kind in devices:
+            path = folder / f"{device}.json"
+            credential = _kept(path, device, kind, host, port) if device in known else None
+            if credential is None:
+                # 160 random bits each. The client id is secret too: who knows it can end the device's session.
+                credential = Credential(device, kind, secrets.token_hex(20), secrets.token_hex(20), host, port)
+                ingest_store.enrol(conn, device, kind, hash_secret(credential.password))
+            write_credential(path, credential)
+            credentials.append(credential)
+        users = [BrokerUser(device, hashed) for device, hashed in ingest_store.device_hashes(conn)]
+    broker.reload(users)
+    return credentials
+
+
+def _kept(path: Path, device: str, kind: str, host: str, port: int) -> Credential | None:
+    try:
+        old = read_credential(path)
+    except SenderError:
+        return None
+    if (old.device, old.kind) != (device, kind):
+        return None
+    return Credential(device, kind, old.client_id, old.password, host, port)

@@ -1,0 +1,142 @@
+"""The whole platform as one thing that starts, is watched, and stops: services, schema, pumps, simulated fleet."""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest import Credential
+
+from . import wiring
+from .embedded import (
+    Broker,
+    EmbeddedServices,
+    PumpCommand,
+    PumpOptions,
+    Pumps,
+    ServiceError,
+    environment_of,
+    supervising,
+)
+from .enrolment import enrol
+from .migrate import migrate
+from .settings import Settings
+
+PUMPS = ("worker", "coder", "anchorer", "web")
+_READY_S = 60.0
+
+
+class NotReady(RuntimeError):
+    """The platform did not come up in time; the text says what to read."""
+
+
+@dataclass
+class Platform:
+    """A running platform. settings: with every address filled in."""
+
+    settings: Settings
+    services: EmbeddedServices
+    pumps: Pumps
+
+    @property
+    def url(self) -> str:
+        """Where the map is."""
+        return f"http://{self.settings.host}:{self.settings.port}"
+
+    def enrol(self, devices: Sequence[tuple[str, str]], group: str) -> tuple[Path, list[Credential]]:
+        """Enrols devices (name, kind); gives the folder of their credentials and the credentials."""
+        return enrol_here(self.settings, devices, group)
+
+    def look(self) -> list[str]:
+        """Restarts what died, once; names what was restarted. Call every second or so."""
+        restarted: list[str] = []
+        try:
+            self.services.watch(restarted.append)
+        except ServiceError as error:
+            restarted.append(f"(not yet: {error})")
+        return restarted + self.pumps.look()
+
+    def health(self) -> dict[str, str]:
+        """What /healthz says of the parts; empty where the web does not answer."""
+        try:
+            with _DIRECT.open(f"{self.url}/healthz", timeout=5) as answer:
+                parts: dict[str, str] = json.load(answer)["parts"]
+        except urllib.error.HTTPError as error:
+            parts = json.load(error)["parts"]
+        except (OSError, ValueError, KeyError):
+            return {}
+        return parts
+
+
+# Our own address on this machine: a proxy of the user's environment must not be asked for it.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def enrol_here(settings: Settings, devices: Sequence[tuple[str, str]], group: str) -> tuple[Path, list[Credential]]:
+    """Enrols devices at the platform of a data folder, from any process that may read it."""
+    folder = settings.home.resolve() / "devices" / group
+    broker = Broker(EmbeddedServices(settings.home).folder)
+    with wiring.database(settings) as conn:
+        return folder, enrol(conn, broker, folder, devices, settings.mqtt_host, settings.mqtt_port)
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """The wanted port or one of the next twenty, else any."""
+    for port in [*range(wanted, wanted + 20), 0] if wanted else [0]:
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                one.bind((host, port))
+            except OSError:
+                continue
+            return int(one.getsockname()[1])
+    raise NotReady(f"no port is free on {host}")
+
+
+def pump_command(name: str, settings: Settings, arguments: Sequence[str] = ()) -> PumpCommand:
+    """One of our own processes; its settings, secrets among them, go by environment."""
+    command = (sys.executable, "-m", "api.cli", name, *arguments)
+    return PumpCommand(name, command, environment_of(wiring.environment(settings)))
+
+
+@contextmanager
+def running(settings: Settings, pumps: Sequence[str] = PUMPS) -> Iterator[Platform]:
+    """A platform that runs while the context lasts, and leaves no process behind.
+
+    Raises FolderInUse, ServiceError, MigrationChanged, NotReady, CityFileError.
+    """
+    settings.read_city()
+    with supervising(settings.home) as services:
+        full = wiring.resolved(settings, services.services())
+        full = full.model_copy(update={"port": _free_port(full.host, full.port)})
+        with wiring.database(full) as conn:
+            migrate(conn)
+        processes = Pumps(
+            [pump_command(name, full) for name in pumps], services.folder.logs, PumpOptions(), random.SystemRandom()
+        )
+        platform = Platform(full, services, processes)
+        try:
+            processes.start()
+            if "web" in pumps:
+                _wait_ready(platform)
+            yield platform
+        finally:
+            processes.stop()
+
+
+def _wait_ready(platform: Platform) -> None:
+    end_s = time.monotonic() + _READY_S
+    while not platform.health():
+        if time.monotonic() > end_s:
+            log = platform.services.folder.logs / "web.log"
+            raise NotReady(f"the map did not answer within {_READY_S:.0f} s; {log} says why")
+        time.sleep(0.1)

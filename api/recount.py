@@ -1,0 +1,89 @@
+"""Was anything lost or counted twice? Every kept chunk is observed again from its bytes, and the sum is held against
+the evidence. It can be done because observing is a pure function and evidence is a sum of integers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from defects import Deltas, EvidenceOptions, merge, observe
+from defects import recode as reading
+from defects import store as defects_store
+from ingest import City, Refused, decode
+from ingest import store as ingest_store
+
+from .worker import leaf_of, slot_of
+
+Connection = psycopg.Connection[Any]
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Recount:
+    """chunks: how many were observed again. lost, doubled: squares that were passed more or less often than the
+    evidence says. different: blocks and days whose evidence is not bit for bit that of the chunks. damaged: chunks
+    whose bytes are no longer those that were accepted."""
+
+    chunks: int
+    lost: int
+    doubled: int
+    different: tuple[tuple[int, date], ...]
+    damaged: tuple[int, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether everything is as it should be."""
+        return not (self.lost or self.doubled or self.different or self.damaged)
+
+
+def recount(
+    conn: Connection, city: City, options: EvidenceOptions, progress: Callable[[int], None] | None = None
+) -> Recount:
+    """Counts everything again. The journal must be folded (no rows left), or what waits there is called lost."""
+    sums: dict[date, list[Deltas]] = {}
+    damaged: list[int] = []
+    n = 0
+    after = 0
+    salts = ingest_store.salts(conn)
+    while ids := ingest_store.chunk_ids_after(conn, after, _AT_ONCE):
+        after = ids[-1]
+        for number, day, device, kind, raw, salt, leaf in ingest_store.whole_chunks(conn, ids):
+            n += 1
+            try:
+                if leaf_of(raw, salt) != leaf:
+                    raise ValueError("the bytes are not those that were accepted")
+                seen = observe(decode(raw), kind, slot_of(device, salts[day]), city, options)
+            except (Refused, ValueError):
+                damaged.append(number)
+                continue
+            parts = sums.setdefault(day, [])
+            parts.append(seen.deltas)
+            if len(parts) > _AT_ONCE:
+                sums[day] = [merge(parts)]
+        if progress:
+            progress(len(ids))
+    return _compare(conn, sums, n, damaged)
+
+
+def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: list[int]) -> Recount:
+    lost = doubled = 0
+    different: list[tuple[int, date]] = []
+    left = set(defects_store.evidence_keys(conn))
+    for day, parts in sorted(sums.items()):
+        for block, should in reading.by_block(merge(parts)).items():
+            left.discard((block, day))
+            stored = defects_store.evidence_of(conn, [block]).get(block, {}).get(day, reading.NO_EVIDENCE)
+            passes = reading.passes_of(stored) - reading.passes_of(should)
+            lost += int((passes < 0).sum())
+            doubled += int((passes > 0).sum())
+            if not (np.array_equal(stored.key, should.key) and np.array_equal(stored.value, should.value)):
+                different.append((block, day))
+    for block, day in sorted(left):
+        doubled += int((reading.passes_of(defects_store.evidence_of(conn, [block])[block][day]) > 0).sum())
+        different.append((block, day))
+    return Recount(n, lost, doubled, tuple(different), tuple(damaged))

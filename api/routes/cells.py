@@ -1,0 +1,153 @@
+"""Squares: in a box, at a place, one by one with its story; and the cases they belong to."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import numpy as np
+import psycopg
+from fastapi import APIRouter, Query, Request
+
+from defects import ALL_TYPES, Colour
+from defects import recode as reading
+from defects import store as defects_store
+from grid import (
+    LEVELS,
+    Zone,
+    blocks_in_box,
+    blocks_of,
+    cells_at,
+    cells_of_block,
+    index_in_block,
+    polygon_deg,
+    project,
+    unproject,
+)
+
+from ..story import tell
+
+router = APIRouter(prefix="/api/v1")
+MOST_CELLS = 5_000
+MOST_BLOCKS = 2_000
+MOST_CASES = 1_000
+
+
+class BadBox(ValueError):
+    """A bbox that cannot be answered; the text says what it should be."""
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    try:
+        west, south, east, north = (float(v) for v in text.split(","))
+    except ValueError:
+        raise BadBox("bbox is west,south,east,north in degrees") from None
+    if not (-180 <= west < east <= 180 and -84 <= south < north <= 84):
+        raise BadBox("bbox is west,south,east,north in degrees, west under east and south under north")
+    return west, south, east, north
+
+
+@router.get("/cells")
+def in_box(
+    request: Request,
+    bbox: Annotated[str, Query(description="west,south,east,north in degrees", max_length=200)],
+    colour: Annotated[str, Query(description="which colours, comma-separated", max_length=40)] = "red,yellow,green",
+) -> dict[str, Any]:
+    """Squares with a known code in a box, as GeoJSON; at most 5,000 (`truncated` says that there are more)."""
+    site = request.app.state.site
+    west, south, east, north = _box(bbox)
+    names = {c.name.lower(): int(c) for c in Colour}
+    wanted = [names[c] for c in colour.split(",") if c in names]
+    if not wanted or len(wanted) != len(colour.split(",")):
+        raise BadBox(f"colour lists {', '.join(names)}")
+    zone = Zone(site.city.utm_zone, site.city.utm_north)
+    features: list[dict[str, Any]] = []
+    truncated = False
+    with site.pool.connection() as conn:
+        for level in LEVELS[:3]:
+            try:
+                blocks = blocks_in_box(west, south, east, north, zone, level, MOST_BLOCKS).tolist()
+            except ValueError as error:
+                raise BadBox(str(error)) from None
+            for block, (_, codes) in sorted(defects_store.codes_of(conn, blocks).items()):
+                ids = cells_of_block(block)
+                for i in np.flatnonzero(np.isin(codes["colour"], wanted)).tolist():
+                    ring = polygon_deg(int(ids[i]))
+                    lons, lats = [p[0] for p in ring], [p[1] for p in ring]
+                    if max(lons) < west or min(lons) > east or max(lats) < south or min(lats) > north:
+                        continue
+                    if len(features) >= MOST_CELLS:
+                        truncated = True
+                        break
+                    said = {"cell": int(ids[i]), "level": level, **reading.describe(codes[i])}
+                    features.append(
+                        {
+                            "type": "Feature",
+                            "id": int(ids[i]),
+                            "geometry": {"type": "Polygon", "coordinates": [ring]},
+                            "properties": said,
+                        }
+                    )
+    return {
+        "type": "FeatureCollection",
+        "features": features,
+        "truncated": truncated,
+        "banner": site.city.banner,
+    }
+
+
+@router.get("/at")
+def at_place(
+    request: Request,
+    lon: Annotated[float, Query(ge=-180, le=180)],
+    lat: Annotated[float, Query(ge=-84, le=84)],
+) -> dict[str, int | None]:
+    """The finest square with a known code at a place; else the finest one whose block was measured; else null."""
+    site = request.app.state.site
+    zone = Zone(site.city.utm_zone, site.city.utm_north)
+    if abs(lon - zone.meridian_deg) > 5:
+        return {"cell": None}
+    x, y = project(lon, lat, zone)
+    try:
+        cells = [int(cells_at(x, y, zone, level)) for level in LEVELS[:3]]
+    except ValueError:
+        return {"cell": None}
+    with site.pool.connection() as conn:
+        found = defects_store.codes_of(conn, [int(blocks_of(c)) for c in cells])
+    measured = [c for c in cells if int(blocks_of(c)) in found]
+    known = [c for c in measured if found[int(blocks_of(c))][1]["colour"][int(index_in_block(c))] != Colour.GREY]
+    best = known or measured
+    return {"cell": best[0] if best else None}
+
+
+@router.get("/cells/{cell}")
+def one(request: Request, cell: int) -> dict[str, Any]:
+    """The story of a square: code, evidence by pass, history, case, proof."""
+    site = request.app.state.site
+    with site.pool.connection() as conn:
+        return tell(conn, cell, site.city, site.options, site.ledger())
+
+
+@router.get("/cases")
+def cases(request: Request) -> dict[str, Any]:
+    """The newest 1,000 cases as GeoJSON points."""
+    site = request.app.state.site
+    with site.pool.connection() as conn:
+        features = cases_geojson(conn, Zone(site.city.utm_zone, site.city.utm_north))
+    return {"type": "FeatureCollection", "features": features, "banner": site.city.banner}
+
+
+def cases_geojson(conn: psycopg.Connection[Any], zone: Zone) -> list[dict[str, Any]]:
+    """The newest cases as GeoJSON features. Only confirmed red squares make a case."""
+    features = []
+    for case in defects_store.open_cases(conn, MOST_CASES):
+        lon, lat = unproject(case.pop("x_m"), case.pop("y_m"), zone)
+        kind = ALL_TYPES[case.pop("kind")]
+        features.append(
+            {
+                "type": "Feature",
+                "id": case["id"],
+                "geometry": {"type": "Point", "coordinates": [round(float(lon), 7), round(float(lat), 7)]},
+                "properties": {**case, "kind": {"key": kind.key, "zh": kind.zh, "en": kind.en}, "confirmed": True},
+            }
+        )
+    return features
