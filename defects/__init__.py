@@ -1,11 +1,13 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
 from . import recode, store
-from .cases import Case, cells_of_a_case, join
+from .cases import Case, join
 from .code import BLOCK_CELLS, CODE, NO_KIND, Change, Codes, Colour, State, pack_codes, unknown_codes, unpack_codes
 from .evidence import Deltas, merge
 from .health import HealthOptions
 from .observe import EvidenceOptions, Finding, Observation, observe
+from .rates import Rate, rate
+from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, OF_THE_STANDARD, TYPES, UNEVEN, DefectType
 
 __all__ = [
@@ -28,12 +30,15 @@ __all__ = [
     "Finding",
     "HealthOptions",
     "Observation",
+    "PassStory",
+    "Rate",
     "State",
-    "cells_of_a_case",
     "join",
     "merge",
     "observe",
     "pack_codes",
+    "pass_story",
+    "rate",
     "recode",
     "store",
     "unknown_codes",

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grid import column_row, level_of, neighbours
+from grid import corner_m, side_m
 
-REACH = 2
-"""Squares between two red ones that still are one case: a hole on a border is seen in both squares beside it."""
+REACH_M = 2.0
+"""Between two red squares that still are one case: a hole on a border is seen in both squares beside it, and a bus
+meets it a little elsewhere each time. At 5 m two holes of one street would be one repair."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +23,11 @@ class Case:
 
 
 def _near(a: int, b: int) -> bool:
-    if int(level_of(a)) != int(level_of(b)):
-        return False
-    (ax, ay), (bx, by) = column_row(a), column_row(b)
-    return bool(abs(int(ax) - int(bx)) <= REACH and abs(int(ay) - int(by)) <= REACH)
+    """Whether two squares, of whatever levels, lie within ``REACH_M`` of each other on both axes."""
+    return all(
+        max(low_a, low_b) - min(low_a + side_m(a), low_b + side_m(b)) <= REACH_M
+        for low_a, low_b in zip(corner_m(a), corner_m(b), strict=True)
+    )
 
 
 def join(confirmed: dict[int, int], known: list[Case]) -> list[Case]:
@@ -49,13 +51,10 @@ def join(confirmed: dict[int, int], known: list[Case]) -> list[Case]:
     return [changed[i] for i in sorted(changed)]
 
 
-def cells_of_a_case(cell: int) -> list[int]:
-    """The squares so near to one that they would belong to the same case."""
-    return [int(c) for c in neighbours(cell, REACH)]
-
-
 def centre_m(cells: tuple[int, ...]) -> tuple[float, float]:
-    """Easting and northing of the middle of a case's squares."""
-    column, row = column_row(np.array(cells))
-    side = 1 << 2 * int(level_of(cells[0]))
-    return float((column.mean() + 0.5) * side), float((row.mean() + 0.5) * side)
+    """Easting and northing of the middle of a case's finest squares: a phone's 4 m square beside a box's single metre
+    says less of where it is."""
+    side = min(side_m(c) for c in cells)
+    corners = np.array([corner_m(c) for c in cells if side_m(c) == side])
+    x, y = corners.mean(axis=0) + side / 2
+    return float(x), float(y)

@@ -5,7 +5,7 @@ able to see that type looked long enough and found nothing. Everything else is g
 
 | evidence | code |
 |---|---|
-| some type: p >= p_defect, the strongest of its kind within the window, mean severity >= 1.5 | red |
+| some type: p >= p_defect, strongest of its type within 3 squares, mean severity >= 1.5 | red |
 | the same with mean severity < 1.5 | yellow |
 | every hazard: exposure >= green_exposure and p <= p_green, and `uneven` too | green |
 | anything else, and everything that nobody passed | grey |
@@ -63,6 +63,10 @@ class HealthOptions:
     confirming_devices: int = 3
 
 
+_FELT = [t.number for t in TYPES if t.imu_detect > 0 or t.key in ("broken_slab", "defective_cover")]
+"""Types whose defects throw a wheel, so that a camera and a jolt at one place speak of the same thing."""
+
+
 def _logit(p: float) -> float:
     return math.log(p / (1 - p))
 
@@ -82,7 +86,6 @@ class Belief:
     severity: Series
     passes: NDArray[np.int64]
     hit_devices: NDArray[np.int64]
-    camera_agrees: NDArray[np.bool_]
 
 
 def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, options: HealthOptions) -> Belief:
@@ -130,14 +133,12 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
             hits, severity = split_tally(evidence.plane(TALLY + k))
             hits_all[k] += hits
             severity_sum[k] += severity * hits
-    camera = hits_all[1:].sum(axis=0)
     return Belief(
         logit=logit,
         exposure=exposure[None, :] * share[:, None],
         severity=severity_sum / np.maximum(hits_all, 1),
         passes=passes,
         hit_devices=hit_devices,
-        camera_agrees=(camera > 0) & (hits_all[0] > 0),
     )
 
 
@@ -183,13 +184,13 @@ def read_out(belief: Belief, wide_logit: Series, options: HealthOptions) -> Code
     defect_logit, green_logit = _logit(options.p_defect), _logit(options.p_green)
     strongest = _window_max(wide_logit).reshape(len(ALL_TYPES), BLOCK_CELLS)
     found = (belief.logit >= defect_logit) & (belief.logit >= strongest)
-    # One defect, one type: where a camera names what the wheels felt, the name wins over `uneven`.
+    # One defect, one type: where a camera names, here or close by, what wheels can feel, it explains the jolt.
+    found[UNEVEN.number] &= ~(strongest[_FELT] >= defect_logit).any(axis=0)
     named = found[1:].any(axis=0)
     worst_named = np.where(found[1:], belief.severity[1:] * 1e3 + belief.logit[1:], -np.inf).argmax(axis=0) + 1
     kind = np.where(named, worst_named, 0)
     any_found = named | found[0]
     severity = np.take_along_axis(belief.severity, kind[None, :], axis=0)[0]
-    severity = np.where(found[0], np.maximum(severity, belief.severity[0]), severity)
     red = any_found & (severity >= 1.5)
     even = belief.logit[UNEVEN.number] <= green_logit
     seen = np.zeros(BLOCK_CELLS, dtype=np.uint32)
@@ -205,6 +206,7 @@ def read_out(belief: Belief, wide_logit: Series, options: HealthOptions) -> Code
         red, Colour.RED, np.where(any_found, Colour.YELLOW, np.where(green & nothing_worse, Colour.GREEN, Colour.GREY))
     )
     codes["kind"] = np.where(any_found, kind, NO_KIND)
-    sure = (belief.hit_devices >= options.confirming_devices) | belief.camera_agrees
+    both = found[_FELT].any(axis=0) & (strongest[UNEVEN.number] >= defect_logit)
+    sure = (belief.hit_devices >= options.confirming_devices) | both
     codes["state"] = np.where(any_found, np.where(sure, State.CONFIRMED, State.SUSPECTED), State.NONE)
     return codes

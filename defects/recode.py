@@ -7,14 +7,16 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level_of
 
 from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
-from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, to_block
+from .evidence import EMPTY, PASSES, BlockEvidence, Deltas, fold, merge, to_block
 from .health import Belief, HealthOptions, believe, read_out, surround
 from .taxonomy import ALL_TYPES
 
+NO_EVIDENCE = EMPTY
 Days = Mapping[date, BlockEvidence]
 TOLD = (Colour.YELLOW, Colour.RED)
 """Colours whose comings and goings are recorded square by square; green and grey are recorded by block."""
@@ -62,6 +64,11 @@ def recode(
         around = {step: beliefs[b].logit for step, b in blocks_beside(block).items() if b in beliefs}
         codes[block] = read_out(beliefs[block], surround(beliefs[block].logit, around), options)
     return codes
+
+
+def passes_of(evidence: BlockEvidence) -> NDArray[np.int64]:
+    """How often each square of a block was passed, int64 (1024,)."""
+    return evidence.plane(PASSES)
 
 
 def describe(code: np.void) -> dict[str, Any]:

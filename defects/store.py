@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 import psycopg
+from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
 from grid import blocks_of
 
 from .cases import Case, centre_m
-from .code import Change, Codes, pack_codes, unpack_codes
+from .code import BLOCK_CELLS, Change, Codes, Colour, pack_codes, unpack_codes
 from .evidence import BlockEvidence, Deltas, pack, pack_block, unpack, unpack_block
 from .observe import Finding
 
 Connection = psycopg.Connection[Any]
 
+_COUNTED = (Colour.GREEN, Colour.YELLOW, Colour.RED)
 CODER_LEASE = 0x726F6164_636F6465  # "roadcode": the advisory lock under which one coder folds
 
 
@@ -52,6 +54,17 @@ def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> N
             )
 
 
+def felt_by(conn: Connection, device: str) -> tuple[float, int]:
+    """Kilometres on which a device could feel, and its findings, over everything it sent."""
+    row = conn.execute(
+        "SELECT coalesce(sum(distance_m), 0) / 1000, "
+        "(SELECT count(*) FROM finding JOIN chunk AS c ON c.id = finding.chunk WHERE c.device = %(device)s) "
+        "FROM chunk WHERE device = %(device)s",
+        {"device": device},
+    ).fetchone()
+    return (float(row[0]), int(row[1])) if row else (0.0, 0)
+
+
 def hold_coder_lease(conn: Connection) -> bool:
     """Whether this transaction is the one coder now; the lease ends with the transaction, whatever dies."""
     row = conn.execute("SELECT pg_try_advisory_xact_lock(%s)", (CODER_LEASE,)).fetchone()
@@ -69,6 +82,12 @@ def take_journal(conn: Connection, most: int) -> dict[date, list[Deltas]]:
     return dict(taken)
 
 
+def journal_rows(conn: Connection) -> int:
+    """Batches that wait to be folded."""
+    row = conn.execute("SELECT count(*) FROM journal").fetchone()
+    return int(row[0]) if row else 0
+
+
 def evidence_of(conn: Connection, blocks: Iterable[int]) -> dict[int, dict[date, BlockEvidence]]:
     """Evidence of blocks, by block and day."""
     found: dict[int, dict[date, BlockEvidence]] = defaultdict(dict)
@@ -76,6 +95,11 @@ def evidence_of(conn: Connection, blocks: Iterable[int]) -> dict[int, dict[date,
     for blk, day, d in rows:
         found[blk][day] = unpack_block(bytes(d))
     return dict(found)
+
+
+def evidence_keys(conn: Connection) -> list[tuple[int, date]]:
+    """Every block and day that has evidence."""
+    return [(r[0], r[1]) for r in conn.execute("SELECT blk, day FROM evidence ORDER BY blk, day")]
 
 
 def put_evidence(conn: Connection, evidence: Mapping[tuple[int, date], BlockEvidence]) -> None:
@@ -119,13 +143,31 @@ def newest_day(conn: Connection, block: int) -> date | None:
 
 def put_codes(conn: Connection, day: date, codes: Mapping[int, tuple[int, Codes]], at: datetime) -> None:
     """Writes new revisions of blocks' codes."""
-    rows = [(blk, rev, day, pack_codes(c), at) for blk, (rev, c) in sorted(codes.items())]
+    rows = []
+    for blk, (rev, c) in sorted(codes.items()):
+        counts = np.bincount(c["colour"], minlength=4)
+        rows.append((blk, rev, *(int(counts[k]) for k in _COUNTED), day, pack_codes(c), at))
     with conn.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO code (blk, rev, read_on, d, at) VALUES (%s, %s, %s, %s, %s) ON CONFLICT (blk) "
-            "DO UPDATE SET rev = excluded.rev, read_on = excluded.read_on, d = excluded.d, at = excluded.at",
+            "INSERT INTO code (blk, rev, green, yellow, red, read_on, d, at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+            "ON CONFLICT (blk) DO UPDATE SET rev = excluded.rev, green = excluded.green, yellow = excluded.yellow, "
+            "red = excluded.red, read_on = excluded.read_on, d = excluded.d, at = excluded.at",
             rows,
         )
+
+
+def colour_counts(conn: Connection) -> tuple[dict[str, int], dict[str, int]]:
+    """Squares by colour: of one metre (grey are those of measured blocks), and the known ones of coarser levels."""
+    row = conn.execute(
+        "SELECT count(*) FILTER (WHERE fine), "
+        "coalesce(sum(green) FILTER (WHERE fine), 0), coalesce(sum(yellow) FILTER (WHERE fine), 0), "
+        "coalesce(sum(red) FILTER (WHERE fine), 0), coalesce(sum(green) FILTER (WHERE NOT fine), 0), "
+        "coalesce(sum(yellow) FILTER (WHERE NOT fine), 0), coalesce(sum(red) FILTER (WHERE NOT fine), 0) "
+        "FROM (SELECT *, blk >> 51 = 0 AS fine FROM code) AS c"
+    ).fetchone()
+    blocks, green, yellow, red, *coarse = (int(v) for v in row) if row else (0,) * 7
+    fine = {"grey": blocks * BLOCK_CELLS - green - yellow - red, "green": green, "yellow": yellow, "red": red}
+    return fine, dict(zip(("green", "yellow", "red"), coarse, strict=True))
 
 
 def add_changes(conn: Connection, changes: Sequence[Change], day: date, at: datetime) -> None:
@@ -163,14 +205,41 @@ def chunks_past(conn: Connection, block: int, most: int) -> list[int]:
     return [r[0] for r in rows]
 
 
-def cases_near(conn: Connection, cells: Sequence[int]) -> list[Case]:
-    """Open cases to which one of the squares belongs."""
+def cases_within(conn: Connection, low_m: NDArray[np.float64], high_m: NDArray[np.float64]) -> list[Case]:
+    """Open cases whose middle lies between two corners (easting, northing)."""
     rows = conn.execute(
         'SELECT f.id, f.kind, array_agg(c.cell ORDER BY c.cell) FROM case_file f JOIN case_cell c ON c."case" = f.id '
-        'WHERE f.id IN (SELECT "case" FROM case_cell WHERE cell = ANY(%s)) GROUP BY f.id ORDER BY f.id',
-        (list(cells),),
+        "WHERE f.x_m BETWEEN %s AND %s AND f.y_m BETWEEN %s AND %s GROUP BY f.id ORDER BY f.id",
+        (float(low_m[0]), float(high_m[0]), float(low_m[1]), float(high_m[1])),
     )
     return [Case(r[0], r[1], tuple(r[2])) for r in rows]
+
+
+def case_of(conn: Connection, cell: int) -> dict[str, Any] | None:
+    """Number and state of the case to which a square belongs."""
+    row = conn.execute(
+        'SELECT f.id, f.state FROM case_file f JOIN case_cell c ON c."case" = f.id WHERE c.cell = %s', (cell,)
+    ).fetchone()
+    return {"id": row[0], "state": row[1]} if row else None
+
+
+def case_count(conn: Connection) -> int:
+    """How many cases there are."""
+    row = conn.execute("SELECT count(*) FROM case_file").fetchone()
+    return int(row[0]) if row else 0
+
+
+def open_cases(conn: Connection, most: int) -> list[dict[str, Any]]:
+    """The newest cases: number, kind, state, place, squares and time of opening."""
+    rows = conn.execute(
+        "SELECT f.id, f.kind, f.state, f.x_m, f.y_m, f.opened_at, array_agg(c.cell ORDER BY c.cell) FROM case_file f "
+        'JOIN case_cell c ON c."case" = f.id GROUP BY f.id ORDER BY f.id DESC LIMIT %s',
+        (most,),
+    )
+    return [
+        {"id": r[0], "kind": r[1], "state": r[2], "x_m": r[3], "y_m": r[4], "opened": r[5].isoformat(), "cells": r[6]}
+        for r in rows
+    ]
 
 
 def put_case(conn: Connection, case: Case, at: datetime) -> Case:

@@ -195,3 +195,23 @@ def chunks_by_id(conn: Connection, ids: Sequence[int]) -> list[tuple[int, date, 
     """Id, day, device, kind and raw bytes of chunks that are still kept."""
     rows = conn.execute("SELECT id, day, device, kind, raw FROM chunk WHERE id = ANY(%s) ORDER BY id", (list(ids),))
     return [(r[0], r[1], r[2], r[3], bytes(r[4])) for r in rows]
+
+
+def salts(conn: Connection) -> dict[date, bytes]:
+    """The salt of every day that is not sealed."""
+    return {r[0]: bytes(r[1]) for r in conn.execute("SELECT day, salt FROM day_context")}
+
+
+def chunk_ids_after(conn: Connection, after: int, most: int) -> list[int]:
+    """Ids of kept chunks above ``after``, rising."""
+    return [r[0] for r in conn.execute("SELECT id FROM chunk WHERE id > %s ORDER BY id LIMIT %s", (after, most))]
+
+
+def whole_chunks(
+    conn: Connection, ids: Sequence[int]
+) -> list[tuple[int, date, str, str, bytes, bytes, bytes]]:
+    """Id, day, device, kind, raw bytes, salt and leaf of kept chunks."""
+    rows = conn.execute(
+        "SELECT id, day, device, kind, raw, salt, leaf FROM chunk WHERE id = ANY(%s) ORDER BY id", (list(ids),)
+    )
+    return [(r[0], r[1], r[2], r[3], bytes(r[4]), bytes(r[5]), bytes(r[6])) for r in rows]

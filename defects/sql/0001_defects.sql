@@ -44,6 +44,9 @@ CREATE INDEX finding_chunk ON finding (chunk);
 CREATE TABLE code (
     blk bigint PRIMARY KEY,
     rev bigint NOT NULL,
+    green  int NOT NULL,                      -- how many of the 1,024 squares are so coloured
+    yellow int NOT NULL,
+    red    int NOT NULL,
     read_on date NOT NULL,                    -- service day of the last read-out: evidence ages, codes must follow
     d   bytea  NOT NULL,
     at  timestamptz NOT NULL
