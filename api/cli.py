@@ -260,14 +260,13 @@ def web() -> None:
 
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
-    from ingest import CityFileError, SenderError  # noqa: PLC0415
-    from ingest.recordings import RecordingError  # noqa: PLC0415
+    from ingest import CityFileError, SenderError, recordings  # noqa: PLC0415
 
     from . import embedded, migrate, platform, story, wiring  # noqa: PLC0415
 
     known = (
-        CityFileError, SenderError, RecordingError, embedded.ServiceError, embedded.FolderInUse, wiring.NotRunning,
-        wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell, OSError,
+        CityFileError, SenderError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
+        wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell, OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

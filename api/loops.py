@@ -14,7 +14,7 @@ import psycopg
 import structlog
 import uvicorn
 
-from ingest.jetstream import pull
+from ingest import jetstream
 from ledger import AnchorOptions, ChainAway, LeaseHeld, Log, WrongContract
 from ledger import step as anchor_step
 
@@ -66,7 +66,7 @@ def run_worker(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         log.info("ready")
-        await pull(url, worker, stop, log.warning, settings.batch_most, settings.batch_age_s)
+        await jetstream.pull(url, worker, stop, log.warning, settings.batch_most, settings.batch_age_s)
         log.info("stopped")
 
     asyncio.run(main())

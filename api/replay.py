@@ -9,8 +9,7 @@ from pathlib import Path
 
 from defects import Rate, rate
 from defects import store as defects_store
-from ingest import Credential, Report, Sender, encode
-from ingest.recordings import Drive, chunks_of, drives_in, read_drive
+from ingest import Credential, Report, Sender, encode, recordings
 
 from . import wiring
 from .platform import enrol_here
@@ -46,18 +45,19 @@ def replay(
     """
     full = wiring.resolved(settings)
     city = full.read_city()
-    paths = drives_in(folder)
+    paths = recordings.drives_in(folder)
     names = [(device_of(path.name, n), "phone") for path in paths for n in range(copies)]
     _, credentials = enrol_here(full, names, "replay")
     by_name = {c.device: c for c in credentials}
     now_s = time.time()
     done = []
     for number, path in enumerate(paths):
-        drive = read_drive(path)
+        drive = recordings.read_drive(path)
         senders = [by_name[device_of(path.name, n)] for n in range(copies)]
         for credential in senders:
             # Side by side rather than on top of one another: the drives are from other streets anyway.
-            chunks = list(chunks_of(drive, city, now_s - 5.0, credential.device, north_m=500.0 + 250.0 * number))
+            apart_m = 500.0 + 250.0 * number
+            chunks = list(recordings.chunks_of(drive, city, now_s - 5.0, credential.device, apart_m))
             report = _publish(credential, drive, [(c.end_s, encode(c)) for c in chunks], speed, told)
             with wiring.database(full) as conn:
                 km, findings = defects_store.felt_by(conn, credential.device)
@@ -67,7 +67,7 @@ def replay(
 
 def _publish(
     credential: Credential,
-    drive: Drive,
+    drive: recordings.Drive,
     payloads: Sequence[tuple[float, bytes]],
     speed: float,
     told: Callable[[str, int, int], None],

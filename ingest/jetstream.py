@@ -26,7 +26,8 @@ FILTER: Final = "$MQTT.msgs.rhc.v1.*.chunk"
 ACK_WAIT_S: Final = 5.0
 """After this long an unacknowledged message comes again: shorter and a slow commit is done twice, longer and the
 chunks of a killed worker wait that long."""
-MAX_ACK_PENDING: Final = 5_000
+MAX_ACK_PENDING: Final = 4_000
+"""Messages that workers may hold unacknowledged: fewer starves them, more are repeated after a crash."""
 
 
 @dataclass(frozen=True)

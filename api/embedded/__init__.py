@@ -1,11 +1,6 @@
 """PostgreSQL, broker and chain from wheels under one data folder, and the platform's own processes."""
 
 from .broker import (
-    ACK_WAIT_S,
-    CHUNK_CONSUMER,
-    CHUNK_FILTER,
-    CHUNK_STREAM,
-    MAX_PAYLOAD_BYTES,
     Broker,
     BrokerAddress,
     BrokerUser,
@@ -19,11 +14,6 @@ from .pumps import PumpCommand, PumpOptions, Pumps, environment_of, stop_signals
 from .services import EmbeddedServices, Services, embedded, found, supervising
 
 __all__ = [
-    "ACK_WAIT_S",
-    "CHUNK_CONSUMER",
-    "CHUNK_FILTER",
-    "CHUNK_STREAM",
-    "MAX_PAYLOAD_BYTES",
     "Broker",
     "BrokerAddress",
     "BrokerUser",

@@ -24,26 +24,16 @@ from typing import Any
 import bcrypt
 import nats
 import paho.mqtt.client as mqtt
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 from paho.mqtt.enums import CallbackAPIVersion
+
+from ingest import MAX_BYTES, jetstream
 
 from .folder import HOST, DataFolder, held, write_private
 from .processes import DIRECT, Process, ServiceError, last_lines, launch, pause, started_with
 
-CHUNK_STREAM = "$MQTT_msgs"  # the server's own store of QoS 1 messages
-CHUNK_FILTER = "$MQTT.msgs.rhc.v1.*.chunk"  # rhc/v1/{device}/chunk in it
-CHUNK_CONSUMER = "worker"
 BACKEND = "backend"
 
-# A box's 5 s chunk at 400 Hz with gyroscope is 24 kB, with laser lines and camera crops' boxes under 200 kB. Smaller
-# refuses honest boxes; larger lets one device fill a batch's memory.
-MAX_PAYLOAD_BYTES = 256 * 1024
-# Shorter hands a batch to a second worker while the first still computes; longer delays it after a worker died.
-ACK_WAIT_S = 5.0
-# Messages a worker may hold unacknowledged: several batches. Fewer starves it, more are repeated after a crash.
-MAX_ACK_PENDING = 4000
-# How the broker names an oversize payload: over MQTT, and over the core protocol.
 OVERSIZE_REASONS = ("Maximum Message Payload Exceeded", "Maximum Payload Exceeded")
 START_S = 30.0
 STOP_S = 10.0
@@ -90,7 +80,7 @@ def server_configuration(store: Path, ports: dict[str, int]) -> str:
 server_name: road
 listen: "{HOST}:{ports["nats"]}"
 http: "{HOST}:{ports["monitor"]}"
-max_payload: {MAX_PAYLOAD_BYTES}
+max_payload: {MAX_BYTES}
 max_control_line: 4KB
 jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: "1s" }}
 mqtt {{ listen: "{HOST}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s" }}
@@ -147,7 +137,7 @@ class Broker:
         address = self.address(ports)
         server = self.found()
         if server is None:
-            consumer = self._store / "jetstream" / "$G" / "streams" / CHUNK_STREAM / "obs" / CHUNK_CONSUMER
+            consumer = self._store / "jetstream" / "$G" / "streams" / jetstream.STREAM / "obs" / jetstream.CONSUMER
             if not self._users.exists() or not consumer.exists():
                 # With no consumer the stream drops what it gets: nobody but us is let in until there is one.
                 self._users.unlink(missing_ok=True)
@@ -254,16 +244,10 @@ async def ensure_consumer(address: BrokerAddress) -> None:
     try:
         stream = client.jetstream()
         try:
-            await stream.stream_info(CHUNK_STREAM)
+            await stream.stream_info(jetstream.STREAM)
         except NotFoundError:
             await asyncio.to_thread(_connect_once, address)  # the server makes it for the first MQTT client
-        await stream.add_consumer(
-            CHUNK_STREAM,
-            ConsumerConfig(
-                durable_name=CHUNK_CONSUMER, filter_subject=CHUNK_FILTER, ack_policy=AckPolicy.EXPLICIT,
-                deliver_policy=DeliverPolicy.ALL, ack_wait=ACK_WAIT_S, max_ack_pending=MAX_ACK_PENDING,
-            ),
-        )
+        await jetstream.ensure_consumer(stream)
     finally:
         await client.close()
 
@@ -281,7 +265,7 @@ def _connect_once(address: BrokerAddress) -> None:
 
 
 class OversizeCount:
-    """How many payloads over MAX_PAYLOAD_BYTES the broker refused since this was made.
+    """How many payloads over MAX_BYTES the broker refused since this was made.
 
     The broker closes the connection of who sends one, logs nothing, and remembers the reason for its last 10,000
     closed connections until it restarts: look more often than that fills. A client that sends the same again after

@@ -209,6 +209,16 @@ async function refreshCases() {
 
 let touched = [];
 let timer = null;
+let overview = null;
+
+/** Counts and cases follow every two seconds at most: while vehicles drive, changes come without end. */
+function refreshOverview() {
+  overview ??= setTimeout(() => {
+    overview = null;
+    refreshSummary();
+    refreshCases();
+  }, 2000);
+}
 
 /** Changes come in bursts: one repaint for those of a third of a second. */
 function onCodes(bbox) {
@@ -218,10 +228,8 @@ function onCodes(bbox) {
     const boxes = touched;
     touched = [];
     timer = null;
-    boxes.forEach((box) => tiles?.forget(box));
-    stage?.repaint();
-    refreshSummary();
-    refreshCases();
+    stage?.repaint(boxes.flatMap((box) => tiles?.forget(box) ?? []));
+    refreshOverview();
     const ring = now.story?.polygon;
     const meets = (b) => b === null || (ring && ring[0][0] <= b[2] && ring[2][0] >= b[0] && ring[0][1] <= b[3] && ring[2][1] >= b[1]);
     if (now.cell && boxes.some(meets)) openCell(now.cell, { quiet: true });

@@ -104,7 +104,8 @@ export function makeMap({ container, view, dark, load, on }) {
 
   return {
     map,
-    repaint: () => map.getSource("codes") && map.refreshTiles("codes"),
+    /** All tiles in view, or those of the addresses. */
+    repaint: (addresses) => map.getSource("codes") && map.refreshTiles("codes", addresses),
     theme(isDark) {
       map.setStyle(styleOf(isDark), { diff: true });
       map.once("idle", put);

@@ -140,14 +140,18 @@ export function makeTiles({ fetchTile, look, zone }) {
     return { data: await createImageBitmap(paintTile(raw, z, x, y, look(), zone)) };
   }
 
-  /** Forget the tiles that a change touches. */
+  /** Forget the tiles that a change touches; their addresses. */
   function forget(bbox) {
+    const touched = [];
     change += 1;
     changes = [...changes.slice(-31), { number: change, bbox }];
     for (const key of [...kept.keys()]) {
       const [z, x, y] = key.split("/").map(Number);
-      if (tileMeets(z, x, y, bbox)) kept.delete(key);
+      if (!tileMeets(z, x, y, bbox)) continue;
+      kept.delete(key);
+      touched.push({ z, x, y });
     }
+    return touched;
   }
 
   return { load, forget };

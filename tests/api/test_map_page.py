@@ -1,0 +1,245 @@
+"""The map page in a real browser, on the running platform. Asks of the fixture ``site``: ``url``, and ``red_cell`` and
+``red_lonlat`` of a square metre that is red."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from api.picture import COLOUR_BLIND, PLAIN
+
+pytestmark = pytest.mark.browser
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install it")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox",  # in a container without user namespaces chromium does not start otherwise
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--use-angle=swiftshader",  # machines that test have no graphics card
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]
+WIDE = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+PATIENCE_MS = 20_000
+"""Software rendering on two loaded cores boots a map in 5 to 7 s."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine: the map page is tested where one is installed")
+    with playwright_api.sync_playwright() as play:
+        running = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+class Visit:
+    """One visit of the page, with what the browser complained of."""
+
+    def __init__(self, browser: Any, site: Any, **context: Any) -> None:
+        self.site = site
+        self.context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **context})
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(PATIENCE_MS)
+        self.complaints: list[str] = []
+        self.page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
+        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+
+    def open(self, place: str = "", *, ready: bool = True) -> Any:
+        self.page.goto(self.site.url.rstrip("/") + "/" + place)
+        if ready:
+            self.page.wait_for_selector("html[data-ready]")
+        return self.page
+
+    def on_red(self, zoom: float = 20) -> str:
+        lon, lat = self.site.red_lonlat
+        return f"#{zoom}/{lat}/{lon}"
+
+    def middle(self) -> tuple[float, float]:
+        box = self.page.locator("#map").bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+    def middle_has(self, colour: tuple[int, int, int], reach: int = 5) -> bool:
+        """Whether a pixel near the middle of the map has the colour; rings of cases are further out."""
+        x, y = self.middle()
+        clip = {"x": x - reach, "y": y - reach, "width": 2 * reach, "height": 2 * reach}
+        pixels = np.asarray(Image.open(io.BytesIO(self.page.screenshot(clip=clip))).convert("RGB")).astype(int)
+        return bool((np.abs(pixels - colour).max(axis=2) <= 12).any())
+
+    def await_middle(self, colour: tuple[int, int, int], *, there: bool = True) -> None:
+        for _ in range(100):
+            if self.middle_has(colour) == there:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"the middle of the map {'never shows' if there else 'still shows'} {colour}")
+
+
+@pytest.fixture
+def visit(browser: Any, site: Any) -> Iterator[Any]:
+    visits: list[Visit] = []
+
+    def begin(**context: Any) -> Visit:
+        visits.append(Visit(browser, site, **context))
+        return visits[-1]
+
+    yield begin
+    for each in visits:
+        each.context.close()
+
+
+def test_the_page_boots_with_its_banner_and_without_complaint(visit: Any) -> None:
+    seen = visit()
+    page = seen.open()
+    banner = page.locator("#banner")
+    assert banner.is_visible()
+    assert re.search("SIMULATED|REPLAY", banner.inner_text())
+    page.wait_for_selector("#live[data-state=live]")
+    page.wait_for_selector("#summary .total")
+    assert "not known" in page.locator("#legend").inner_text()
+    for colour in ("red", "yellow", "green", "grey"):
+        assert page.locator(f"#show-{colour}").is_checked()
+    assert page.locator("main").count() == page.locator("h1").count() == 1
+    assert page.evaluate("[...document.querySelectorAll('script, style')].every((s) => s.src || !s.textContent.trim())")
+    assert seen.complaints == []
+
+
+def test_a_click_on_the_red_square_tells_its_story_and_its_proof(visit: Any) -> None:
+    seen = visit()
+    page = seen.open(seen.on_red())
+    page.mouse.click(*seen.middle())
+    page.wait_for_selector("#story .verdict[data-colour=red]")
+    story = page.locator("#story").inner_text()
+    assert str(seen.site.red_cell) in story
+    assert "Red" in story
+    assert page.locator("#story .steps li").count() >= 3
+    assert page.locator("#story .steps li[data-ok=false]").count() == 0
+    assert "not evidence against that operator" in story
+    assert page.locator("#story tbody tr").count() >= 1
+    assert page.evaluate("location.hash").endswith(f"/{seen.site.red_cell}")
+    assert page.evaluate("document.activeElement.id") == "story-title"
+    page.keyboard.press("Escape")
+    assert page.locator("#story").is_hidden()
+    assert page.locator("#overview").is_visible()
+    assert seen.complaints == []
+
+
+def test_colours_reach_the_canvas_and_palette_and_filter_repaint_without_asking(visit: Any) -> None:
+    seen = visit()
+    page = seen.open(seen.on_red())
+    seen.await_middle(PLAIN.red)
+    page.wait_for_load_state("load")
+    asked: list[str] = []
+    page.on("request", lambda r: "/tiles/" in r.url and asked.append(r.url))
+    page.click("#palette")
+    seen.await_middle(COLOUR_BLIND.red)
+    page.click("#palette")
+    seen.await_middle(PLAIN.red)
+    page.uncheck("#show-red")
+    seen.await_middle(PLAIN.red, there=False)
+    page.check("#show-red")
+    seen.await_middle(PLAIN.red)
+    # Live changes may fetch the same tiles anew: nothing but repaints would ask for each tile four times.
+    assert len(asked) <= 2 * len(set(asked))
+
+
+def test_chinese_and_english(visit: Any) -> None:
+    page = visit(locale="zh-CN").open(ready=False)
+    page.wait_for_selector("#city:not(:empty)")
+    assert page.locator("h1").inner_text() == "路面健康码"
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    assert "未知" in page.locator("#legend").inner_text()
+    page.click("#language")
+    assert page.locator("h1").inner_text() == "Road health code"
+    assert page.evaluate("document.documentElement.lang") == "en"
+    untranslated = page.evaluate("document.querySelector('#panel').innerText.match(/[\\u4e00-\\u9fff]+|undefined/g)")
+    assert untranslated is None
+    page.reload()
+    page.wait_for_selector("#city:not(:empty)")
+    assert page.locator("h1").inner_text() == "Road health code"
+
+
+def test_a_phone_shows_a_sheet_and_scrolls_no_wider(visit: Any) -> None:
+    seen = visit(viewport=PHONE, has_touch=True)
+    page = seen.open(f"{seen.on_red()}/{seen.site.red_cell}")
+    page.wait_for_selector("#story .verdict")
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate("document.querySelector('#panel-body').scrollWidth") <= PHONE["width"]
+    assert page.locator("#banner").is_visible()
+    sheet = page.locator("#panel").bounding_box()
+    assert sheet is not None
+    assert sheet["width"] == PHONE["width"]
+    page.locator("#story .close").click()
+    page.wait_for_selector("#panel[data-size=peek]")
+
+
+def test_the_keyboard_reaches_everything_in_order_and_searches(visit: Any) -> None:
+    seen = visit()
+    page = seen.open(seen.on_red())
+    name = "(e => e.id || (e.matches('canvas') && 'canvas') || e.className)(document.activeElement)"
+    page.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(name))
+    wanted = ["skip", "query", "palette", "language", "canvas", "show-red", "show-yellow", "show-green", "show-grey"]
+    assert [r for r in reached if r in wanted] == wanted
+    page.focus("#map canvas")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#story .verdict[data-colour=red]")
+    page.keyboard.press("Escape")
+    page.fill("#query", "nowhere at all")
+    page.press("#query", "Enter")
+    assert "Nothing found" in page.locator("#search-answer").inner_text()
+    page.fill("#query", str(seen.site.red_cell))
+    page.press("#query", "Enter")
+    page.wait_for_selector("#story .verdict[data-colour=red]")
+    page.fill("#query", "-120.5, 40.25")
+    page.press("#query", "Enter")
+    page.wait_for_selector("#story-title:has-text('Nothing measured here')")
+
+
+def test_what_the_server_says_is_text_and_never_markup(visit: Any) -> None:
+    seen = visit()
+    trap = "<img src=x onerror=document.title='taken'>"
+
+    def poisoned(route: Any) -> None:
+        answer = route.fetch()
+        cell = answer.json()
+        cell["name"] = trap
+        cell["history"] = [{"at": None, "before": {"colour": trap}, "after": {"colour": trap}, "why": trap}]
+        cell["proof"]["steps"] = [{"name": trap, "ok": True, "detail": trap}]
+        route.fulfill(response=answer, body=json.dumps(cell))
+
+    seen.page.route("**/api/v1/cells/*", poisoned)
+    page = seen.open(f"{seen.on_red()}/{seen.site.red_cell}")
+    page.wait_for_selector("#story .steps li")
+    assert page.locator("#story img").count() == 0
+    assert trap in page.locator("#story-title").inner_text()
+    assert page.title() != "taken"
+
+
+def test_a_lost_connection_is_said_and_mended(visit: Any) -> None:
+    seen = visit()
+    seen.page.route("**/events", lambda route: route.abort())
+    page = seen.open(ready=False)
+    page.wait_for_selector("#stale:not([hidden])")
+    assert "out of date" in page.locator("#stale").inner_text()
+    page.unroute("**/events")
+    page.wait_for_selector("#live[data-state=live]")
+    assert page.locator("#stale").is_hidden()

@@ -1,0 +1,86 @@
+"""What tests share: the city, a database, and one running platform with a simulated street on it. Nothing is mocked."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from api.embedded import open_folder
+from api.embedded.postgres import Postgres
+from api.migrate import migrate
+from ingest import City, read_city
+
+from .street import Street, drive_street
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def city() -> City:
+    """The example city."""
+    return read_city((ROOT / "city.toml").read_text())
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The folder of real drives; tests that need it are left out, with the reason, where there is none."""
+    named = os.environ.get("ROADCODE_RECORDINGS")
+    if not named:
+        pytest.skip("no recordings: set ROADCODE_RECORDINGS to a folder of real drives")
+    folder = Path(named)
+    return folder / "meszaros" if (folder / "meszaros").is_dir() else folder
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of our own, as the address of a database on it."""
+    folder = open_folder(tmp_path_factory.mktemp("pg"))
+    server = Postgres(folder)
+    port = server.start(_free_port())
+    url = server.url(port)
+    with psycopg.connect(url, autocommit=True) as conn:
+        # Tests of what survives a kill start servers of their own; here a flush per commit only costs time.
+        conn.execute("ALTER SYSTEM SET fsync = off")
+        conn.execute("SELECT pg_reload_conf()")
+    yield url
+    server.stop()
+
+
+@pytest.fixture
+def database(postgres: str) -> Iterator[str]:
+    """A fresh database with every room's tables."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
+    with psycopg.connect(url, autocommit=True) as conn:
+        migrate(conn)
+    yield url
+    with psycopg.connect(postgres, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def street(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Street]:
+    """A running platform on which a simulated fleet has driven two streets, all of it folded, recorded and anchored."""
+    with drive_street(tmp_path_factory.mktemp("street")) as driven:
+        yield driven
+
+
+@pytest.fixture(scope="session")
+def site(street: Street) -> Street:
+    """The same, for tests of the page: `url`, `red_cell`, `red_lonlat`."""
+    return street
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
