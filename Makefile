@@ -13,7 +13,7 @@ KILLS ?= 3
 export KILLS
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint bench faults contracts lock clean clean-data
+.PHONY: help run demo test lint docs bench faults contracts lock clean clean-data
 
 help: ## show this
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -34,6 +34,9 @@ lint: ## set up, check style, types and doors
 		&& .venv/bin/python -m ruff check . \
 		&& .venv/bin/python -m mypy \
 		&& .venv/bin/lint-imports
+
+docs: ## write the generated tables of docs/ again, from the code
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/python -m api.documents $(ARGS)
 
 bench: ## measure what this machine can do
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode bench $(ARGS)

@@ -80,7 +80,7 @@ def run_demo(settings: Settings, out: Path, say: Callable[[str], None]) -> Demo:
                         "high": round(d.felt.high, 2),
                     }  # fmt: skip
         else:
-            say("no recordings (ROADCODE_RECORDINGS is not set): the part with real drives is left out")
+            say("no recordings: the part with real drives is left out (ROADCODE_RECORDINGS names a folder of them)")
         say("waiting until everything is folded, recorded and anchored ...")
         settled = _settle(platform)
         say("counting everything again, and checking it ...")

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ingest import City, read_city
 
 _ROOT = Path(__file__).resolve().parent.parent
+_BESIDE = _ROOT.parent / "shared" / "data"
 
 
 class Settings(BaseSettings):
@@ -19,7 +20,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=_ROOT / "var", description="the one data folder; nothing is written outside it")
     city: Path = Field(default=_ROOT / "city.toml", description="the city file")
-    recordings: Path | None = Field(default=None, description="folder of real drives, for replay, demo and tests")
+    recordings: Path | None = Field(
+        default_factory=lambda: _BESIDE if _BESIDE.is_dir() else None,
+        description="folder of real drives, for demo and tests; ../shared/data where that is there",
+    )
 
     host: str = Field(default="127.0.0.1", description="where the map is served; anything else is open to the network")
     port: int = Field(default=8420, ge=0, le=65535, description="port of the map; the next free one where taken")

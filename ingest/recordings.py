@@ -65,7 +65,8 @@ def _table(folder: Path, name: str, columns: int) -> NDArray[np.float64]:
 
 def drives_in(folder: Path) -> list[Path]:
     """The drives below a folder, itself included when it is one, by name. Raises RecordingError when there is none."""
-    found = sorted(p.parent for p in [*folder.glob("Accelerometer.csv*"), *folder.glob("*/Accelerometer.csv*")])
+    patterns = ("Accelerometer.csv*", "*/Accelerometer.csv*", "*/*/Accelerometer.csv*")
+    found = sorted({p.parent for pattern in patterns for p in folder.glob(pattern)})
     if not found:
         raise RecordingError(f"{folder} holds no drive: expected folders with {', '.join(_NAMES)} as .csv or .csv.gz")
     return found

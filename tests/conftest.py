@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import uuid
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from psycopg import sql
 from api.embedded import open_folder
 from api.embedded.postgres import Postgres
 from api.migrate import migrate
+from api.settings import Settings
 from ingest import City, read_city
 
 from .street import Street, drive_street
@@ -31,11 +31,10 @@ def city() -> City:
 @pytest.fixture(scope="session")
 def recordings() -> Path:
     """The folder of real drives; tests that need it are left out, with the reason, where there is none."""
-    named = os.environ.get("ROADCODE_RECORDINGS")
-    if not named:
+    folder = Settings().recordings
+    if folder is None:
         pytest.skip("no recordings: set ROADCODE_RECORDINGS to a folder of real drives")
-    folder = Path(named)
-    return folder / "meszaros" if (folder / "meszaros").is_dir() else folder
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -138,8 +138,16 @@ def cases(request: Request) -> dict[str, Any]:
 
 def cases_geojson(conn: psycopg.Connection[Any], zone: Zone) -> list[dict[str, Any]]:
     """The newest cases as GeoJSON features. Only confirmed red squares make a case."""
+    found = defects_store.open_cases(conn, MOST_CASES)
+    codes = defects_store.codes_of(conn, [int(blocks_of(cell)) for case in found for cell in case["cells"]])
+
+    def grey(cell: int) -> bool:
+        return bool(codes[int(blocks_of(cell))][1]["colour"][int(index_in_block(cell))] == Colour.GREY)
+
     features = []
-    for case in defects_store.open_cases(conn, MOST_CASES):
+    for case in found:
+        # What is still coloured comes first: a reader who opens the first square wants to see why.
+        case["cells"] = sorted(case["cells"], key=lambda cell: (grey(cell), cell))
         lon, lat = unproject(case.pop("x_m"), case.pop("y_m"), zone)
         kind = ALL_TYPES[case.pop("kind")]
         features.append(

@@ -60,7 +60,7 @@ function passRow(pass) {
     el("td", {}, t("sensors", pass.sensor)),
     el("td", {}, [t("what", pass.what), strength].filter(Boolean).join(" "), kind),
     el("td", { class: "num" }, pass.speed_kmh === null || pass.speed_kmh === undefined ? "—" : `${number(pass.speed_kmh)} km/h`),
-    el("td", { class: "num" }, `± ${number(pass.sigma_m, 1)} m`),
+    el("td", { class: "num" }, pass.sigma_m === null ? "—" : `± ${number(pass.sigma_m, 1)} m`),
     el("td", { class: "num weight", data: { sign: weight > 0 ? "for" : weight < 0 ? "against" : "none" } }, `${weight > 0 ? "+" : weight < 0 ? "−" : ""}${number(Math.abs(weight), 2)}`),
   );
 }
