@@ -7,16 +7,19 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+import numpy as np
 import psycopg
 
-from defects import EvidenceOptions
+from defects import Codes, EvidenceOptions
+from defects import recode as reading
 from defects import store as defects_store
+from grid import cells_of_block
 from ingest import City
-from ledger import Fault, latest_record, leaf_hash, parse, root_of
+from ledger import Fault, latest_record, leaf_hash, parse, root_of, subjects, waiting
 from ledger import fsck as ledger_fsck
 
 from .recount import recount
-from .story import Ledger
+from .story import Ledger, one_moment
 
 Connection = psycopg.Connection[Any]
 
@@ -25,6 +28,13 @@ def fsck(
     conn: Connection, city: City, options: EvidenceOptions, ledger: Ledger, told: Callable[[str], None]
 ) -> list[Fault]:
     """Everything that is not as it was written. ``told`` hears what is being checked."""
+    with one_moment(conn):
+        return _faults(conn, city, options, ledger, told)
+
+
+def _faults(
+    conn: Connection, city: City, options: EvidenceOptions, ledger: Ledger, told: Callable[[str], None]
+) -> list[Fault]:
     told("records, log, checkpoints, anchors")
     faults = list(ledger_fsck(conn, ledger.tiles, ledger.chain, ledger.verifier))
     told("codes against their records")
@@ -34,9 +44,6 @@ def fsck(
         counted = recount(conn, city, options)
     except ValueError as error:
         return [*faults, Fault("evidence", "evidence", str(error))]
-    waiting = defects_store.journal_rows(conn)
-    if waiting:
-        return [*faults, Fault("evidence", "journal", f"{waiting} batches wait to be folded: run it again when idle")]
     faults += [Fault("chunk", f"chunk {n}", "its bytes are not those that were accepted") for n in counted.damaged]
     faults += [
         Fault("evidence", f"block {block} of {day}", "is not the sum of its chunks") for block, day in counted.different
@@ -45,8 +52,10 @@ def fsck(
 
 
 def _codes(conn: Connection) -> list[Fault]:
-    faults = []
-    for block in defects_store.all_code_blocks(conn):
+    blocks = defects_store.all_code_blocks(conn)
+    gone = sorted(subjects(conn, "block") - set(blocks))
+    faults = [Fault("code", f"block {block}", "has records, but its codes are gone") for block in gone]
+    for block in blocks:
         where = f"block {block}"
         try:
             revision, codes = defects_store.codes_of(conn, [block])[block]
@@ -54,17 +63,34 @@ def _codes(conn: Connection) -> list[Fault]:
             faults.append(Fault("code", where, str(error)))
             continue
         record = latest_record(conn, "block", block)
+        on_the_way = waiting(conn, "block", block)
         if record is None:
-            faults.append(Fault("code", where, "has no record in the log yet"))
+            if not on_the_way:
+                faults.append(Fault("code", where, "has no record"))
             continue
         body = parse(record.body)
         if body["revision"] < revision:
-            faults.append(Fault("code", where, "its newest revision has no record in the log yet"))
+            if not on_the_way:
+                faults.append(Fault("code", where, "its newest revision has no record"))
         elif body["revision"] > revision:
             faults.append(Fault("code", where, f"is at revision {revision}, its record at {body['revision']}"))
         elif body["codes_sha256"] != hashlib.sha256(codes.tobytes()).digest():
             faults.append(Fault("code", where, f"its codes are not those of record {record.idx}"))
         faults += _chunks(conn, block, record.idx, body)
+        faults += _own_records(conn, block, codes)
+    return faults
+
+
+def _own_records(conn: Connection, block: int, codes: Codes) -> list[Fault]:
+    """Yellow and red squares have records of their own, and the newest says what is shown."""
+    faults = []
+    cells = cells_of_block(block)
+    for i in np.flatnonzero(np.isin(codes["colour"], reading.TOLD)).tolist():
+        cell = int(cells[i])
+        own = latest_record(conn, "code", cell)
+        says = own is not None and parse(own.body)["after"] == reading.describe(codes[i])
+        if not says and not waiting(conn, "code", cell):
+            faults.append(Fault("code", f"square {cell}", "its own record does not say what is shown"))
     return faults
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Deltas, EvidenceOptions, merge, observe
+from defects import Deltas, EvidenceOptions, fold, merge, observe
 from defects import recode as reading
 from defects import store as defects_store
 from ingest import City, Refused, decode
@@ -44,7 +44,7 @@ class Recount:
 def recount(
     conn: Connection, city: City, options: EvidenceOptions, progress: Callable[[int], None] | None = None
 ) -> Recount:
-    """Counts everything again. The journal must be folded (no rows left), or what waits there is called lost."""
+    """Counts everything again. On a platform that runs, give a connection in one REPEATABLE READ transaction."""
     sums: dict[date, list[Deltas]] = {}
     damaged: list[int] = []
     n = 0
@@ -73,17 +73,16 @@ def recount(
 def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: list[int]) -> Recount:
     lost = doubled = 0
     different: list[tuple[int, date]] = []
-    left = set(defects_store.evidence_keys(conn))
-    for day, parts in sorted(sums.items()):
-        for block, should in reading.by_block(merge(parts)).items():
-            left.discard((block, day))
-            stored = defects_store.evidence_of(conn, [block]).get(block, {}).get(day, reading.NO_EVIDENCE)
-            passes = reading.passes_of(stored) - reading.passes_of(should)
-            lost += int((passes < 0).sum())
-            doubled += int((passes > 0).sum())
-            if not (np.array_equal(stored.key, should.key) and np.array_equal(stored.value, should.value)):
-                different.append((block, day))
-    for block, day in sorted(left):
-        doubled += int((reading.passes_of(defects_store.evidence_of(conn, [block])[block][day]) > 0).sum())
-        different.append((block, day))
+    should = {(b, day): e for day, parts in sums.items() for b, e in reading.by_block(merge(parts)).items()}
+    waiting = reading.fold_in(defects_store.read_journal(conn), {})
+    for block, day in sorted(should.keys() | waiting.keys() | set(defects_store.evidence_keys(conn))):
+        stored = defects_store.evidence_of(conn, [block]).get(block, {}).get(day, reading.NO_EVIDENCE)
+        if (block, day) in waiting:
+            stored = fold(stored, waiting[block, day])
+        right = should.get((block, day), reading.NO_EVIDENCE)
+        passes = reading.passes_of(stored) - reading.passes_of(right)
+        lost += int((passes < 0).sum())
+        doubled += int((passes > 0).sum())
+        if not (np.array_equal(stored.key, right.key) and np.array_equal(stored.value, right.value)):
+            different.append((block, day))
     return Recount(n, lost, doubled, tuple(different), tuple(damaged))

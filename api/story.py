@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,7 +17,7 @@ from defects import store as defects_store
 from grid import blocks_of, index_in_block, is_cell, name_of, polygon_deg, side_m
 from ingest import City, Refused, decode
 from ingest import store as ingest_store
-from ledger import Chain, ChainAway, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof
+from ledger import Chain, ChainAway, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
 
 Connection = psycopg.Connection[Any]
 MOST_PASSES = 60
@@ -49,12 +50,26 @@ def code_of(conn: Connection, cell: int) -> tuple[int, Any]:
     return found[0], found[1][int(index_in_block(cell))]
 
 
+@contextmanager
+def one_moment(conn: Connection) -> Iterator[None]:
+    """A transaction that sees the database as it is now, to its end: a code and its record belong together, and a
+    fold that commits between two questions would make them look apart."""
+    with conn.transaction():
+        conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
 def tell(conn: Connection, cell: int, city: City, options: EvidenceOptions, ledger: Ledger) -> dict[str, Any]:
     """The story of a square, ready for JSON. Raises NoSuchCell."""
+    with one_moment(conn):
+        return _tell(conn, cell, city, options, ledger)
+
+
+def _tell(conn: Connection, cell: int, city: City, options: EvidenceOptions, ledger: Ledger) -> dict[str, Any]:
     _, code = code_of(conn, cell)
     seen = [t for t in TYPES[:OF_THE_STANDARD] if int(code["seen"]) >> (t.number - 1) & 1]
     kind = int(code["kind"])
-    steps, record = verify(conn, cell, ledger)
+    steps, record = _verify(conn, cell, ledger)
     return {
         "cell": cell,
         "name": name_of(cell),
@@ -140,6 +155,11 @@ def verify(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[Step], dic
 
     A step whose ok is None is still to come. Raises NoSuchCell.
     """
+    with one_moment(conn):
+        return _verify(conn, cell, ledger)
+
+
+def _verify(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[Step], dict[str, Any] | None]:
     revision, code = code_of(conn, cell)
     block = int(blocks_of(cell))
     _, codes = defects_store.codes_of(conn, [block])[block]
@@ -147,10 +167,10 @@ def verify(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[Step], dic
     steps: list[Step] = []
     record = latest_record(conn, "block", block)
     if record is None:
-        return [Step("record", None, "the block's record waits to be taken into the log")], None
+        return [_missing(conn, "record", "block", block)], None
     body = parse(record.body)
     if body["revision"] < revision:
-        return [Step("record", None, "the record of the newest revision waits to be taken into the log")], None
+        return [_missing(conn, "record", "block", block)], None
     same = body["codes_sha256"] == hashlib.sha256(codes.tobytes()).digest() and body["revision"] == revision
     steps.append(
         Step("code", same, f"the block's 1,024 codes {'are' if same else 'are NOT'} those of record {record.idx}")
@@ -158,7 +178,7 @@ def verify(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[Step], dic
     if said["colour"] in ("yellow", "red"):
         own = latest_record(conn, "code", cell)
         if own is None:
-            steps.append(Step("own record", None, "the square's own record waits to be taken into the log"))
+            steps.append(_missing(conn, "own record", "code", cell))
         else:
             agrees = parse(own.body)["after"] == said
             verb = "says" if agrees else "does NOT say"
@@ -171,6 +191,13 @@ def verify(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[Step], dic
         "context": body["context"].hex(),
     }  # fmt: skip
     return steps, shown
+
+
+def _missing(conn: Connection, name: str, kind: str, subject: int) -> Step:
+    """A record that is not in the log: on its way there, or not made at all."""
+    if waiting(conn, kind, subject):
+        return Step(name, None, "waits to be taken into the log")
+    return Step(name, False, "there is NO record of what is shown")
 
 
 def _words(said: dict[str, Any]) -> str:

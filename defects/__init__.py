@@ -3,7 +3,7 @@
 from . import recode, store
 from .cases import Case, join
 from .code import BLOCK_CELLS, CODE, NO_KIND, Change, Codes, Colour, State, pack_codes, unknown_codes, unpack_codes
-from .evidence import Deltas, merge
+from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
 from .observe import EvidenceOptions, Finding, Observation, observe
 from .rates import Rate, rate
@@ -20,6 +20,7 @@ __all__ = [
     "OF_THE_STANDARD",
     "TYPES",
     "UNEVEN",
+    "BlockEvidence",
     "Case",
     "Change",
     "Codes",
@@ -33,6 +34,7 @@ __all__ = [
     "PassStory",
     "Rate",
     "State",
+    "fold",
     "join",
     "merge",
     "observe",

@@ -33,7 +33,8 @@ class EvidenceOptions:
     that a jolt is felt when a wheel meets a severe defect. clutter_box, clutter_phone, clutter_camera: false alarms a
     metre. wheel_sigma_m: how far the place of a jolt is from the wheel's centre line (a tyre is .25 m wide, a pothole
     .5 m). finest_m, phone_4m_m, phone_16m_m: largest radius (68 %) at which evidence goes to 1, 4 and 16 m squares;
-    beyond the last nothing is written. least_share: a square with less of the position's weight gets nothing.
+    beyond the last nothing is written. camera_sight_m: a detection farther from the box is not believed, or one box
+    could speak of a whole city. least_share: a square with less of the position's weight gets nothing.
     """
 
     p_hit: float = 0.76
@@ -44,6 +45,7 @@ class EvidenceOptions:
     clutter_camera: float = 0.002
     wheel_sigma_m: float = 0.25
     camera_sigma_m: float = 0.3
+    camera_sight_m: float = 40.0
     finest_m: float = 0.5
     phone_4m_m: float = 5.0
     phone_16m_m: float = 10.0
@@ -179,11 +181,14 @@ def _jolt(
 
 
 def _seen(
-    d: Detection, chunk: Chunk, city: City, zone: Zone, slot: int, options: EvidenceOptions, out: _Sum
+    d: Detection, chunk: Chunk, track: Track, city: City, zone: Zone, slot: int, options: EvidenceOptions, out: _Sum
 ) -> Finding | None:
-    """One camera detection as log-odds of its type."""
+    """One camera detection as log-odds of its type. What lies out of the camera's sight is not believed."""
     lon, lat, added_m = to_frame(np.array([d.lon_deg]), np.array([d.lat_deg]), chunk.datum, city.frame)
     x, y = (float(v[0]) for v in project(lon, lat, zone))
+    i = min(max(round((d.t_s - chunk.t0_s) * chunk.rate_hz), 0), len(track.x_m) - 1)
+    if not track.usable[i] or math.hypot(x - track.x_m[i], y - track.y_m[i]) > options.camera_sight_m:
+        return None
     radius = math.hypot(d.accuracy_m, added_m)
     level = _level(radius, "box", options)
     if level is None:
@@ -277,7 +282,7 @@ def observe(chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOpt
             found.append(_jolt(i, chunk, kind, track, felt, zone, slot, options, out))
     if kind == "box":
         found += [
-            _seen(d, chunk, city, zone, slot, options, out)
+            _seen(d, chunk, track, city, zone, slot, options, out)
             for d in chunk.detections
             if chunk.start_s <= d.t_s < chunk.end_s
         ]

@@ -71,6 +71,14 @@ def hold_coder_lease(conn: Connection) -> bool:
     return bool(row and row[0])
 
 
+def read_journal(conn: Connection) -> dict[date, list[Deltas]]:
+    """What waits to be folded, by day, left where it is."""
+    waiting: dict[date, list[Deltas]] = defaultdict(list)
+    for day, d in conn.execute("SELECT day, d FROM journal"):
+        waiting[day].append(unpack(bytes(d)))
+    return dict(waiting)
+
+
 def take_journal(conn: Connection, most: int) -> dict[date, list[Deltas]]:
     """Takes up to ``most`` journal rows away and gives their deltas by day."""
     rows = conn.execute(

@@ -34,6 +34,8 @@ from .store import (
     outbox_count,
     record,
     record_count,
+    subjects,
+    waiting,
 )
 from .tiles import LogDamaged, Tiles
 
@@ -84,8 +86,10 @@ __all__ = [
     "record_count",
     "root_of",
     "step",
+    "subjects",
     "verify_consistency",
     "verify_inclusion",
     "verify_note",
     "verify_proof",
+    "waiting",
 ]

@@ -126,6 +126,17 @@ def outbox_count(conn: psycopg.Connection[Any]) -> int:
     return int(row[0]) if row else 0
 
 
+def waiting(conn: psycopg.Connection[Any], kind: str, subject: int) -> bool:
+    """Whether a record of that kind about that subject is in the outbox and not yet in the log."""
+    row = conn.execute("SELECT 1 FROM outbox WHERE kind = %s AND subject = %s LIMIT 1", (kind, subject)).fetchone()
+    return row is not None
+
+
+def subjects(conn: psycopg.Connection[Any], kind: str) -> set[int]:
+    """Everything that records of a kind are about."""
+    return {r[0] for r in conn.execute("SELECT DISTINCT subject FROM record WHERE kind = %s", (kind,))}
+
+
 def record_count(conn: psycopg.Connection[Any]) -> int:
     """The next number: records are numbered from 0 without gaps."""
     row = conn.execute("SELECT coalesce(max(idx) + 1, 0) FROM record").fetchone()

@@ -105,12 +105,21 @@ def test_every_type_flows_from_a_camera(city: City) -> None:
 
 def test_a_detection_belongs_to_the_chunk_that_owns_its_moment(city: City) -> None:
     x0, y0, zone = origin(city)
-    lon, lat = (float(v) for v in unproject(x0, y0, zone))
+    lon, lat = (float(v) for v in unproject(x0 + 50.0, y0, zone))
     one = Detection(START_S + 5.0, "pothole", 0.9, lat, lon, 0.3)
     first, second = (
         observe(straight(city, seq=n, detections=(one,)), "box", 1, city, EVIDENCE).findings for n in (0, 1)
     )
     assert (len(first), len(second)) == (0, 1)
+
+
+def test_a_detection_out_of_sight_of_its_box_is_not_believed(city: City) -> None:
+    """Else one box could speak of any place in the city."""
+    x0, y0, zone = origin(city)
+    for away_m, believed in ((35.0, True), (45.0, False)):
+        lon, lat = (float(v) for v in unproject(x0 + 20.0, y0 + away_m, zone))
+        one = Detection(START_S + 2.0, "pothole", 0.9, lat, lon, 0.3)
+        assert bool(observe(straight(city, detections=(one,)), "box", 1, city, EVIDENCE).findings) is believed
 
 
 def test_it_is_a_pure_function(city: City) -> None:

@@ -272,6 +272,19 @@ def test_a_flipped_bit_in_the_database_is_found(street: Street, part: str) -> No
         assert not fsck(conn, street.city, wiring.EVIDENCE, ledger, lambda _: None)
 
 
+def test_a_deleted_code_is_found(street: Street) -> None:
+    block = int(blocks_of(street.red_cell))
+    ledger = wiring.ledger(street.platform.settings)
+    with street.connect() as conn:
+        conn.execute("CREATE TEMP TABLE kept AS SELECT * FROM code WHERE blk = %s", (block,))
+        conn.execute("DELETE FROM code WHERE blk = %s", (block,))
+        try:
+            faults = fsck(conn, street.city, wiring.EVIDENCE, ledger, lambda _: None)
+        finally:
+            conn.execute("INSERT INTO code SELECT * FROM kept")
+        assert [f.where for f in faults] == [f"block {block}"]
+
+
 def _verified(conn: wiring.Connection, cell: int, ledger: story.Ledger) -> bool:
     try:
         steps, _ = story.verify(conn, cell, ledger)
