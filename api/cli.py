@@ -81,7 +81,7 @@ def demo(
     home: Annotated[Path | None, typer.Option(help="the data folder; the demo uses a folder in it")] = None,
     out: Annotated[Path, typer.Option(help="where demo.json and demo.png go")] = Path(),
 ) -> None:
-    """Do the whole of it once: simulate, publish, fold, prove, break a copy; write demo.json and demo.png."""
+    """Do the whole of it once: simulate, replay, fold, prove, count again; write demo.json and demo.png."""
     from .demo import run_demo  # noqa: PLC0415
 
     result = run_demo(_settings(home=home), out, _say)
@@ -131,7 +131,7 @@ def replay(
     ]
     _show(rows, as_json, "REPLAY: positions are moved to the city's centre; findings per km with 95 % intervals")
     if any(d.report.waiting for d in done):
-        _ERR.print("some chunks have no verdict yet: is the worker running? `roadcode healthz` says")
+        _ERR.print("some chunks have no verdict yet: is the worker running? The logs in the data folder say")
         raise typer.Exit(1)
 
 
@@ -262,11 +262,12 @@ def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, SenderError, recordings  # noqa: PLC0415
 
-    from . import embedded, migrate, platform, story, wiring  # noqa: PLC0415
+    from . import embedded, enrolment, migrate, platform, story, wiring  # noqa: PLC0415
 
     known = (
         CityFileError, SenderError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
-        wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell, OSError,
+        wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
+        enrolment.BadDeviceName, OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

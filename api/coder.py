@@ -60,13 +60,22 @@ def step(conn: Connection, city: City, options: HealthOptions, now_s: float, mos
         evidence = defects_store.evidence_of(conn, halo)
         codes = reading.recode(recoded, evidence, today, options)
         rows = sum(len(parts) for parts in deltas.values())
-        return _tell(conn, city, codes, today, datetime.fromtimestamp(now_s, UTC), rows)
+        days: dict[int, set[date]] = {}
+        for block, day in folded:
+            days.setdefault(block, set()).add(day)
+        return _tell(conn, city, codes, days, today, datetime.fromtimestamp(now_s, UTC), rows)
 
 
 def _tell(
-    conn: Connection, city: City, codes: dict[int, Codes], today: date, at: datetime, rows: int
+    conn: Connection,
+    city: City,
+    codes: dict[int, Codes],
+    days: dict[int, set[date]],
+    today: date,
+    at: datetime,
+    rows: int,
 ) -> Folded:
-    """Writes what changed, and everything that follows from it."""
+    """Writes what changed, and everything that follows from it. ``days``: those whose evidence was folded, by block."""
     before = defects_store.codes_of(conn, codes)
     changed: dict[int, tuple[int, Codes]] = {}
     changes: list[Change] = []
@@ -88,14 +97,14 @@ def _tell(
         code_record(c.cell, today, at_ms, c.before, c.after, c.why, context, city.origins) for c in changes
     ]
     for block, (revision, now) in sorted(changed.items()):
-        day = defects_store.newest_day(conn, block) or today
-        leaves = defects_store.chunk_leaves(conn, block, day)
-        records.append(
-            block_record(
-                block, day, revision, hashlib.sha256(now.tobytes()).digest(),
-                root_of([leaf_hash(leaf) for leaf in leaves]), len(leaves), _context(conn, day), city.origins,
-            )
-        )  # fmt: skip
+        for day in sorted(days.get(block, set())) or [defects_store.newest_day(conn, block) or today]:
+            leaves = defects_store.chunk_leaves(conn, block, day)
+            records.append(
+                block_record(
+                    block, day, revision, hashlib.sha256(now.tobytes()).digest(),
+                    root_of([leaf_hash(leaf) for leaf in leaves]), len(leaves), _context(conn, day), city.origins,
+                )
+            )  # fmt: skip
     records += [
         case_record(c.number or 0, step_name, c.cells, at_ms, "neighbouring squares are confirmed red", city.origins)
         for c, step_name in cases

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,14 @@ from ingest import store as ingest_store
 
 from .embedded import Broker, BrokerUser, hash_secret
 
+RESERVED = ("backend", "worker")
+"""Names under which the platform itself appears at the broker."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{2,40}")
+
+
+class BadDeviceName(ValueError):
+    """A name that no device may have; the text says what it should be."""
+
 
 def enrol(
     conn: psycopg.Connection[Any],
@@ -25,6 +34,12 @@ def enrol(
 ) -> list[Credential]:
     """Enrols devices (name, kind) and writes their credentials to ``folder``; who has one keeps it, with the address
     of today. The broker learns of all of them at once."""
+    for device, _ in devices:
+        if not _NAME.fullmatch(device) or device in RESERVED:
+            raise BadDeviceName(
+                f"{device!r} cannot be a device's name: 3 to 41 lower-case letters, digits and hyphens, a letter or "
+                f"digit first, and none of {', '.join(RESERVED)}"
+            )
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     known = {device for device, _ in ingest_store.device_hashes(conn)}
     credentials = []

@@ -8,7 +8,8 @@ from typing import Any
 
 import psycopg
 
-ROOMS = ("ingest", "grid", "defects", "ledger")
+ROOMS = ("ingest", "defects", "ledger")
+"""Those that keep anything; `grid` is arithmetic."""
 _LOCK = 0x726F6164_6D696772  # two platforms that start at once on one database wait for each other here
 
 

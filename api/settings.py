@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     city: Path = Field(default=_ROOT / "city.toml", description="the city file")
     recordings: Path | None = Field(
         default_factory=lambda: _BESIDE if _BESIDE.is_dir() else None,
-        description="folder of real drives, for demo and tests; ../shared/data where that is there",
+        description="folder of real drives, for demo and tests; shared/data beside the project where there is one",
     )
 
     host: str = Field(default="127.0.0.1", description="where the map is served; anything else is open to the network")

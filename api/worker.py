@@ -152,9 +152,8 @@ class Worker:
         for number, one in zip(ids, fresh, strict=True):
             by_day[one.day].append((number, one))
         for day, ones in sorted(by_day.items()):
-            defects_store.append_journal(conn, day, merge([one.seen.deltas for _, one in ones]))
             blocks = {number: defects_store.blocks_of_deltas(one.seen.deltas) for number, one in ones}
-            defects_store.note_passes(conn, day, blocks)
+            defects_store.append_journal(conn, day, merge([one.seen.deltas for _, one in ones]), blocks)
             defects_store.add_findings(conn, [(number, f) for number, one in ones for f in one.seen.findings])
 
     @staticmethod

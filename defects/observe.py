@@ -51,7 +51,6 @@ class EvidenceOptions:
     phone_16m_m: float = 10.0
     least_share: float = 0.05
     least_path_m: float = 0.5
-    step_m: float = 0.1
     half_track_m: dict[str, float] = field(
         default_factory=lambda: {"bus": 0.9, "sweeper": 0.8, "car": 0.75, "ebike": 0.0, "bike": 0.0, "unknown": 0.8}
     )

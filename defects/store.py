@@ -25,18 +25,18 @@ _COUNTED = (Colour.GREEN, Colour.YELLOW, Colour.RED)
 CODER_LEASE = 0x726F6164_636F6465  # "roadcode": the advisory lock under which one coder folds
 
 
-def append_journal(conn: Connection, day: date, deltas: Deltas) -> None:
-    """One row for a batch's deltas of one day."""
-    if len(deltas.cell):
-        conn.execute("INSERT INTO journal (day, d) VALUES (%s, %s)", (day, pack(deltas)))
-
-
-def note_passes(conn: Connection, day: date, blocks_by_chunk: Mapping[int, Iterable[int]]) -> None:
-    """Which blocks each stored chunk of a day spoke about."""
-    rows = [(blk, day, chunk) for chunk, blocks in sorted(blocks_by_chunk.items()) for blk in sorted(blocks)]
-    if rows:
-        with conn.cursor() as cursor:
-            cursor.executemany("INSERT INTO pass (blk, day, chunk) VALUES (%s, %s, %s)", rows)
+def append_journal(
+    conn: Connection, day: date, deltas: Deltas, blocks_by_chunk: Mapping[int, Iterable[int]]
+) -> None:
+    """One row for a batch's deltas of one day, and which blocks each of its stored chunks spoke about."""
+    if not len(deltas.cell):
+        return
+    row = conn.execute("INSERT INTO journal (day, d) VALUES (%s, %s) RETURNING id", (day, pack(deltas))).fetchone()
+    if row is None:
+        raise LookupError("the database gave a journal row no number")
+    rows = [(blk, day, chunk, row[0]) for chunk, blocks in sorted(blocks_by_chunk.items()) for blk in sorted(blocks)]
+    with conn.cursor() as cursor:
+        cursor.executemany("INSERT INTO pass (blk, day, chunk, journal) VALUES (%s, %s, %s, %s)", rows)
 
 
 def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
@@ -197,9 +197,10 @@ def changes_of(conn: Connection, cell: int) -> list[dict[str, Any]]:
 
 
 def chunk_leaves(conn: Connection, block: int, day: date) -> list[bytes]:
-    """Salted hashes of the chunks that passed a block on a day, sorted."""
+    """Salted hashes of the chunks that passed a block on a day and are folded into its evidence, sorted."""
     rows = conn.execute(
-        "SELECT leaf FROM pass JOIN chunk ON chunk.id = pass.chunk WHERE pass.blk = %s AND pass.day = %s ORDER BY leaf",
+        "SELECT leaf FROM pass JOIN chunk ON chunk.id = pass.chunk WHERE pass.blk = %s AND pass.day = %s "
+        "AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.id = pass.journal) ORDER BY leaf",
         (block, day),
     )
     return [bytes(r[0]) for r in rows]

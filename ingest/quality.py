@@ -3,8 +3,14 @@ a chunk passes whole or is refused by name."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
 from .chunk import Chunk
 from .city import City
+from .datum import to_frame
 from .refusal import Reason, Refused
 
 LATE_S = 48 * 3600.0
@@ -17,9 +23,21 @@ MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
 _RATE_SLACK = 0.99  # a phone's nominal 100 Hz is 99.6: the crystal, not a slower setting
 _EDGE_S = 1.5
 """How far a fix or sample may be from the ends of what the chunk owns; 1 Hz fixes are never farther than 1 s."""
-_ZONE_REACH_DEG = 4.5
-"""Degrees from the central meridian: 3 are the zone's own, one and a half past the edge keeps squares within 0.5 % of
-their area, and a city that lies on both sides of a border fits."""
+_ZONE_REACH_DEG = 4.4
+"""Degrees from the central meridian: 3 are the zone's own, and a city that lies on both sides of a border fits. At 4.5
+the easting falls below zero at the equator, where a square has no number."""
+
+
+def inside(
+    lon: NDArray[np.float64], lat: NDArray[np.float64], ring: tuple[tuple[float, float], ...]
+) -> NDArray[np.bool_]:
+    """Which points lie in a closed ring (even-odd rule), bool (n,)."""
+    found = np.zeros(len(lon), dtype=bool)
+    for (x0, y0), (x1, y1) in pairwise(ring):
+        if y0 != y1:
+            crosses = (y0 > lat) != (y1 > lat)
+            found ^= crosses & (lon < (x1 - x0) * (lat - y0) / (y1 - y0) + x0)
+    return found
 
 
 def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
@@ -50,6 +68,10 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
     if float(fixes.t_s[0]) > chunk.start_s + _EDGE_S or float(fixes.t_s[-1]) < chunk.end_s - _EDGE_S:
         raise Refused(Reason.NOT_COVERED, "the fixes do not cover what the chunk owns")
     meridian_deg = city.utm_zone * 6.0 - 183.0
+    fix_lon, fix_lat, _ = to_frame(fixes.lon_deg, fixes.lat_deg, chunk.datum, city.frame)
+    for area in city.no_go:
+        if bool(inside(fix_lon, fix_lat, area.ring_deg).any()):
+            raise Refused(Reason.NO_GO, area.name)
     for lon in (float(fixes.lon_deg.min()), float(fixes.lon_deg.max())):
         if abs(lon - meridian_deg) > _ZONE_REACH_DEG:
             raise Refused(Reason.OUTSIDE_CITY, f"longitude {lon:.3f}, the zone's meridian is {meridian_deg:g}")

@@ -58,9 +58,9 @@ ADVICE: dict[Reason, str] = {
     Reason.TOO_LATE: "chunks are taken for 48 h after they were measured",
     Reason.CLOCK: "the chunk lies in the future: set the device's clock by GNSS time",
     Reason.OUTSIDE_CITY: "the fixes lie outside the city's UTM zone (city.toml, utm_zone)",
-    Reason.NO_GO: "every fix lies in an area where this city does not measure",
+    Reason.NO_GO: "a fix lies in an area where this city does not measure; nothing of the chunk is kept",
     Reason.UNKNOWN_DEVICE: "the device is not enrolled or was disabled",
-    Reason.INTERNAL: "our fault: the chunk is kept with its hash; please report it",
+    Reason.INTERNAL: "our fault: please report it with the hash; the chunk may be sent again after an update",
 }
 
 

@@ -21,6 +21,7 @@ CREATE TABLE pass (
     blk   bigint NOT NULL,
     day   date   NOT NULL,
     chunk bigint NOT NULL,
+    journal bigint NOT NULL,                  -- the batch that brought it: folded when that row is gone
     PRIMARY KEY (blk, day, chunk)
 );
 

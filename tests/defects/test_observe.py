@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -149,14 +147,3 @@ def test_the_story_of_a_square_is_what_was_added_there(city: City) -> None:
     assert hit.weight > 4
     assert calm.weight == pytest.approx(-plane(seen, EXPOSURE_BOX)[int(cells_at(x0 + 40.0, y0 + 0.9, zone))] / UNIT)
     assert pass_story(seen, int(cells_at(x0 + 40.0, y0 + 30.0, zone))) is None
-
-
-def test_no_go_areas_are_not_measured(city: City) -> None:
-    from ingest import NoGo  # noqa: PLC0415
-
-    lon, lat = city.centre_deg
-    ring = ((lon - 1, lat - 1), (lon + 1, lat - 1), (lon + 1, lat + 1), (lon - 1, lat + 1), (lon - 1, lat - 1))
-    closed = replace(city, no_go=(NoGo("everything", ring),))
-    seen = observe(straight(city, jolts=((2.0, 0.9, 1.0),)), "box", 1, closed, EVIDENCE)
-    assert len(seen.deltas.cell) == 0
-    assert seen.findings == ()

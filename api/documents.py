@@ -1,0 +1,290 @@
+"""`python -m api.documents [--check]`: writes the generated tables of the documents, so that they cannot say other than
+the code.
+
+A document holds pairs of markers; what stands between them comes from here, and everything else is left alone:
+
+    <!-- generated: NAME -->
+    <!-- end of NAME -->
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import MISSING, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+import typer
+from fastapi.routing import APIRoute
+
+from defects import ALL_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
+from ingest import ADVICE, Reason
+
+from .cli import app as command_line
+from .routes import cells, service, tiles
+from .settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+ROOMS = ("ingest", "grid", "defects", "ledger", "api", "sensors_sim")
+_MARKERS = re.compile(r"(<!-- generated: ([a-z-]+) -->\n)(.*?)(<!-- end of \2 -->)", re.DOTALL)
+
+
+class DocumentError(ValueError):
+    """A document cannot be filled; the text says which marker is wrong."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; bars and line ends inside cells are made harmless."""
+
+    def line(cells_: Iterable[str]) -> str:
+        return "| " + " | ".join(" ".join(c.replace("|", "\\|").split()) for c in cells_) + " |"
+
+    return "\n".join([line(head), "|" + "---|" * len(head), *(line(row) for row in rows)])
+
+
+# ---------------------------------------------------------------- what the code says of itself
+
+
+def _doc(thing: object) -> str:
+    return inspect.getdoc(thing) or ""
+
+
+def _source(path: str) -> ast.Module:
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
+
+
+def _constants(path: str) -> dict[str, tuple[ast.expr, str]]:
+    """Module constants of a file, each with the text that stands below it (empty where there is none).
+
+    Read and not imported: a room is entered by its door, and these are told to people, not used.
+    """
+    found: dict[str, tuple[ast.expr, str]] = {}
+    body = _source(path).body
+    for i, node in enumerate(body):
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        value = getattr(node, "value", None)
+        if not isinstance(target, ast.Name) or not isinstance(value, ast.expr):
+            continue
+        below = body[i + 1] if i + 1 < len(body) else None
+        text = below.value.value if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant) else ""
+        found[target.id] = (value, text if isinstance(text, str) else "")
+    return found
+
+
+def _named_constants(*places: tuple[str, str]) -> str:
+    rows = []
+    for path, name in places:
+        value, why = _constants(path)[name]
+        rows.append((f"`{name.lstrip('_')}`", f"`{ast.unparse(value)}`", why, f"`{path}`"))
+    return table(("constant", "value", "why", "where"), rows)
+
+
+def _options(kind: type[Any]) -> str:
+    """The constants of an options class, and below them what its docstring says of them."""
+    rows = []
+    for f in fields(kind):
+        default = f.default_factory() if f.default_factory is not MISSING else f.default
+        shown = "see below" if hasattr(default, "__dataclass_fields__") else f"`{_short(default)}`"
+        rows.append((f"`{f.name}`", shown))
+    first, _, rest = _doc(kind).partition("\n\n")
+    why = "\n".join(f"> {line}".rstrip() for line in (rest or first).splitlines())
+    return f"{table(('constant', 'value'), rows)}\n\n{why}"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return ", ".join(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+
+
+# ---------------------------------------------------------------- health-code.md
+
+
+def evidence_to_code() -> str:
+    """The table that turns evidence into a code, as it stands beside the function that does it."""
+    module = inspect.getmodule(HealthOptions)
+    lines = [line for line in _doc(module).splitlines() if line.startswith("|")]
+    if len(lines) < 3:
+        raise DocumentError("the module of HealthOptions has lost its table of evidence and code")
+    return "\n".join(lines)
+
+
+def health_options() -> str:
+    """Constants of the read-out."""
+    return _options(HealthOptions)
+
+
+def evidence_options() -> str:
+    """Constants of what a pass may say."""
+    return _options(EvidenceOptions)
+
+
+def jolt_options() -> str:
+    """Constants of the jolt detector."""
+    return _options(type(EvidenceOptions().jolt))
+
+
+def other_constants() -> str:
+    """Constants with a reason that stand beside the options."""
+    return _named_constants(
+        ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("grid/cells.py", "BLOCK"),
+        ("grid/track.py", "_MAX_GAP_S"), ("ingest/datum.py", "ADDED_M"), ("ingest/quality.py", "LATE_S"),
+        ("ingest/quality.py", "AHEAD_S"), ("ingest/quality.py", "MIN_RATE_HZ"), ("ingest/wire.py", "MAX_BYTES"),
+    )  # fmt: skip
+
+
+def taxonomy() -> str:
+    """Types, and who sees them."""
+    severity = _constants("defects/severity.py")
+    depth: dict[str, float] = ast.literal_eval(severity["RED_DEPTH_MM"][0])
+    area: dict[str, float] = ast.literal_eval(severity["RED_AREA_M2"][0])
+    always: tuple[str, ...] = ast.literal_eval(severity["RED_ALWAYS"][0])
+    rows = []
+    for t in ALL_TYPES:
+        red = [f">= {depth[t.key]:g} mm"] if t.key in depth else []
+        red += [f">= {area[t.key]:g} m²"] if t.key in area else []
+        red = ["always"] if t.key in always else red
+        number = str(t.number) if t.number <= OF_THE_STANDARD else f"{t.number} (beyond the 16)"
+        seen = [f"{p:.2f}" if p else "-" for p in (t.imu_detect, t.camera_detect)]
+        named = "by how hard the jolt was" if t.number == 0 else " or ".join(red) or "never (yellow)"
+        rows.append((number, f"`{t.key}`", t.zh, t.en, *seen, "yes" if t.hazard else "", named))
+    return table(
+        ("#", "key", "中文", "English", "IMU of a box", "camera of a box", "needed for green", "a camera's red"), rows
+    )
+
+
+def refusals() -> str:
+    """Reasons of refusal, what to do, and where in the code they are raised."""
+    where: dict[str, list[str]] = {r.name: [] for r in Reason}
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if name in ("ingest/refusal.py", "sensors_sim/faults.py"):
+                continue  # the list itself; and the simulator, which expects refusals and makes none
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                of_reason = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+                if of_reason and node.value.id == "Reason" and name not in where.get(node.attr, [name]):  # type: ignore[attr-defined]
+                    where[node.attr].append(name)  # type: ignore[attr-defined]
+    rows = [
+        (f"`{r}`", ADVICE[r], ", ".join(f"`{p}`" for p in where[r.name]) or "**nowhere yet**") for r in Reason
+    ]
+    return table(("reason", "what to do", "raised in"), rows)
+
+
+# ---------------------------------------------------------------- operations.md
+
+
+def settings() -> str:
+    """Every setting, its default and what it is."""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        if isinstance(default, Path):
+            default = default.relative_to(ROOT)
+        if field.default_factory is not None:
+            default = None  # worked out on each machine: the description says how
+        kinds = field.annotation.__args__ if isinstance(field.annotation, UnionType) else (field.annotation,)
+        secret = any(getattr(kind, "__name__", "") == "SecretStr" for kind in kinds)
+        shown = "not set" if default is None else f"`{default}`"
+        rows.append((f"`ROADCODE_{name.upper()}`", shown, f"{field.description}{' (secret)' if secret else ''}"))
+    return table(("setting", "default", "what"), rows)
+
+
+def command_names() -> list[str]:
+    """Names of the commands of `roadcode`, in the order of its help."""
+    return list(_commands())
+
+
+def _commands() -> dict[str, Any]:
+    group: Any = typer.main.get_command(command_line)
+    return dict(group.commands)
+
+
+def commands() -> str:
+    """Commands of `roadcode` with their options."""
+    rows = []
+    for name, command in _commands().items():
+        said = []
+        for p in command.params:
+            shown = f"`{p.opts[0]}`" if p.opts[0].startswith("-") else f"`{p.name.upper()}`"
+            said.append(f"{shown} {getattr(p, 'help', None) or ''}".rstrip())
+        rows.append((f"`roadcode {name}`", command.help or "", "; ".join(said)))
+    return table(("command", "what", "arguments and options"), rows)
+
+
+def targets() -> str:
+    """Targets of make."""
+    found = re.findall(r"(?m)^([a-z-]+):.*## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"))
+    return table(("target", "what"), [(f"`make {name}`", text) for name, text in found])
+
+
+def answers() -> str:
+    """What HTTP answers."""
+    routes = [r for router in (service, cells, tiles) for r in router.router.routes if isinstance(r, APIRoute)]
+    rows = [(f"`{'/'.join(sorted(r.methods or ()))} {r.path}`", _doc(r.endpoint)) for r in routes]
+    return table(("request", "answer"), rows)
+
+
+SECTIONS: dict[str, Callable[[], str]] = {
+    "evidence-to-code": evidence_to_code,
+    "health-options": health_options,
+    "evidence-options": evidence_options,
+    "jolt-options": jolt_options,
+    "other-constants": other_constants,
+    "taxonomy": taxonomy,
+    "refusals": refusals,
+    "settings": settings,
+    "commands": commands,
+    "targets": targets,
+    "answers": answers,
+}
+
+
+def fill(text: str, name: str) -> str:
+    """A document with everything between its markers made anew. Raises DocumentError, which speaks of ``name``."""
+
+    def made(match: re.Match[str]) -> str:
+        section = SECTIONS.get(match[2])
+        if section is None:
+            raise DocumentError(f"{name} asks for {match[2]!r}; there are {', '.join(SECTIONS)}")
+        return f"{match[1]}\n{section()}\n\n{match[4]}"
+
+    begun, ended = text.count("<!-- generated: "), len(_MARKERS.findall(text))
+    if begun != ended:
+        raise DocumentError(f"{name} opens {begun} generated parts and ends {ended}: each needs its `<!-- end of` line")
+    return _MARKERS.sub(made, text)
+
+
+def documents() -> list[Path]:
+    """The Markdown files of the project, README first."""
+    top = sorted(ROOT.glob("*.md"), key=lambda p: (p.name != "README.md", p.name))
+    return [*top, *sorted(ROOT.glob("docs/**/*.md"))]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Writes the generated parts; with --check writes nothing and gives 1 where a document is behind the code."""
+    if list(arguments) not in ([], ["--check"]):
+        sys.stderr.write("usage: python -m api.documents [--check]\n")
+        return 2
+    behind = 0
+    for path in documents():
+        old = path.read_text(encoding="utf-8")
+        new = fill(old, path.relative_to(ROOT).as_posix())
+        if new == old:
+            continue
+        behind += 1
+        if arguments:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is behind the code: run python -m api.documents\n")
+        else:
+            path.write_text(new, encoding="utf-8")
+            sys.stdout.write(f"wrote {path.relative_to(ROOT)}\n")
+    return 1 if behind and arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
