@@ -7,6 +7,7 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from .chunk import ORIGINS
@@ -54,7 +55,8 @@ class City:
         A UTC day would end in the morning rush of a city east of Greenwich (08:00 in Shanghai).
         """
         local = datetime.fromtimestamp(t_s, UTC).astimezone(self.zone)
-        shift = timedelta(hours=self.day_start.hour, minutes=self.day_start.minute)
+        start = self.day_start
+        shift = timedelta(hours=start.hour, minutes=start.minute, seconds=start.second)
         # The wall clock is shifted, not the moment: 04:00 local begins a day also when summer time changes.
         return (local.replace(tzinfo=None) - shift).date()
 
@@ -91,7 +93,7 @@ def read_city(text: str) -> City:
     missing = sorted(_KNOWN - {"no_go", "languages"} - set(tree))
     if missing:
         raise CityFileError(f"the city file lacks {missing[0]}")
-    origins = tuple(tree["origins"])
+    origins = _texts(tree, "origins")
     if not origins or any(o not in ORIGINS for o in origins):
         raise CityFileError(f"origins lists one or more of {', '.join(ORIGINS)}")
     if LIVE in origins and len(origins) > 1:
@@ -115,12 +117,8 @@ def read_city(text: str) -> City:
     centre = (lon, lat)
     if not (-180 <= lon <= 180 and -84 <= lat <= 84):
         raise CityFileError("centre lies outside -180 to 180 and -84 to 84 degrees")
-    areas = []
-    for area in tree.get("no_go", []):
-        ring = tuple((float(lon), float(lat)) for lon, lat in area["ring"])
-        if len(ring) < 4 or ring[0] != ring[-1]:
-            raise CityFileError(f"no_go {area.get('name')!r}: a ring has four or more points, the last like the first")
-        areas.append(NoGo(str(area["name"]), ring))
+    if type(tree["frame_epoch"]) not in (int, float):
+        raise CityFileError("frame_epoch is a year, as in 2000.0")
     return City(
         name=str(tree["name"]),
         name_zh=str(tree["name_zh"]),
@@ -134,7 +132,28 @@ def read_city(text: str) -> City:
         frame=str(tree["frame"]),
         frame_epoch=float(tree["frame_epoch"]),
         origins=origins,
-        languages=tuple(tree.get("languages", ("zh", "en"))),
-        no_go=tuple(areas),
+        languages=_texts(tree, "languages") if "languages" in tree else ("zh", "en"),
+        no_go=_areas(tree.get("no_go", [])),
         sha256=hashlib.sha256(text.encode()).hexdigest(),
     )
+
+
+def _texts(tree: dict[str, Any], name: str) -> tuple[str, ...]:
+    listed = tree[name]
+    if not isinstance(listed, list) or not all(isinstance(text, str) for text in listed):
+        raise CityFileError(f'{name} is a list of texts, as in ["..."]')
+    return tuple(listed)
+
+
+def _areas(listed: Any) -> tuple[NoGo, ...]:
+    areas = []
+    for n, area in enumerate(listed if isinstance(listed, list) else [listed]):
+        try:
+            name = str(area["name"])
+            ring = tuple((float(lon), float(lat)) for lon, lat in area["ring"])
+        except (KeyError, TypeError, ValueError):
+            raise CityFileError(f"no_go {n}: each has a name and a ring of [longitude, latitude] pairs") from None
+        if len(ring) < 4 or ring[0] != ring[-1]:
+            raise CityFileError(f"no_go {name!r}: a ring has four or more points, the last like the first")
+        areas.append(NoGo(name, ring))
+    return tuple(areas)

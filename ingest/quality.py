@@ -75,5 +75,6 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
     for lon in (float(fixes.lon_deg.min()), float(fixes.lon_deg.max())):
         if abs(lon - meridian_deg) > _ZONE_REACH_DEG:
             raise Refused(Reason.OUTSIDE_CITY, f"longitude {lon:.3f}, the zone's meridian is {meridian_deg:g}")
-    if (float(fixes.lat_deg.min()) < 0) == city.utm_north:
+    south, north = float(fixes.lat_deg.min()), float(fixes.lat_deg.max())
+    if south < 0 if city.utm_north else north >= 0:
         raise Refused(Reason.OUTSIDE_CITY, "the other hemisphere")

@@ -10,14 +10,15 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .chunk import Chunk, Fixes
+from .chunk import UNKNOWN, Chunk, Fixes
 from .city import City
 
 OWNED_S = 5.0
@@ -48,18 +49,23 @@ class Drive:
         return len(self.acc_mps2) / self.rate_hz
 
 
-def _table(folder: Path, name: str, columns: int) -> NDArray[np.float64]:
+def _table(folder: Path, name: str, columns: int, needed: Sequence[int]) -> NDArray[np.float64]:
+    """Rows of a file, those left out that lack a needed column; the first column is a clock and rises."""
     for path in (folder / f"{name}.csv.gz", folder / f"{name}.csv"):
         if path.is_file():
             try:
                 with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
                     rows = [row[:columns] for row in csv.reader(file)][1:]
                 table = np.array(rows, dtype=np.float64)
-            except (OSError, ValueError, EOFError) as error:
+            except (OSError, ValueError, EOFError, zlib.error, csv.Error) as error:
                 raise RecordingError(f"{path.name} of {folder.name} cannot be read: {error}") from None
             if table.ndim != 2 or table.shape[1] != columns or len(table) < 2:
                 raise RecordingError(f"{path.name} of {folder.name} has not {columns} columns and two rows")
-            return table[np.isfinite(table).all(axis=1)]
+            table = table[np.isfinite(table[:, list(needed)]).all(axis=1)]
+            table = table[np.r_[True, np.diff(table[:, 0]) > 1e-6]] if len(table) else table
+            if len(table) < 2:
+                raise RecordingError(f"{path.name} of {folder.name} holds no two good rows one after another in time")
+            return table
     raise RecordingError(f"{folder} holds no {name}.csv.gz: a drive is a folder with {', '.join(_NAMES)}")
 
 
@@ -75,7 +81,8 @@ def drives_in(folder: Path) -> list[Path]:
 def read_drive(folder: Path) -> Drive:
     """A drive from its folder. The gyroscope is laid on the accelerometer's clock; fixes without a speed are kept with
     speed unknown. Raises RecordingError."""
-    acc, gyro, fix = (_table(folder, n, c) for n, c in zip(_NAMES, (4, 4, 7), strict=True))
+    acc, gyro = (_table(folder, n, 4, range(4)) for n in _NAMES[:2])
+    fix = _table(folder, _NAMES[2], 7, (0, 1, 2, 6))
     t = acc[:, 0]
     rate_hz = round(1 / float(np.median(np.diff(t))), 3)
     even = np.arange(t[0], t[-1], 1 / rate_hz)  # one clock: phones drift by microseconds from sample to sample
@@ -89,8 +96,8 @@ def read_drive(folder: Path) -> Drive:
         lat_deg=fix[:, 1],
         lon_deg=fix[:, 2],
         accuracy_m=fix[:, 6].astype(np.float32),
-        speed_mps=np.where(fix[:, 4] < 0, -1, fix[:, 4]).astype(np.float32),
-        course_deg=np.where(fix[:, 5] < 0, -1, fix[:, 5]).astype(np.float32),
+        speed_mps=np.where(fix[:, 4] >= 0, fix[:, 4], UNKNOWN).astype(np.float32),
+        course_deg=np.where(fix[:, 5] >= 0, fix[:, 5], UNKNOWN).astype(np.float32),
     )
     return Drive(folder.name, rate_hz, float(t[0]), laid(acc), laid(gyro), fixes)
 
@@ -133,6 +140,9 @@ def chunks_of(drive: Drive, city: City, end_s: float, device: str, north_m: floa
         b = min(n, int((stop_s + CONTEXT_S - drive.t0_s) * drive.rate_hz) + 1)
         near = (fixes.t_s >= start_s - CONTEXT_S) & (fixes.t_s <= stop_s + CONTEXT_S)
         at = np.flatnonzero(near)
+        if not len(at):  # a tunnel: no device would know where it was, and send nothing
+            start_s = stop_s
+            continue
         near[max(0, at[0] - 1) : at[-1] + 2] = True
         day = f"{city.service_day(start_s + shift_s):%Y%m%d}"
         trip = f"{day}-{hashlib.sha256(f'{device}/{drive.name}/{day}'.encode()).hexdigest()[:16]}"

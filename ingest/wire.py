@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
 import math
 import re
@@ -46,6 +45,9 @@ _TAG_TYPES: dict[int, np.dtype[Any]] = {77: np.dtype("<i2"), 85: np.dtype("<f4")
 _TYPE_TAGS = {dtype: tag for tag, dtype in _TAG_TYPES.items()}
 _JSON_TYPES: dict[str, np.dtype[Any]] = {"i2": np.dtype("<i2"), "f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
 _TYPE_JSON = {dtype: name for name, dtype in _JSON_TYPES.items()}
+_TAGS = frozenset({_TAG_ROW_MAJOR, 1040, *range(64, 88)})  # the arrays of RFC 8746: the decoder runs no code for them
+_MAX_DEPTH = 8  # the chunk's own is 5: map, fixes, tag, list, tag
+_MAX_ITEMS = 20_000  # 500 detections are 8,500
 _TRIP = re.compile(r"[0-9]{8}-[0-9a-f]{8,32}")
 
 _REQUIRED = (
@@ -366,19 +368,66 @@ def _chunk(tree: object, unpack: _Unpack) -> Chunk:
     )
 
 
+def _scan(data: bytes) -> None:
+    """Raises `Refused` unless ``data`` is one CBOR item made only of what version 1 uses.
+
+    A general decoder runs code for tags that we never use: it compiles patterns, raises numbers to powers, follows
+    references in circles. A 200-byte payload of those can cost seconds or gigabytes, so they are turned away unread.
+    """
+    at, items, left = 0, 0, [1]  # left: how many items each open list, map or tag still wants; -1 until a break
+    try:
+        while left:
+            if left[-1] == 0 or (left[-1] < 0 and data[at] == 0xFF):
+                at += left.pop() < 0
+                continue
+            left[-1] -= left[-1] > 0
+            items += 1
+            major, more = data[at] >> 5, data[at] & 31
+            at += 1
+            if items > _MAX_ITEMS or len(left) > _MAX_DEPTH:
+                raise Refused(Reason.MALFORMED, "more items, or deeper, than a chunk can have")
+            if more == 31 and major in (4, 5):
+                left.append(-1)
+                continue
+            if more > 27:
+                raise Refused(Reason.MALFORMED, "a length that no item of a chunk has")
+            value = more
+            if more >= 24:
+                size = 1 << more - 24
+                value = int.from_bytes(data[at : at + size], "big")
+                at += size
+            if major in (2, 3):
+                at += value
+            elif major in (4, 5):
+                left.append(min(value * (major - 3), _MAX_ITEMS + 1))
+            elif major == 6:
+                if value not in _TAGS:
+                    raise Refused(Reason.MALFORMED, f"tag {value} has no place in a chunk")
+                left.append(1)
+            elif major == 7 and more not in (20, 21, 22, 25, 26, 27):
+                raise Refused(Reason.MALFORMED, f"simple value {value} has no place in a chunk")
+            if at > len(data):
+                raise IndexError
+    except IndexError:
+        raise Refused(Reason.MALFORMED, "cut off") from None
+    if at != len(data):
+        raise Refused(Reason.MALFORMED, f"{len(data) - at} bytes after the end")
+
+
+def _load(data: bytes) -> Any:
+    _scan(data)
+    try:
+        return cbor2.loads(data)
+    # What passes the scan may still be no text (bad UTF-8) or no key (a list): one answer to us.
+    except Exception as error:
+        raise Refused(Reason.MALFORMED, type(error).__name__) from None
+
+
 def decode(data: bytes) -> Chunk:
     """The chunk in ``data``. Raises `Refused` for every other byte string, and nothing else."""
     if len(data) > MAX_BYTES:
         raise Refused(Reason.TOO_LARGE, f"{len(data)} bytes, the limit is {MAX_BYTES}")
-    stream = io.BytesIO(data)
-    try:
-        tree = cbor2.load(stream)
-    # Whatever the decoder makes of hostile bytes (bad dates, cyclic references, absurd depths) is one answer to us.
-    except Exception as error:
-        raise Refused(Reason.MALFORMED, type(error).__name__) from None
-    if stream.tell() != len(data):
-        raise Refused(Reason.MALFORMED, f"{len(data) - stream.tell()} bytes after the end")
-    return _chunk(tree, _unpack_cbor)
+    return _chunk(_load(data), _unpack_cbor)
 
 
 def decode_json(text: str) -> Chunk:
@@ -394,10 +443,12 @@ def decode_json(text: str) -> Chunk:
 
 def peek(data: bytes) -> tuple[str, int] | None:
     """Trip and sequence number of a payload that may be refused, so that its device knows which one it was."""
+    if len(data) > MAX_BYTES:
+        return None
     try:
-        tree = cbor2.loads(data)
+        tree = _load(data)
         trip, seq = tree["trip"], tree["seq"]
-    except Exception:
+    except (Refused, KeyError, TypeError, IndexError):
         return None
     if isinstance(trip, str) and _TRIP.fullmatch(trip) and type(seq) is int and 0 <= seq < 2**31:
         return trip, seq
