@@ -27,7 +27,7 @@ demo: ## set up, do the whole of it once without a person, write demo.json and d
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode demo $(ARGS)
 
 test: ## set up, run all tests (ARGS go to pytest)
-	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && exec .venv/bin/python -m pytest $(ARGS)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && exec .venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: ## set up, check style, types and doors
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev \

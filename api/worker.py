@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ class Worker:
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
+            ingest_store.exhume(conn, [(one.arrived.device, _sha(one.arrived)) for one in fresh])
             ingest_store.bury(conn, letters)
             ingest_store.count(conn, self._counts(arrived, fresh, letters, doubles + len(taken) - len(fresh)))
             return _verdicts(conn, taken, letters)
@@ -173,33 +175,51 @@ class Worker:
         return {key: n for key, n in counts.items() if n}
 
 
+def _sha(arrived: Arrived) -> bytes:
+    return hashlib.sha256(arrived.payload).digest()
+
+
 def _letter(arrived: Arrived, refusal: Refused) -> ingest_store.DeadLetter:
     trip, seq = peek(arrived.payload) or (None, None)
     return ingest_store.DeadLetter(
-        device=arrived.device, sha256=hashlib.sha256(arrived.payload).digest(), reason=refusal.reason,
+        device=arrived.device, sha256=_sha(arrived), reason=refusal.reason,
         detail=refusal.detail.replace("\x00", "?"), trip=trip, seq=seq, bytes=len(arrived.payload),
     )  # fmt: skip
+
+
+MOST_TOLD = 500
+"""Runs of accepted numbers, and refusals, in one verdict at the most: some 40 kB. A device that keeps its trip in order
+has one run; of a ragged one, what this batch brought and the newest are told."""
 
 
 def _verdicts(
     conn: Connection, taken: Iterable[ingest_store.Key], letters: list[ingest_store.DeadLetter]
 ) -> list[Verdict]:
     """One cumulative verdict a trip, and one for payloads that name no trip."""
-    trips = {(device, trip) for _, device, trip, _ in taken} | {(d.device, d.trip) for d in letters if d.trip}
-    verdicts = []
-    for device, trip in sorted(trips):
-        verdicts.append(
-            _verdict(
-                device,
-                trip,
-                ingest_store.accepted_ranges(conn, device, trip),
-                ingest_store.refused_of_trip(conn, device, trip),
-            )
-        )
+    numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
+    refused: dict[tuple[str, str | None], list[tuple[int | None, str, str]]] = defaultdict(list)
+    for _, device, trip, seq in taken:
+        numbers[device, trip].append(seq)
     for d in letters:
-        if d.trip is None:
-            verdicts.append(_verdict(d.device, None, [], [(None, d.reason, d.sha256.hex())]))
+        refused[d.device, d.trip].append((d.seq, d.reason, d.sha256.hex()))
+    verdicts = [_verdict(device, None, [], told) for (device, trip), told in refused.items() if trip is None]
+    for device, trip in sorted(numbers.keys() | {(device, trip) for device, trip in refused if trip is not None}):
+        runs = ingest_store.accepted_ranges(conn, device, trip)
+        earlier = ingest_store.refused_of_trip(conn, device, trip, MOST_TOLD)
+        now = refused.get((device, trip), [])
+        told = [*now, *(r for r in earlier if r not in now)][:MOST_TOLD]
+        verdicts.append(_verdict(device, trip, _told(runs, numbers[device, trip]), sorted(told, key=str)))
     return verdicts
+
+
+def _told(runs: list[tuple[int, int]], numbers: list[int]) -> list[tuple[int, int]]:
+    """Those of the runs that one verdict tells: the ones that hold this batch's numbers, then the highest."""
+    if len(runs) <= MOST_TOLD:
+        return runs
+    lasts = [last for _, last in runs]
+    of_batch = {bisect_left(lasts, n) for n in numbers}
+    chosen = sorted(of_batch) + [i for i in range(len(runs) - 1, -1, -1) if i not in of_batch]
+    return [runs[i] for i in sorted(chosen[:MOST_TOLD])]
 
 
 def _verdict(

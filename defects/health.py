@@ -79,9 +79,11 @@ def _exposure_share(options: HealthOptions) -> Series:
 
 @dataclass(frozen=True, eq=False)
 class Belief:
-    """What is believed of the squares of a block (or of a wider window): float64 and int64 arrays, one row a type."""
+    """What is believed of the squares of a block, one row a type: logit, and strength, the evidence itself, fading but
+    not squeezed into a chance. Of two squares that are both certain, strength still tells the place from its ghost."""
 
     logit: Series
+    strength: Series
     exposure: Series
     severity: Series
     passes: NDArray[np.int64]
@@ -98,6 +100,7 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
     share = _exposure_share(options)
     prior = _logit(min(0.4, options.prior * (1 << 4 * level)))
     logit = np.full((n_types, BLOCK_CELLS), prior)
+    strength = np.zeros((n_types, BLOCK_CELLS))
     exposure = np.zeros(BLOCK_CELLS)
     hits_all = np.zeros((n_types, BLOCK_CELLS), dtype=np.int64)
     severity_sum = np.zeros((n_types, BLOCK_CELLS))
@@ -114,7 +117,9 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
             drifted = np.log(p / (1 - p))
             # A prior above the resting level (coarse squares) must not sink by waiting: silence is no evidence.
             logit = np.where(logit > prior, np.maximum(drifted, prior), np.maximum(logit, drifted))
-            exposure *= math.exp(-gone / options.exposure_days)
+            fade = math.exp(-gone / options.exposure_days)
+            exposure *= fade
+            strength *= fade
         last = day
         if evidence is None or day > today:
             continue
@@ -129,12 +134,15 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
         for k in range(n_types):
             positive = evidence.plane(LOGODDS + k)
             against = looked * (1.0 if k == UNEVEN.number else share[k])
-            logit[k] += positive / UNIT * temper - against
+            said = positive / UNIT * temper - against
+            logit[k] += said
+            strength[k] += said
             hits, severity = split_tally(evidence.plane(TALLY + k))
             hits_all[k] += hits
             severity_sum[k] += severity * hits
     return Belief(
         logit=logit,
+        strength=strength,
         exposure=exposure[None, :] * share[:, None],
         severity=severity_sum / np.maximum(hits_all, 1),
         passes=passes,
@@ -172,20 +180,26 @@ def _overlap(step: int) -> tuple[slice, slice]:
     return slice(HALO, HALO + SIDE), slice(0, SIDE)
 
 
-def read_out(belief: Belief, wide_logit: Series, options: HealthOptions) -> Codes:
-    """The codes of a block from what is believed of it; ``wide_logit`` is `surround` of the logits.
+def rivals(belief: Belief, options: HealthOptions) -> Series:
+    """Strength of the squares that are believed to hold a defect, float64 (19, 1024); -inf elsewhere."""
+    return np.where(belief.logit >= _logit(options.p_defect), belief.strength, -np.inf)
 
-    A square holds a defect only where no square within the window is believed in more for the same type: the rest are
+
+def read_out(belief: Belief, wide: Series, options: HealthOptions) -> Codes:
+    """The codes of a block from what is believed of it; ``wide`` is `surround` of the `rivals`.
+
+    A square holds a defect only where no square within the window has more evidence for the same type: the rest are
     ghosts of position error and of the other wheel. (Ties go to both.)
     """
     codes = np.zeros(BLOCK_CELLS, dtype=CODE)
     codes["kind"] = NO_KIND
     codes["passes"] = np.minimum(belief.passes, 255)
-    defect_logit, green_logit = _logit(options.p_defect), _logit(options.p_green)
-    strongest = _window_max(wide_logit).reshape(len(ALL_TYPES), BLOCK_CELLS)
-    found = (belief.logit >= defect_logit) & (belief.logit >= strongest)
+    green_logit = _logit(options.p_green)
+    strongest = _window_max(wide).reshape(len(ALL_TYPES), BLOCK_CELLS)
+    own = rivals(belief, options)
+    found = np.isfinite(own) & (own >= strongest)
     # One defect, one type: where a camera names, here or close by, what wheels can feel, it explains the jolt.
-    found[UNEVEN.number] &= ~(strongest[_FELT] >= defect_logit).any(axis=0)
+    found[UNEVEN.number] &= ~np.isfinite(strongest[_FELT]).any(axis=0)
     named = found[1:].any(axis=0)
     worst_named = np.where(found[1:], belief.severity[1:] * 1e3 + belief.logit[1:], -np.inf).argmax(axis=0) + 1
     kind = np.where(named, worst_named, 0)
@@ -206,7 +220,7 @@ def read_out(belief: Belief, wide_logit: Series, options: HealthOptions) -> Code
         red, Colour.RED, np.where(any_found, Colour.YELLOW, np.where(green & nothing_worse, Colour.GREEN, Colour.GREY))
     )
     codes["kind"] = np.where(any_found, kind, NO_KIND)
-    both = found[_FELT].any(axis=0) & (strongest[UNEVEN.number] >= defect_logit)
+    both = found[_FELT].any(axis=0) & np.isfinite(strongest[UNEVEN.number])
     sure = (belief.hit_devices >= options.confirming_devices) | both
     codes["state"] = np.where(any_found, np.where(sure, State.CONFIRMED, State.SUSPECTED), State.NONE)
     return codes

@@ -13,7 +13,7 @@ from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level
 
 from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
 from .evidence import EMPTY, PASSES, BlockEvidence, Deltas, fold, merge, to_block
-from .health import Belief, HealthOptions, believe, read_out, surround
+from .health import Belief, HealthOptions, believe, read_out, rivals, surround
 from .taxonomy import ALL_TYPES
 
 NO_EVIDENCE = EMPTY
@@ -56,13 +56,14 @@ def recode(
     beliefs: dict[int, Belief] = {
         block: believe(list(days.items()), today, int(level_of(block)), options) for block, days in evidence.items()
     }
+    strong = {block: rivals(belief, options) for block, belief in beliefs.items()}
     codes = {}
     for block in sorted(blocks):
         if block not in beliefs:
             codes[block] = unknown_codes()
             continue
-        around = {step: beliefs[b].logit for step, b in blocks_beside(block).items() if b in beliefs}
-        codes[block] = read_out(beliefs[block], surround(beliefs[block].logit, around), options)
+        around = {step: strong[b] for step, b in blocks_beside(block).items() if b in strong}
+        codes[block] = read_out(beliefs[block], surround(strong[block], around), options)
     return codes
 
 

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from .chunk import ORIGINS
 
 LIVE = "live"
+FRAMES = ("CGCS2000", "WGS84")
 
 
 class CityFileError(ValueError):
@@ -108,7 +109,9 @@ def read_city(text: str) -> City:
         raise CityFileError("utm_zone is a whole number from 1 to 60")
     if tree["utm_hemisphere"] not in ("north", "south"):
         raise CityFileError('utm_hemisphere is "north" or "south"')
-    if not isinstance(tree["region_code_from"], date):
+    if tree["frame"] not in FRAMES:
+        raise CityFileError(f"frame is {' or '.join(FRAMES)}")
+    if type(tree["region_code_from"]) is not date:
         raise CityFileError("region_code_from is a date, as in 2021-04-09")
     try:
         lon, lat = (float(v) for v in tree["centre"])

@@ -68,10 +68,15 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
     if float(fixes.t_s[0]) > chunk.start_s + _EDGE_S or float(fixes.t_s[-1]) < chunk.end_s - _EDGE_S:
         raise Refused(Reason.NOT_COVERED, "the fixes do not cover what the chunk owns")
     meridian_deg = city.utm_zone * 6.0 - 183.0
-    fix_lon, fix_lat, _ = to_frame(fixes.lon_deg, fixes.lat_deg, chunk.datum, city.frame)
-    for area in city.no_go:
-        if bool(inside(fix_lon, fix_lat, area.ring_deg).any()):
-            raise Refused(Reason.NO_GO, area.name)
+    if city.no_go:
+        fix_lon, fix_lat, _ = to_frame(fixes.lon_deg, fixes.lat_deg, chunk.datum, city.frame)
+        # The way between two fixes counts too: at 30 m/s and a fix a second, a step is 1.5 m.
+        step = np.linspace(0, len(fix_lon) - 1, 20 * (len(fix_lon) - 1) + 1)
+        number = np.arange(len(fix_lon))
+        way = np.interp(step, number, fix_lon), np.interp(step, number, fix_lat)
+        for area in city.no_go:
+            if bool(inside(*way, area.ring_deg).any()):
+                raise Refused(Reason.NO_GO, area.name)
     for lon in (float(fixes.lon_deg.min()), float(fixes.lon_deg.max())):
         if abs(lon - meridian_deg) > _ZONE_REACH_DEG:
             raise Refused(Reason.OUTSIDE_CITY, f"longitude {lon:.3f}, the zone's meridian is {meridian_deg:g}")

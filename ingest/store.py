@@ -139,11 +139,12 @@ def accepted_ranges(conn: Connection, device: str, trip: str) -> list[tuple[int,
     return runs
 
 
-def refused_of_trip(conn: Connection, device: str, trip: str) -> list[tuple[int | None, str, str]]:
-    """Sequence number, reason and hash of what was refused of a trip, the first thousand."""
+def refused_of_trip(conn: Connection, device: str, trip: str, most: int) -> list[tuple[int | None, str, str]]:
+    """Sequence number, reason and hash of what was refused of a trip, the newest ``most``."""
     rows = conn.execute(
-        "SELECT seq, reason, sha256 FROM dead_letter WHERE device = %s AND trip = %s ORDER BY seq, sha256 LIMIT 1000",
-        (device, trip),
+        "SELECT seq, reason, sha256 FROM dead_letter WHERE device = %s AND trip = %s "
+        "ORDER BY first_at DESC, sha256 LIMIT %s",
+        (device, trip, most),
     )
     return [(r[0], r[1], bytes(r[2]).hex()) for r in rows]
 
@@ -163,6 +164,12 @@ def add_chunks(conn: Connection, chunks: Sequence[StoredChunk]) -> list[int]:
             if row is not None:
                 ids.append(int(row[0]))
     return ids
+
+
+def exhume(conn: Connection, payloads: Sequence[tuple[str, bytes]]) -> None:
+    """Forgets the refusals (device, hash) of what has been accepted since: a clock was set, a device enabled again."""
+    for device, sha256 in sorted(payloads):
+        conn.execute("DELETE FROM dead_letter WHERE device = %s AND sha256 = %s", (device, sha256))
 
 
 def bury(conn: Connection, letters: Sequence[DeadLetter]) -> None:

@@ -44,10 +44,12 @@ _TAG_ROW_MAJOR = 40
 _TAG_TYPES: dict[int, np.dtype[Any]] = {77: np.dtype("<i2"), 85: np.dtype("<f4"), 86: np.dtype("<f8")}
 _TYPE_TAGS = {dtype: tag for tag, dtype in _TAG_TYPES.items()}
 _JSON_TYPES: dict[str, np.dtype[Any]] = {"i2": np.dtype("<i2"), "f4": np.dtype("<f4"), "f8": np.dtype("<f8")}
+_JSON_ARRAY = {"shape", "type", "data"}
 _TYPE_JSON = {dtype: name for name, dtype in _JSON_TYPES.items()}
 _TAGS = frozenset({_TAG_ROW_MAJOR, 1040, *range(64, 88)})  # the arrays of RFC 8746: the decoder runs no code for them
 _MAX_DEPTH = 8  # the chunk's own is 5: map, fixes, tag, list, tag
 _MAX_ITEMS = 20_000  # 500 detections are 8,500
+_MAX_OPENED = 2_000  # 500 detections are 500, arrays and shapes some 20 more
 _TRIP = re.compile(r"[0-9]{8}-[0-9a-f]{8,32}")
 
 _REQUIRED = (
@@ -167,6 +169,8 @@ def _unpack_cbor(value: object, name: str) -> NDArray[Any]:
 
 
 def _unpack_json(value: object, name: str) -> NDArray[Any]:
+    if isinstance(value, dict) and not set(value) <= _JSON_ARRAY:
+        raise Refused(Reason.UNKNOWN_FIELD, f"{name} holds more than shape, type and data")
     if not isinstance(value, dict) or not isinstance(value.get("data"), str):
         raise Refused(Reason.WRONG_TYPE, f"{name} is not an array object")
     dtype = _JSON_TYPES.get(str(value.get("type")))
@@ -216,6 +220,9 @@ class _Fields:
             raise Refused(Reason.OUT_OF_RANGE, f"{self.place}{name} is not within {low:g} to {high:g}")
         return float(value)
 
+    def number_or_unknown(self, name: str, high: float) -> float:
+        return UNKNOWN if self.tree[name] == UNKNOWN else self.number(name, 0, high)
+
     def whole(self, name: str, low: int, high: int) -> int:
         value = self.tree[name]
         if type(value) is not int:
@@ -249,7 +256,7 @@ def _array(unpack: _Unpack, fields: _Fields, name: str, dtype: str, ndim: int, l
 
 
 def _within(array: NDArray[Any], low: float, high: float, place: str) -> None:
-    if float(array.min()) < low or float(array.max()) > high:
+    if array.size and (float(array.min()) < low or float(array.max()) > high):
         raise Refused(Reason.OUT_OF_RANGE, f"{place} is not within {low:g} to {high:g}")
 
 
@@ -265,8 +272,8 @@ def _fixes(tree: object, unpack: _Unpack) -> Fixes:
     _within(lat, -84, 84, "fixes.lat")
     _within(lon, -180, 180, "fixes.lon")
     _within(accuracy, 0, 10_000, "fixes.accuracy")
-    _within(speed, UNKNOWN, 100, "fixes.speed")
-    _within(course, UNKNOWN, 360, "fixes.course")
+    _within(speed[speed != UNKNOWN], 0, 100, "fixes.speed")
+    _within(course[course != UNKNOWN], 0, 360, "fixes.course")
     return Fixes(t_s, lat, lon, accuracy, speed, course)
 
 
@@ -314,8 +321,8 @@ def _detections(tree: object) -> tuple[Detection, ...]:
                 lat_deg=fields.number("lat", -84, 84),
                 lon_deg=fields.number("lon", -180, 180),
                 accuracy_m=fields.number("accuracy", 0, 10_000),
-                area_m2=fields.number("area", UNKNOWN, 10_000),
-                depth_mm=fields.number("depth", UNKNOWN, 5_000),
+                area_m2=fields.number_or_unknown("area", 10_000),
+                depth_mm=fields.number_or_unknown("depth", 5_000),
             )
         )
     return tuple(found)
@@ -368,26 +375,30 @@ def _chunk(tree: object, unpack: _Unpack) -> Chunk:
     )
 
 
-def _scan(data: bytes) -> None:
-    """Raises `Refused` unless ``data`` is one CBOR item made only of what version 1 uses.
+def _scan(data: bytes) -> int:
+    """Keys of all maps in ``data``. Raises `Refused` unless it is one CBOR item made only of what version 1 uses.
 
     A general decoder runs code for tags that we never use: it compiles patterns, raises numbers to powers, follows
     references in circles. A 200-byte payload of those can cost seconds or gigabytes, so they are turned away unread.
     """
-    at, items, left = 0, 0, [1]  # left: how many items each open list, map or tag still wants; -1 until a break
+    at, items, in_maps = 0, 0, 0
+    left, maps = [1], [False]  # how many items each open list, map or tag still wants, -1 until a break; is it a map?
     try:
         while left:
             if left[-1] == 0 or (left[-1] < 0 and data[at] == 0xFF):
+                maps.pop()
                 at += left.pop() < 0
                 continue
             left[-1] -= left[-1] > 0
             items += 1
+            in_maps += maps[-1]
             major, more = data[at] >> 5, data[at] & 31
             at += 1
             if items > _MAX_ITEMS or len(left) > _MAX_DEPTH:
                 raise Refused(Reason.MALFORMED, "more items, or deeper, than a chunk can have")
             if more == 31 and major in (4, 5):
                 left.append(-1)
+                maps.append(major == 5)
                 continue
             if more > 27:
                 raise Refused(Reason.MALFORMED, "a length that no item of a chunk has")
@@ -400,10 +411,12 @@ def _scan(data: bytes) -> None:
                 at += value
             elif major in (4, 5):
                 left.append(min(value * (major - 3), _MAX_ITEMS + 1))
+                maps.append(major == 5)
             elif major == 6:
                 if value not in _TAGS:
                     raise Refused(Reason.MALFORMED, f"tag {value} has no place in a chunk")
                 left.append(1)
+                maps.append(False)
             elif major == 7 and more not in (20, 21, 22, 25, 26, 27):
                 raise Refused(Reason.MALFORMED, f"simple value {value} has no place in a chunk")
             if at > len(data):
@@ -412,15 +425,28 @@ def _scan(data: bytes) -> None:
         raise Refused(Reason.MALFORMED, "cut off") from None
     if at != len(data):
         raise Refused(Reason.MALFORMED, f"{len(data) - at} bytes after the end")
+    return in_maps // 2
+
+
+def _keys(tree: object) -> int:
+    """Keys of all maps in a decoded tree."""
+    if isinstance(tree, Mapping):
+        return len(tree) + sum(_keys(value) for value in tree.values())
+    if isinstance(tree, cbor2.CBORTag):
+        return _keys(tree.value)
+    return sum(_keys(value) for value in tree) if isinstance(tree, list) else 0
 
 
 def _load(data: bytes) -> Any:
-    _scan(data)
+    keys = _scan(data)
     try:
-        return cbor2.loads(data)
+        tree = cbor2.loads(data)
     # What passes the scan may still be no text (bad UTF-8) or no key (a list): one answer to us.
     except Exception as error:
         raise Refused(Reason.MALFORMED, type(error).__name__) from None
+    if _keys(tree) != keys:
+        raise Refused(Reason.MALFORMED, "a key stands twice in a map")
+    return tree
 
 
 def decode(data: bytes) -> Chunk:
@@ -430,12 +456,23 @@ def decode(data: bytes) -> Chunk:
     return _chunk(_load(data), _unpack_cbor)
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object, unless a key stands in it twice: readers differ in which one they take."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
 def decode_json(text: str) -> Chunk:
     """The chunk in a JSON twin. Raises `Refused` for every other text, and nothing else."""
     if len(text) > 2 * MAX_BYTES:
         raise Refused(Reason.TOO_LARGE, f"{len(text)} characters, the limit is {2 * MAX_BYTES}")
+    if text.count("{") + text.count("[") > _MAX_OPENED:
+        # The standard library's reader goes as deep as the stack: a hundred thousand brackets end the process.
+        raise Refused(Reason.MALFORMED, "more maps and lists than a chunk can have")
     try:
-        tree = json.loads(text)
+        tree = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise Refused(Reason.MALFORMED, type(error).__name__) from None
     return _chunk(tree, _unpack_json)

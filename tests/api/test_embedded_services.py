@@ -15,8 +15,6 @@ import psycopg
 import pytest
 
 from api.embedded import (
-    CHUNK_CONSUMER,
-    CHUNK_STREAM,
     FolderInUse,
     Process,
     PumpCommand,
@@ -28,6 +26,7 @@ from api.embedded import (
     supervising,
 )
 from api.embedded.processes import DIRECT, bound_log, pause, process, started_with
+from ingest import jetstream
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 20.0
@@ -83,7 +82,7 @@ def waiting_chunks(broker):
     async def ask():
         client = await nats.connect(broker.nats_url, user=broker.backend_user, password=broker.backend_password)
         try:
-            return (await client.jetstream().consumer_info(CHUNK_STREAM, CHUNK_CONSUMER)).num_pending
+            return (await client.jetstream().consumer_info(jetstream.STREAM, jetstream.CONSUMER)).num_pending
         finally:
             await client.close()
 

@@ -123,6 +123,15 @@ def test_a_ghost_beside_the_real_place_is_not_coloured() -> None:
     assert Colour(codes[MIDDLE + 2]["colour"]) == Colour.GREY
 
 
+def test_a_ghost_stays_a_ghost_overnight() -> None:
+    """Drift squeezes all that is certain into one chance; the evidence still tells the place from its ghost."""
+    entries = hits(20, 3) | hits(16, 3, at=MIDDLE + 2)
+    for days in (0, 1, 5, 9):
+        codes = reading.recode({BLOCK}, {BLOCK: {DAY: evidence(entries)}}, DAY + timedelta(days=days), OPTIONS)[BLOCK]
+        assert Colour(codes[MIDDLE]["colour"]) == Colour.RED
+        assert Colour(codes[MIDDLE + 2]["colour"]) == Colour.GREY
+
+
 def test_a_ghost_across_a_blocks_border_is_seen_through_the_halo() -> None:
     from grid import blocks_beside  # noqa: PLC0415
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from grid import Zone, locate, project, unproject
-from ingest import Chunk, Fixes, NoGo, gcj02_from_wgs84, read_city
+from ingest import Chunk, Fixes, gcj02_from_wgs84, read_city
 
-CITY = replace(read_city((Path(__file__).parents[2] / "city.toml").read_text()), no_go=())
+CITY = read_city((Path(__file__).parents[2] / "city.toml").read_text())
 HOME = Zone(CITY.utm_zone, CITY.utm_north)
 START_S = 1_772_409_600.0
 X0, Y0 = 228_000.0, 3_352_000.0
@@ -137,36 +137,6 @@ def test_a_leap_is_no_drive():
     t = chunk.sample_t_s - START_S
     assert not usable[(t > 3.001) & (t < 4.999)].any()
     assert usable[(t < 2.999) | (t > 5.001)].all()
-
-
-def _ring(west, south, east, north):
-    lon, lat = unproject(
-        X0 + np.array([west, east, east, west, west]), Y0 + np.array([south, south, north, north, south]), HOME
-    )
-    return NoGo("yard", tuple(zip(lon.tolist(), lat.tolist(), strict=True)))
-
-
-def test_a_no_go_area_drops_its_samples():
-    city = replace(CITY, no_go=(_ring(25, -20, 65, 20),))
-    chunk = drive(straight(10.0))
-    track = locate(chunk, city)
-    x = track.x_m - X0
-    assert not track.usable[(x > 25.1) & (x < 64.9)].any()
-    assert track.usable[(x < 19.9) | (x > 70.1)].all()  # at most the stretches to the next fixes are lost with it
-
-
-def test_a_no_go_area_beside_the_road_drops_nothing():
-    city = replace(CITY, no_go=(_ring(25, 5, 65, 40),))
-    assert locate(drive(straight(10.0)), city).usable.all()
-
-
-def test_a_no_go_area_between_two_fixes_drops_its_samples():
-    """A gate of 6 m: at 10 m/s no fix lies in it, samples do."""
-    city = replace(CITY, no_go=(_ring(32, -20, 38, 20),))
-    track = locate(drive(straight(10.0)), city)
-    x = track.x_m - X0
-    assert not track.usable[(x > 32.1) & (x < 37.9)].any()
-    assert track.usable[(x < 29.9) | (x > 40.1)].all()
 
 
 def test_sigma_is_of_one_axis_and_the_worse_fix_counts():

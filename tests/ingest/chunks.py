@@ -1,4 +1,4 @@
-"""Chunks for the tests of this room: whole ones to start from, and a hypothesis strategy for all that the format holds."""
+"""Chunks for the tests of this room: whole ones to start from, and a strategy for all that the format holds."""
 
 from __future__ import annotations
 

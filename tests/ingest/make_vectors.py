@@ -241,14 +241,19 @@ _LEFT_OUT = {
     "missing-course": "fixes.course",
 }
 
-_BYTES: dict[str, tuple[Reason, Callable[[bytes], bytes]]] = {
+_SPOILT: dict[str, tuple[Reason, Callable[[bytes], bytes]]] = {
     "empty": (Reason.MALFORMED, lambda good: good[:0]),
     "truncated": (Reason.MALFORMED, lambda good: good[:-1]),
     "trailing-byte": (Reason.MALFORMED, lambda good: good + b"\x00"),
-    "json-not-cbor": (Reason.MALFORMED, lambda good: b'{"v": 1}'),
-    "length-of-a-petabyte": (Reason.MALFORMED, lambda good: b"\x5b\x00\x04" + bytes(6)),
-    "deep-nesting": (Reason.MALFORMED, lambda good: b"\x81" * 700),
-    "not-a-map": (Reason.WRONG_TYPE, lambda good: b"\x81" + b"\x01"),
+}
+_INSTEAD: dict[str, tuple[Reason, bytes]] = {
+    "json-not-cbor": (Reason.MALFORMED, b'{"v": 1}'),
+    "length-of-a-petabyte": (Reason.MALFORMED, b"\x5b\x00\x04" + bytes(6)),
+    "deep-nesting": (Reason.MALFORMED, b"\x81" * 700),
+    "shared-reference": (Reason.MALFORMED, b"\xd8\x1c\x81\xd8\x1d\x00"),
+    "bignum": (Reason.MALFORMED, b"\xa1\x61v\xc2\x41\x01"),
+    "pattern": (Reason.MALFORMED, b"\xa1\x64trip\xd8\x23\x62a+"),
+    "not-a-map": (Reason.WRONG_TYPE, b"\x81\x01"),
 }
 
 
@@ -273,8 +278,9 @@ def refused() -> dict[str, tuple[Reason, bytes]]:
         del holder[key]
         found[name] = Reason.MISSING_FIELD, cbor2.dumps(tree)
     good = cbor2.dumps(_small())
-    for name, (reason, spoil) in _BYTES.items():
+    for name, (reason, spoil) in _SPOILT.items():
         found[name] = reason, spoil(good)
+    found |= _INSTEAD
     return dict(sorted(found.items()))
 
 

@@ -3,6 +3,7 @@
 import gzip
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_chunks_own_the_drive_without_gap_or_overlap(tmp_path, city):
     drive = recordings.read_drive(write_drive(tmp_path))
     chunks = list(recordings.chunks_of(drive, city, END_S, "phone-1"))
     spans = owned(chunks)
-    assert all(a[1] == pytest.approx(b[0], abs=1e-6) for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] == pytest.approx(b[0], abs=1e-6) for a, b in pairwise(spans))
     shift_s = END_S - drive.duration_s
     assert spans[0][0] == pytest.approx(shift_s + 0.5, abs=1e-6)  # the first fix
     assert spans[-1][1] > shift_s + 31.5 - recordings.OWNED_S  # less than a chunk is left at the end
@@ -155,34 +156,43 @@ def test_drives_are_found_below_a_folder(tmp_path):
         recordings.drives_in(tmp_path / "notes")
 
 
-def _spoil(name, change):
+def _bytes(change):
+    """A damage of the fixes' file: other bytes, or a change of its own."""
+
     def spoil(folder):
-        path = folder / f"{name}.csv.gz"
-        path.write_bytes(change(path.read_bytes()))
+        path = folder / "Location.csv.gz"
+        path.write_bytes(change if isinstance(change, bytes) else change(path.read_bytes()))
 
     return spoil
 
 
-def _text(name, change):
-    return _spoil(name, lambda data: gzip.compress(change(gzip.decompress(data).decode()).encode()))
+def _text(change, name="Location"):
+    """A damage of what a file holds: another text, or a change of its own."""
+
+    def spoil(folder):
+        path = folder / f"{name}.csv.gz"
+        text = change if isinstance(change, str) else change(gzip.decompress(path.read_bytes()).decode())
+        path.write_bytes(gzip.compress(text.encode()))
+
+    return spoil
 
 
 DAMAGE = {
     "missing": lambda folder: (folder / "Location.csv.gz").unlink(),
-    "not gzip": _spoil("Location", lambda data: b"t,lat\n1,2\n"),
-    "cut": _spoil("Location", lambda data: data[: len(data) // 2]),
-    "flipped": _spoil("Location", lambda data: data[:40] + bytes(b ^ 0xFF for b in data[40:60]) + data[60:]),
-    "empty": _text("Location", lambda text: ""),
-    "head only": _text("Location", lambda text: text.split("\n")[0]),
-    "one row": _text("Location", lambda text: "\n".join(text.split("\n")[:2])),
-    "words": _text("Location", lambda text: text.replace("47.5", "north", 3)),
-    "ragged": _text("Location", lambda text: text + "1,2,3\n"),
-    "too few columns": _text("Location", lambda text: "a,b\n1,2\n3,4\n"),
-    "binary": _spoil("Location", lambda data: gzip.compress(bytes(range(256)) * 20)),
-    "endless field": _text("Location", lambda text: "a\n" + "1" * 200_000),
-    "all nan": _text("Location", lambda text: "t\n" + "nan,nan,nan,nan,nan,nan,nan\n" * 5),
-    "acceleration all nan": _text("Accelerometer", lambda text: "t\n" + "nan,nan,nan,nan\n" * 5),
-    "a clock that stands": _text("Accelerometer", lambda text: "t\n" + "1.0,0,0,9.8\n" * 5),
+    "not gzip": _bytes(b"t,lat\n1,2\n"),
+    "cut": _bytes(lambda data: data[: len(data) // 2]),
+    "flipped": _bytes(lambda data: data[:40] + bytes(b ^ 0xFF for b in data[40:60]) + data[60:]),
+    "empty": _text(""),
+    "head only": _text(lambda text: text.split("\n")[0]),
+    "one row": _text(lambda text: "\n".join(text.split("\n")[:2])),
+    "words": _text(lambda text: text.replace("47.5", "north", 3)),
+    "ragged": _text(lambda text: text + "1,2,3\n"),
+    "too few columns": _text("a,b\n1,2\n3,4\n"),
+    "binary": _bytes(gzip.compress(bytes(range(256)) * 20)),
+    "endless field": _text("a\n" + "1" * 200_000),
+    "all nan": _text("t\n" + "nan,nan,nan,nan,nan,nan,nan\n" * 5),
+    "acceleration all nan": _text("t\n" + "nan,nan,nan,nan\n" * 5, "Accelerometer"),
+    "a clock that stands": _text("t\n" + "1.0,0,0,9.8\n" * 5, "Accelerometer"),
 }
 
 
@@ -192,7 +202,7 @@ def test_a_damaged_file_is_named(tmp_path, what):
     DAMAGE[what](folder)
     with pytest.raises(recordings.RecordingError) as error:
         recordings.read_drive(folder)
-    name = "Accelerometer" if what.startswith("a") and what != "all nan" else "Location"
+    name = "Accelerometer" if what in ("acceleration all nan", "a clock that stands") else "Location"
     assert name in str(error.value)
     assert "drive-7" in str(error.value)
 

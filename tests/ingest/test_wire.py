@@ -145,7 +145,7 @@ def test_a_text_that_is_no_chunk(text, reason):
         ('"type": "i2"', '"type": "f4"', Reason.WRONG_LENGTH),
         ('"data": "', '"data": "*', Reason.WRONG_TYPE),
         ('"data": "', '"data": "A', Reason.WRONG_TYPE),
-        ('"shape"', '"form"', Reason.WRONG_TYPE),
+        ('"shape"', '"form"', Reason.UNKNOWN_FIELD),
     ],
 )
 def test_a_twin_with_one_fault(old, new, reason):
@@ -153,6 +153,38 @@ def test_a_twin_with_one_fault(old, new, reason):
     assert old in text
     with pytest.raises(Refused) as refusal:
         decode_json(text.replace(old, new, 1))
+    assert refusal.value.reason is reason
+
+
+def _read(data):
+    return decode(data) if isinstance(data, bytes) else decode_json(data)
+
+
+def _doubled():
+    plain = encode(box_chunk())
+    return bytes([plain[0] + 1]) + plain[1:] + cbor2.dumps("seq") + cbor2.dumps(9)
+
+
+def _twin_with_more():
+    return encode_json(box_chunk()).replace('"type": "i2"', '"type": "i2", "colour": "red"', 1)
+
+
+def _half_known():
+    fixes = box_chunk().fixes
+    return encode(box_chunk(fixes=replace(fixes, speed_mps=np.full_like(fixes.speed_mps, -0.5))))
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (_doubled, Reason.MALFORMED),  # two readers may believe different ones
+        (_twin_with_more, Reason.UNKNOWN_FIELD),
+        (_half_known, Reason.OUT_OF_RANGE),  # neither a speed nor unknown
+    ],
+)
+def test_what_the_written_format_forbids_is_refused(made, reason):
+    with pytest.raises(Refused) as refusal:
+        _read(made())
     assert refusal.value.reason is reason
 
 

@@ -1,5 +1,6 @@
 """Hostile bytes: whatever arrives gives a chunk or a `Refused`, soon, and nothing else."""
 
+import contextlib
 import pickle
 import subprocess
 import sys
@@ -28,7 +29,6 @@ def judged(data):
     try:
         chunk = decode(data)
     except Refused as refusal:
-        assert refusal.detail is not None
         return refusal.reason
     assert isinstance(chunk, Chunk)
     assert encode(decode(encode(chunk))) == encode(chunk)
@@ -123,10 +123,8 @@ def test_any_text_as_a_twin(data):
         at = data.draw(st.integers(0, len(text) - 1))
         length = data.draw(st.integers(0, 12))
         text = text[:at] + data.draw(st.text(max_size=6)) + text[at + length :]
-    try:
+    with contextlib.suppress(Refused):
         decode_json(text)
-    except Refused:
-        pass
 
 
 def head(major, n):
@@ -187,18 +185,18 @@ HOSTILE = {
     "cycles": [
         tag(28) + b"\x81" + tag(29) + b"\x00",
         tag(28) + b"\xa1\x61v" + tag(29) + b"\x00",
-        *(x for name in ("v", "trip", "fixes", "detections") for x in field(name, tag(28) + b"\x81" + tag(29) + b"\x00")),
+        *(x for name in ("v", "trip", "fixes") for x in field(name, tag(28) + b"\x81" + tag(29) + b"\x00")),
     ],
     "lost references": [tag(29) + b"\x00", tag(29) + bignum(9), tag(25) + b"\x18\xff", tag(256) + tag(25) + b"\x05"],
-    "patterns": [regex(b"(a+)+$"), regex(b"[[a"), regex(b"(" * 100_000), regex(b"(?P<n>" * 99), regex(b"a{9999999999}")],
+    "patterns": [regex(b"(a+)+$"), regex(b"[[a"), regex(b"(" * 100_000), regex(b"(?P<n>" * 99), regex(b"a{99999999}")],
     "mime": [tag(36) + b"\x61:", tag(36) + head(3, 9_000) + b"a: b\r\n\r\n\n" * 1_000],
-    "dates": [b"\xc0\x61x", b"\xc1\x1b" + b"\xff" * 8, b"\xc1\xfb\x7f\xf0" + bytes(6), tag(100) + b"\x1b" + b"\x7f" * 8],
+    "dates": [b"\xc0\x61x", b"\xc1\x1b" + b"\xff" * 8, b"\xc1\xfb\x7f\xf0" + bytes(6), tag(100) + b"\x1b" + bytes(8)],
     "addresses": [tag(260) + b"\x41a", tag(261) + b"\xa1\x44" + bytes(4) + b"\x18\x21", tag(37) + b"\x41a"],
     "sets": [tag(258) + b"\x82\x01\x80", tag(258) + b"\x81\xa0", tag(258) + b"\x00"],
     "self-described": [tag(55799) + GOOD["minimal"]],
     "odd keys": [b"\xa1\x80\x00", b"\xa1\xa0\x00", b"\xa1\xf6\x00", b"\xa1\xfb\x7f\xf8" + bytes(6) + b"\x00"],
     "odd simples": [b"\xf8\x18", b"\xe0", b"\xf8\xff", b"\xf7", b"\xfc"],
-    "broken texts": [*field("trip", b"\x62\xc3\x28"), *field("carrier", b"\x63\xed\xa0\x80"), *field("trip", b"\x61\x00")],
+    "broken texts": [x for text in (b"\x62\xc3\x28", b"\x63\xed\xa0\x80", b"\x61\x00") for x in field("trip", text)],
 }  # fmt: skip
 
 
@@ -207,10 +205,7 @@ HOSTILE = {
 def test_hostile_bytes_are_refused_soon(name):
     started_s = time.perf_counter()
     for data in HOSTILE[name]:
-        if name == "self-described":
-            judged(data)
-        else:
-            assert isinstance(judged(data), Reason), data[:40]
+        assert isinstance(judged(data), Reason), data[:40]
     assert time.perf_counter() - started_s < 2.0  # 0.1 s alone; the bound is for a loaded machine
 
 
