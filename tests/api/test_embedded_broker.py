@@ -104,7 +104,7 @@ def taken(address, least=0, within_s=0.3):
             while True:
                 try:
                     batch = await consumer.fetch(500, timeout=WAIT_S if len(got) < least else within_s)
-                except nats.errors.TimeoutError:
+                except TimeoutError:  # nats raises its own, a kind of this, or the plain one
                     return got
                 for message in batch:
                     got.append((message.subject, message.data))
