@@ -20,8 +20,9 @@ from fastapi.staticfiles import StaticFiles
 from psycopg_pool import ConnectionPool, PoolTimeout
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from defects import EvidenceOptions
+from defects import DamagedCodes, EvidenceOptions
 from ingest import City
+from ledger import LogDamaged, RecordError
 
 from .push import Board, TooManyReaders
 from .routes import cells, service, tiles
@@ -127,6 +128,8 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(NoSuchCell, answer(404, "no_such_cell"))
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
+    for damaged in (DamagedCodes, LogDamaged, RecordError):
+        app.add_exception_handler(damaged, answer(500, "damaged"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))
 
     async def away(_request: Request, error: Exception) -> Response:

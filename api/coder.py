@@ -16,7 +16,7 @@ import psycopg
 from defects import Case, Change, Codes, HealthOptions, join
 from defects import recode as reading
 from defects import store as defects_store
-from grid import BLOCK, blocks_beside, column_row, corner_m, side_m, unproject, zone_of
+from grid import BLOCK, blocks_beside, column_row, corner_m, level_of, side_m, unproject, zone_of
 from ingest import City
 from ingest import store as ingest_store
 from ledger import Record, block_record, case_record, code_record, enqueue, leaf_hash, root_of
@@ -84,18 +84,29 @@ def _tell(
         revision, old = before.get(block, (0, None))
         if old is not None and old.tobytes() == now.tobytes():
             continue
+        if old is None and int(level_of(block)) > 0 and not now["colour"].any():
+            continue  # a coarse block without a colour would only say that some phone was there
         changed[block] = (revision + 1, now)
         changes += reading.changes(block, old, now)
         confirmed |= reading.confirmed_red(block, now)
     defects_store.put_codes(conn, today, changed, at)
     defects_store.mark_read(conn, today, [b for b in codes if b not in changed])
-    defects_store.add_changes(conn, changes, today, at)
+    opening = datetime.fromtimestamp(city.day_bounds_s(today)[0], UTC)
+    fine = [c for c in changes if int(level_of(c.cell)) == 0]
+    defects_store.add_changes(conn, fine, today, at)
+    defects_store.add_changes(conn, [c for c in changes if c not in fine], today, opening)
     cases = _cases(conn, confirmed, at)
     at_ms = int(at.timestamp() * 1000)
+    day_ms = int(opening.timestamp() * 1000)
     context = _context(conn, today)
     records: list[Record] = [
-        code_record(c.cell, today, at_ms, c.before, c.after, c.why, context, city.origins) for c in changes
-    ]
+        # By day only where phones spoke: the moment of a change would be the moment of somebody's passing.
+        code_record(
+            c.cell, today, day_ms if int(level_of(c.cell)) > 0 else at_ms, c.before, c.after, c.why, context,
+            city.origins,
+        )
+        for c in changes
+    ]  # fmt: skip
     for block, (revision, now) in sorted(changed.items()):
         for day in sorted(days.get(block, set())) or [defects_store.newest_day(conn, block) or today]:
             leaves = defects_store.chunk_leaves(conn, block, day)

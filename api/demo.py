@@ -155,7 +155,7 @@ def _judge(
         ledger = wiring.ledger(full)
         potholes = _potholes(platform, conn, city)
         proofs = {cell: story.status_of(story.verify(conn, cell, ledger)[0]) for _, cell, _ in potholes if cell}
-        faults = fsck(conn, city, wiring.EVIDENCE, ledger, lambda _text: None)
+        faults = fsck(conn, city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _text: None)
         anchors = anchor_count(conn)
         records, cases = record_count(conn), defects_store.case_count(conn)
     accepted = sum(n for name, _, n in tallies if name == "accepted")

@@ -50,7 +50,8 @@ def enrol(
             if credential is None:
                 # 160 random bits each. The client id is secret too: who knows it can end the device's session.
                 credential = Credential(device, kind, secrets.token_hex(20), secrets.token_hex(20), host, port)
-                ingest_store.enrol(conn, device, kind, hash_secret(credential.password))
+                if not ingest_store.enrol(conn, device, kind, hash_secret(credential.password)):
+                    raise BadDeviceName(f"{device} is enrolled as another kind, or was disabled: choose another name")
             write_credential(path, credential)
             credentials.append(credential)
         users = [BrokerUser(device, hashed) for device, hashed in ingest_store.device_hashes(conn)]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Codes, EvidenceOptions
+from defects import Codes, EvidenceOptions, HealthOptions
 from defects import recode as reading
 from defects import store as defects_store
-from grid import cells_of_block
+from grid import blocks_beside, cells_of_block
 from ingest import City
 from ledger import Fault, latest_record, leaf_hash, parse, root_of, subjects, waiting
 from ledger import fsck as ledger_fsck
@@ -25,20 +25,32 @@ Connection = psycopg.Connection[Any]
 
 
 def fsck(
-    conn: Connection, city: City, options: EvidenceOptions, ledger: Ledger, told: Callable[[str], None]
+    conn: Connection,
+    city: City,
+    options: EvidenceOptions,
+    health: HealthOptions,
+    ledger: Ledger,
+    told: Callable[[str], None],
 ) -> list[Fault]:
     """Everything that is not as it was written. ``told`` hears what is being checked."""
     with one_moment(conn):
-        return _faults(conn, city, options, ledger, told)
+        return _faults(conn, city, options, health, ledger, told)
 
 
 def _faults(
-    conn: Connection, city: City, options: EvidenceOptions, ledger: Ledger, told: Callable[[str], None]
+    conn: Connection,
+    city: City,
+    options: EvidenceOptions,
+    health: HealthOptions,
+    ledger: Ledger,
+    told: Callable[[str], None],
 ) -> list[Fault]:
     told("records, log, checkpoints, anchors")
     faults = list(ledger_fsck(conn, ledger.tiles, ledger.chain, ledger.verifier))
     told("codes against their records")
     faults += _codes(conn)
+    told("codes against their evidence")
+    faults += judged_again(conn, health)
     told("evidence against every kept chunk")
     try:
         counted = recount(conn, city, options)
@@ -78,6 +90,21 @@ def _codes(conn: Connection) -> list[Fault]:
             faults.append(Fault("code", where, f"its codes are not those of record {record.idx}"))
         faults += _chunks(conn, block, record.idx, body)
         faults += _own_records(conn, block, codes)
+    return faults
+
+
+def judged_again(conn: Connection, health: HealthOptions) -> list[Fault]:
+    """Codes follow from evidence: whoever writes a colour into the database, with a record to match, is found here."""
+    faults = []
+    for block, read_on in defects_store.read_days(conn):
+        around = {block, *blocks_beside(block).values()}
+        try:
+            shown = defects_store.codes_of(conn, [block])[block][1]
+            right = reading.recode({block}, defects_store.evidence_of(conn, around), read_on, health)[block]
+        except ValueError:
+            continue  # damage that is named elsewhere
+        if shown.tobytes() != right.tobytes():
+            faults.append(Fault("code", f"block {block}", "its codes do not follow from its evidence"))
     return faults
 
 

@@ -43,10 +43,13 @@ class Board:
                 self._note(f"no notices from the database ({type(error).__name__})")
                 await asyncio.sleep(1.0)
 
-    async def read(self) -> AsyncIterator[str]:
-        """Server-sent events for one reader, until it goes. Raises TooManyReaders."""
+    def admit(self) -> None:
+        """Raises TooManyReaders; ask before the answer's head is sent."""
         if len(self._readers) >= MOST_READERS:
             raise TooManyReaders("this instance serves no more open maps; try again later")
+
+    async def read(self) -> AsyncIterator[str]:
+        """Server-sent events for one reader, until it goes."""
         queue: asyncio.Queue[str] = asyncio.Queue(_WAITING)
         self._readers.add(queue)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from defects import store as defects_store
 from grid import blocks_of, index_in_block, is_cell, name_of, polygon_deg, side_m
 from ingest import City, Refused, decode
 from ingest import store as ingest_store
-from ledger import Chain, ChainAway, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
+from ledger import Chain, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
 
 Connection = psycopg.Connection[Any]
 MOST_PASSES = 60
@@ -59,17 +59,28 @@ def one_moment(conn: Connection) -> Iterator[None]:
         yield
 
 
-def tell(conn: Connection, cell: int, city: City, options: EvidenceOptions, ledger: Ledger) -> dict[str, Any]:
-    """The story of a square, ready for JSON. Raises NoSuchCell."""
-    with one_moment(conn):
-        return _tell(conn, cell, city, options, ledger)
+def tell(
+    connect: Callable[[], AbstractContextManager[Connection]],
+    cell: int,
+    city: City,
+    options: EvidenceOptions,
+    ledger: Ledger,
+) -> dict[str, Any]:
+    """The story of a square, ready for JSON. Raises NoSuchCell.
+
+    The chain is asked last, when the connection is given back: a chain that hangs must not use up the database.
+    """
+    with connect() as conn, one_moment(conn):
+        told = _tell(conn, cell, city, options)
+        claims, record = _claims(conn, cell, ledger)
+    steps = _checked(claims, ledger)
+    return told | {"proof": {"status": status_of(steps), "steps": [_step(s) for s in steps], "record": record}}
 
 
-def _tell(conn: Connection, cell: int, city: City, options: EvidenceOptions, ledger: Ledger) -> dict[str, Any]:
+def _tell(conn: Connection, cell: int, city: City, options: EvidenceOptions) -> dict[str, Any]:
     _, code = code_of(conn, cell)
     seen = [t for t in TYPES[:OF_THE_STANDARD] if int(code["seen"]) >> (t.number - 1) & 1]
     kind = int(code["kind"])
-    steps, record = _verify(conn, cell, ledger)
     return {
         "cell": cell,
         "name": name_of(cell),
@@ -85,7 +96,6 @@ def _tell(conn: Connection, cell: int, city: City, options: EvidenceOptions, led
         "history": defects_store.changes_of(conn, cell),
         "case": defects_store.case_of(conn, cell),
         "origin": list(city.origins),
-        "proof": {"status": status_of(steps), "steps": [_step(s) for s in steps], "record": record},
     }
 
 
@@ -156,41 +166,62 @@ def verify(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[Step], dic
     A step whose ok is None is still to come. Raises NoSuchCell.
     """
     with one_moment(conn):
-        return _verify(conn, cell, ledger)
+        claims, record = _claims(conn, cell, ledger)
+    return _checked(claims, ledger), record
 
 
-def _verify(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[Step], dict[str, Any] | None]:
+@dataclass(frozen=True)
+class _Claim:
+    """A step that is decided already, or a proof that is still to be checked."""
+
+    step: Step | None
+    prefix: str = ""
+    proof: dict[str, Any] | None = None
+
+
+def _checked(claims: list[_Claim], ledger: Ledger) -> list[Step]:
+    """Every step, the proofs checked against the log's key and the chain."""
+    steps: list[Step] = []
+    for claim in claims:
+        if claim.step is not None:
+            steps.append(claim.step)
+        elif claim.proof is not None:
+            found = verify_proof(claim.proof, ledger.verifier, ledger.chain)
+            steps += [Step(claim.prefix + s.name, s.ok, s.detail) for s in found]
+    return steps
+
+
+def _claims(conn: Connection, cell: int, ledger: Ledger) -> tuple[list[_Claim], dict[str, Any] | None]:
     revision, code = code_of(conn, cell)
     block = int(blocks_of(cell))
     _, codes = defects_store.codes_of(conn, [block])[block]
     said = reading.describe(code)
-    steps: list[Step] = []
+    claims: list[_Claim] = []
     record = latest_record(conn, "block", block)
     if record is None:
-        return [_missing(conn, "record", "block", block)], None
+        return [_Claim(_missing(conn, "record", "block", block))], None
     body = parse(record.body)
     if body["revision"] < revision:
-        return [_missing(conn, "record", "block", block)], None
+        return [_Claim(_missing(conn, "record", "block", block))], None
     same = body["codes_sha256"] == hashlib.sha256(codes.tobytes()).digest() and body["revision"] == revision
-    steps.append(
-        Step("code", same, f"the block's 1,024 codes {'are' if same else 'are NOT'} those of record {record.idx}")
-    )
+    verb = "are" if same else "are NOT"
+    claims.append(_Claim(Step("code", same, f"the block's 1,024 codes {verb} those of record {record.idx}")))
     if said["colour"] in ("yellow", "red"):
         own = latest_record(conn, "code", cell)
         if own is None:
-            steps.append(_missing(conn, "own record", "code", cell))
+            claims.append(_Claim(_missing(conn, "own record", "code", cell)))
         else:
             agrees = parse(own.body)["after"] == said
             verb = "says" if agrees else "does NOT say"
-            steps.append(Step("own record", agrees, f"record {own.idx} {verb} {_words(said)}"))
-            steps += _proof(conn, own.idx, ledger, "own record: ")
-    steps += _proof(conn, record.idx, ledger, "")
+            claims.append(_Claim(Step("own record", agrees, f"record {own.idx} {verb} {_words(said)}")))
+            claims.append(_proof(conn, own.idx, ledger, "own record: "))
+    claims.append(_proof(conn, record.idx, ledger, ""))
     shown = {
         "index": record.idx, "kind": "block", "revision": revision, "day": body["day"], "chunks": body["chunks_count"],
         "codes_sha256": body["codes_sha256"].hex(), "chunks_root": body["chunks_root"].hex(),
         "context": body["context"].hex(),
     }  # fmt: skip
-    return steps, shown
+    return claims, shown
 
 
 def _missing(conn: Connection, name: str, kind: str, subject: int) -> Step:
@@ -204,18 +235,8 @@ def _words(said: dict[str, Any]) -> str:
     return " ".join(str(v) for v in (said["state"], said["colour"], said["kind"]) if v and v != "none")
 
 
-def _proof(conn: Connection, idx: int, ledger: Ledger, prefix: str) -> list[Step]:
+def _proof(conn: Connection, idx: int, ledger: Ledger, prefix: str) -> _Claim:
     try:
-        proof = prove(conn, ledger.tiles, idx, ledger.chain)
+        return _Claim(None, prefix, prove(conn, ledger.tiles, idx))
     except NotProvable as error:
-        return [Step(f"{prefix}log", None, str(error))]
-    steps = _tolerant(lambda: verify_proof(proof, ledger.verifier, ledger.chain))
-    return [Step(prefix + s.name, s.ok, s.detail) for s in steps]
-
-
-def _tolerant(ask: Callable[[], list[Step]]) -> list[Step]:
-    """A chain that does not answer leaves a step open; it does not make a proof false."""
-    try:
-        return ask()
-    except ChainAway as error:
-        return [Step("anchor", None, str(error))]
+        return _Claim(Step(f"{prefix}log", None, str(error)))

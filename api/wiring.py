@@ -109,11 +109,11 @@ def log_folder(settings: Settings) -> Path:
     return settings.home.resolve() / "ledger" / "log"
 
 
-def chain(settings: Settings) -> Chain | None:
+def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     """The chain, None where none is configured."""
     if settings.rpc_url is None:
         return None
-    return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain")
+    return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
 
 
 def ledger(settings: Settings) -> Ledger:
@@ -123,7 +123,7 @@ def ledger(settings: Settings) -> Ledger:
         verifier = (folder / "log.pub").read_text().strip()
     except OSError:
         verifier = ""
-    return Ledger(Tiles(folder), verifier, chain(settings))
+    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
 
 
 def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:

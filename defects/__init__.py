@@ -2,7 +2,19 @@
 
 from . import recode, store
 from .cases import Case, join
-from .code import BLOCK_CELLS, CODE, NO_KIND, Change, Codes, Colour, State, pack_codes, unknown_codes, unpack_codes
+from .code import (
+    BLOCK_CELLS,
+    CODE,
+    NO_KIND,
+    Change,
+    Codes,
+    Colour,
+    DamagedCodes,
+    State,
+    pack_codes,
+    unknown_codes,
+    unpack_codes,
+)
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
 from .observe import EvidenceOptions, Finding, Observation, observe
@@ -25,6 +37,7 @@ __all__ = [
     "Change",
     "Codes",
     "Colour",
+    "DamagedCodes",
     "DefectType",
     "Deltas",
     "EvidenceOptions",

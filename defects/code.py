@@ -62,12 +62,16 @@ def pack_codes(codes: Codes) -> bytes:
     return zlib.compress(codes.tobytes(), 1)
 
 
+class DamagedCodes(ValueError):
+    """The stored codes of a block are not what was written."""
+
+
 def unpack_codes(data: bytes) -> Codes:
-    """The inverse of `pack_codes`. Raises ValueError where bytes were flipped or lost."""
+    """The inverse of `pack_codes`. Raises DamagedCodes where bytes were flipped or lost."""
     try:
         raw = zlib.decompress(data)
     except zlib.error as error:
-        raise ValueError(f"the codes of a block do not unpack ({error}): run roadcode fsck") from None
+        raise DamagedCodes(f"the codes of a block do not unpack ({error}): run roadcode fsck") from None
     if len(raw) != BLOCK_CELLS * CODE.itemsize:
-        raise ValueError(f"the codes of a block are {len(raw)} bytes, not 8,192: run roadcode fsck")
+        raise DamagedCodes(f"the codes of a block are {len(raw)} bytes, not 8,192: run roadcode fsck")
     return np.frombuffer(raw, dtype=CODE)

@@ -7,7 +7,8 @@ able to see that type looked long enough and found nothing. Everything else is g
 |---|---|
 | some type: p >= p_defect, strongest of its type within 3 squares, mean severity >= 1.5 | red |
 | the same with mean severity < 1.5 | yellow |
-| every hazard: exposure >= green_exposure and p <= p_green, and `uneven` too | green |
+| hazards: exposure >= green_exposure, p <= p_green, `uneven` too; fewer than two devices hit that day | green |
+| a square of 4 m or more: red and yellow only by three or more devices, and nothing else | as above |
 | anything else, and everything that nobody passed | grey |
 """
 
@@ -48,7 +49,10 @@ class HealthOptions:
 
     prior: chance that a square metre holds a given defect, before anybody looked. new_a_day, healed_a_day: the daily
     filter's rates. repeat: what a further pass of a device that has passed already counts, against one of a new device.
-    green_exposure 3 leaves 5 % of defects unseen. exposure_days: the time in which exposure falls to 1/e.
+    green_exposure 3 leaves 5 % of defects unseen. exposure_days: the time in which exposure falls to 1/e. most_against:
+    what all quiet passes of one day may say against a defect: without a bound three hundred passes of a morning would
+    outvote everybody who falls into the hole that opens at noon. witnesses: so many devices that felt something on one
+    day, and the square is not green that day. validity_days: older evidence counts for nothing, not even as a witness.
     """
 
     prior: float = 1e-4
@@ -59,6 +63,9 @@ class HealthOptions:
     healed_a_day: float = 1 / 90
     new_a_day: float = 1 / 30_000
     repeat: float = 0.5
+    most_against: float = 8.0
+    witnesses: int = 2
+    validity_days: int = 90
     p_hit: float = 0.76
     confirming_devices: int = 3
 
@@ -88,6 +95,8 @@ class Belief:
     severity: Series
     passes: NDArray[np.int64]
     hit_devices: NDArray[np.int64]
+    hit_last_day: NDArray[np.int64]
+    coarse: bool
 
 
 def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, options: HealthOptions) -> Belief:
@@ -102,6 +111,7 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
     logit = np.full((n_types, BLOCK_CELLS), prior)
     strength = np.zeros((n_types, BLOCK_CELLS))
     exposure = np.zeros(BLOCK_CELLS)
+    hit_last_day = np.zeros(BLOCK_CELLS, dtype=np.int64)
     hits_all = np.zeros((n_types, BLOCK_CELLS), dtype=np.int64)
     severity_sum = np.zeros((n_types, BLOCK_CELLS))
     passes = np.zeros(BLOCK_CELLS, dtype=np.int64)
@@ -121,7 +131,7 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
             exposure *= fade
             strength *= fade
         last = day
-        if evidence is None or day > today:
+        if evidence is None or day > today or (today - day).days > options.validity_days:
             continue
         n_pass = evidence.plane(PASSES)
         n_device = np.bitwise_count(evidence.plane(DEVICES))
@@ -130,10 +140,11 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
         looked = evidence.plane(EXPOSURE_BOX) / UNIT * temper
         exposure += looked
         passes += n_pass
-        hit_devices = np.maximum(hit_devices, np.bitwise_count(evidence.plane(HIT_DEVICES)).astype(np.int64))
+        hit_last_day = np.bitwise_count(evidence.plane(HIT_DEVICES)).astype(np.int64)
+        hit_devices = np.maximum(hit_devices, hit_last_day)
         for k in range(n_types):
             positive = evidence.plane(LOGODDS + k)
-            against = looked * (1.0 if k == UNEVEN.number else share[k])
+            against = np.minimum(looked * (1.0 if k == UNEVEN.number else share[k]), options.most_against)
             said = positive / UNIT * temper - against
             logit[k] += said
             strength[k] += said
@@ -147,6 +158,8 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
         severity=severity_sum / np.maximum(hits_all, 1),
         passes=passes,
         hit_devices=hit_devices,
+        hit_last_day=hit_last_day,
+        coarse=level > 0,
     )
 
 
@@ -193,11 +206,14 @@ def read_out(belief: Belief, wide: Series, options: HealthOptions) -> Codes:
     """
     codes = np.zeros(BLOCK_CELLS, dtype=CODE)
     codes["kind"] = NO_KIND
-    codes["passes"] = np.minimum(belief.passes, 255)
+    # Coarse squares are where phones drive. What one citizen's passes do must not show, not even that they were.
+    codes["passes"] = 0 if belief.coarse else np.minimum(belief.passes, 255)
     green_logit = _logit(options.p_green)
     strongest = _window_max(wide).reshape(len(ALL_TYPES), BLOCK_CELLS)
     own = rivals(belief, options)
     found = np.isfinite(own) & (own >= strongest)
+    if belief.coarse:
+        found &= belief.hit_devices >= options.confirming_devices
     # One defect, one type: where a camera names, here or close by, what wheels can feel, it explains the jolt.
     found[UNEVEN.number] &= ~np.isfinite(strongest[_FELT]).any(axis=0)
     named = found[1:].any(axis=0)
@@ -208,7 +224,7 @@ def read_out(belief: Belief, wide: Series, options: HealthOptions) -> Codes:
     red = any_found & (severity >= 1.5)
     even = belief.logit[UNEVEN.number] <= green_logit
     seen = np.zeros(BLOCK_CELLS, dtype=np.uint32)
-    green = even.copy()
+    green = even & (belief.hit_last_day < options.witnesses)
     for t in TYPES:
         well = (belief.exposure[t.number] >= options.green_exposure) & (belief.logit[t.number] <= green_logit) & even
         seen |= np.where(well, np.uint32(1 << t.number - 1), np.uint32(0))

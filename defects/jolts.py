@@ -104,8 +104,10 @@ def peaks(score: Series, rate_hz: float, options: JoltOptions) -> list[int]:
     candidates = np.flatnonzero(score >= options.threshold)
     order = candidates[np.lexsort((candidates, -score[candidates]))]
     reach = int(options.apart_s * rate_hz)
+    free = np.ones(len(score), dtype=bool)
     taken: list[int] = []
     for i in order.tolist():
-        if all(abs(i - j) > reach for j in taken):
+        if free[i]:
             taken.append(i)
+            free[max(0, i - reach) : i + reach + 1] = False
     return sorted(taken)

@@ -159,7 +159,8 @@ def _jolt(
     cells = sorted(c for c, s in total.items() if s >= options.least_share)
     if not cells:
         return None
-    weights = [math.log(1 - p + p * total[c] / clutter) for c in cells]
+    # A small share of a doubtful place says nothing; it does not speak against a defect, which only silence may.
+    weights = [max(0.0, math.log(1 - p + p * total[c] / clutter)) for c in cells]
     out.add(cells, LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
     out.add(cells, TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
     out.add(cells, HIT_DEVICES, [slot] * len(cells))
@@ -199,7 +200,7 @@ def _seen(
     shares = _share(x, y, sigma, level, zone, options.least_share)
     if not shares:
         return None
-    weights = [math.log(1 - p + p * s * d.score / clutter) for _, s in shares]
+    weights = [max(0.0, math.log(1 - p + p * s * d.score / clutter)) for _, s in shares]
     severity = float(severity_of_detection(d))
     cells = [c for c, _ in shares]
     out.add(cells, LOGODDS + defect.number, [round(w * UNIT) for w in weights])

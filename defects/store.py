@@ -138,6 +138,11 @@ def stale_blocks(conn: Connection, today: date, most: int) -> list[int]:
     return [r[0] for r in rows]
 
 
+def read_days(conn: Connection) -> list[tuple[int, date]]:
+    """Every block that has codes, and the service day of its last read-out."""
+    return [(r[0], r[1]) for r in conn.execute("SELECT blk, read_on FROM code ORDER BY blk")]
+
+
 def mark_read(conn: Connection, today: date, blocks: Sequence[int]) -> None:
     """Notes that blocks were read out and have not changed."""
     conn.execute("UPDATE code SET read_on = %s WHERE blk = ANY(%s)", (today, list(blocks)))

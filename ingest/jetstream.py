@@ -107,7 +107,11 @@ async def pull(
                 messages = await _batch(subscription, most, age_s)
                 if not messages:
                     continue
-                verdicts = await asyncio.to_thread(handle, [_arrived(m) for m in messages])
+                working = asyncio.create_task(asyncio.to_thread(handle, [_arrived(m) for m in messages]))
+                while not (await asyncio.wait({working}, timeout=ACK_WAIT_S / 3))[0]:
+                    for message in messages:  # a slow batch is not a lost one: do not bring it again yet
+                        await message.in_progress()
+                verdicts = working.result()
                 for message in messages:
                     await message.ack()
                 for verdict in verdicts:

@@ -20,6 +20,8 @@ AHEAD_S = 120.0
 """How far a device's clock may be ahead. GNSS time is exact; two minutes forgive a phone that lost it."""
 MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
 """At 50 Hz a pothole keeps 93 % of its peak, at 25 Hz 55 %: below 40 Hz silence would say nothing."""
+MOST_SAMPLES = 20_000
+"""A minute at 300 Hz. Twice as many take half a second to observe, and one such box would hold up a city's verdicts."""
 _RATE_SLACK = 0.99  # a phone's nominal 100 Hz is 99.6: the crystal, not a slower setting
 _EDGE_S = 1.5
 """How far a fix or sample may be from the ends of what the chunk owns; 1 Hz fixes are never farther than 1 s."""
@@ -59,6 +61,8 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
     least = MIN_RATE_HZ[kind]
     if chunk.rate_hz < least * _RATE_SLACK:
         raise Refused(Reason.RATE_TOO_LOW, f"{chunk.rate_hz:g} Hz, a {kind} needs {least:g}")
+    if len(chunk.acc_counts) > MOST_SAMPLES:
+        raise Refused(Reason.WRONG_LENGTH, f"{len(chunk.acc_counts)} samples, at most {MOST_SAMPLES} are taken at once")
     last_sample_s = chunk.t0_s + len(chunk.acc_counts) / chunk.rate_hz
     fixes = chunk.fixes
     if chunk.t0_s > chunk.start_s + _EDGE_S or last_sample_s < chunk.end_s - _EDGE_S:
@@ -74,8 +78,12 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
         step = np.linspace(0, len(fix_lon) - 1, 20 * (len(fix_lon) - 1) + 1)
         number = np.arange(len(fix_lon))
         way = np.interp(step, number, fix_lon), np.interp(step, number, fix_lat)
+        seen_lon, seen_lat, _ = to_frame(
+            np.array([d.lon_deg for d in chunk.detections]), np.array([d.lat_deg for d in chunk.detections]),
+            chunk.datum, city.frame,
+        )  # fmt: skip
         for area in city.no_go:
-            if bool(inside(*way, area.ring_deg).any()):
+            if bool(inside(*way, area.ring_deg).any() or inside(seen_lon, seen_lat, area.ring_deg).any()):
                 raise Refused(Reason.NO_GO, area.name)
     for lon in (float(fixes.lon_deg.min()), float(fixes.lon_deg.max())):
         if abs(lon - meridian_deg) > _ZONE_REACH_DEG:

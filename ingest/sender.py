@@ -159,10 +159,11 @@ class Sender:
         now_s = time.monotonic()
         with self._changed:
             for sha, waiting in list(self._waiting.items()):
-                if sha in refused:
-                    self._report.refused[refused[sha]] = self._report.refused.get(refused[sha], 0) + 1
-                elif waiting.key and waiting.key[0] == trip and any(a <= waiting.key[1] <= b for a, b in ranges):
+                # Accepted comes first: a chunk that was taken, and resent so late that it was refused, was taken.
+                if waiting.key and waiting.key[0] == trip and any(a <= waiting.key[1] <= b for a, b in ranges):
                     self._report.accepted += 1
+                elif sha in refused:
+                    self._report.refused[refused[sha]] = self._report.refused.get(refused[sha], 0) + 1
                 else:
                     continue
                 self._report.latency_s.append(now_s - waiting.first_s)

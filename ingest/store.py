@@ -62,13 +62,16 @@ def device_kinds(conn: Connection, devices: Iterable[str]) -> dict[str, str]:
     return {r[0]: r[1] for r in rows}
 
 
-def enrol(conn: Connection, device: str, kind: str, password_hash: str) -> None:
-    """Enrols a device, or gives an enrolled one a new password."""
-    conn.execute(
+def enrol(conn: Connection, device: str, kind: str, password_hash: str) -> bool:
+    """Enrols a device, or gives an enrolled one a new password. False, and nothing changed, where the name belongs to
+    a device of the other kind or to one that was disabled: neither may come back by enrolling again."""
+    row = conn.execute(
         "INSERT INTO device (id, kind, password_hash) VALUES (%s, %s, %s) "
-        "ON CONFLICT (id) DO UPDATE SET password_hash = excluded.password_hash, disabled_at = NULL",
+        "ON CONFLICT (id) DO UPDATE SET password_hash = excluded.password_hash "
+        "WHERE device.kind = excluded.kind AND device.disabled_at IS NULL RETURNING id",
         (device, kind, password_hash),
-    )
+    ).fetchone()
+    return row is not None
 
 
 def device_hashes(conn: Connection) -> list[tuple[str, str]]:

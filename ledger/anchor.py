@@ -187,8 +187,12 @@ def _settle(conn: psycopg.Connection[Any], chain: Chain, options: AnchorOptions)
         store.anchor_failed(conn, row.id, "reverted")
         conn.commit()
         return "refused", "the contract reverted the anchor"
-    # No event: the head already was this one, anchored by other bytes.
-    seq = receipt.seq if receipt.seq is not None else chain.head().seq
-    store.anchor_mined(conn, row.id, receipt.block_number, receipt.block_hash, receipt.block_time, seq)
+    if receipt.seq is not None:
+        store.anchor_mined(conn, row.id, receipt.block_number, receipt.block_hash, receipt.block_time, receipt.seq)
+    else:
+        # No event: the head already was this one, anchored by other bytes; its block and time are the ones that count.
+        first = chain.head()
+        block = receipt.block_number if first.block is None else first.block
+        store.anchor_mined(conn, row.id, block, receipt.block_hash, first.time, first.seq)
     conn.commit()
     return "anchored", ""

@@ -165,6 +165,10 @@ def _anchor_step(checkpoint: Checkpoint | None, anchor: Mapping[str, Any], chain
         return Step("anchor", False, f"anchor {seq} of the contract is another tree")
     if (found.time, found.block) != (anchor.get("time"), anchor.get("block")):
         return Step("anchor", False, f"anchor {seq} was made at another time or in another block than the proof says")
-    if receipt is None or "0x" + receipt.block_hash.hex() != anchor.get("block_hash"):
+    if receipt is None or not receipt.ok or receipt.seq not in (None, seq):
+        return Step("anchor", False, f"the named transaction did not make anchor {seq}")
+    if receipt.seq == seq and receipt.block_number != found.block:
+        return Step("anchor", False, f"the named transaction is in another block than anchor {seq}")
+    if "0x" + receipt.block_hash.hex() != anchor.get("block_hash"):
         return Step("anchor", False, "the chain does not have the named transaction in the named block")
     return Step("anchor", True, f"anchor {seq} in block {found.block} at {found.time}")

@@ -123,8 +123,7 @@ def at_place(
 def one(request: Request, cell: int) -> dict[str, Any]:
     """The story of a square: code, evidence by pass, history, case, proof."""
     site = request.app.state.site
-    with site.pool.connection() as conn:
-        return tell(conn, cell, site.city, site.options, site.ledger())
+    return tell(site.pool.connection, cell, site.city, site.options, site.ledger())
 
 
 @router.get("/cases")

@@ -77,8 +77,10 @@ def box_of(blocks: list[int], zone: Zone) -> list[float] | None:
 @router.get("/events")
 async def events(request: Request) -> StreamingResponse:
     """Changed codes as server-sent events: `codes` with the box that changed."""
+    board = request.app.state.site.board
+    board.admit()
     return StreamingResponse(
-        request.app.state.site.board.read(),
+        board.read(),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

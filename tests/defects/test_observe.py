@@ -7,7 +7,7 @@ import pytest
 
 from api.wiring import EVIDENCE
 from defects import BY_KEY, merge, observe, pass_story
-from defects.evidence import EXPOSURE_BOX, LOGODDS, PASSES, TALLY, UNIT
+from defects.evidence import EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY, UNIT
 from grid import Zone, cells_at, level_of, project, unproject
 from ingest import City, Detection
 
@@ -70,6 +70,21 @@ def test_chunks_that_meet_share_no_square_and_leave_none_out(city: City) -> None
 def test_evidence_is_as_fine_as_its_position(city: City, kind: str, accuracy_m: float, level: int) -> None:
     seen = observe(straight(city, jolts=((2.0, 0.9, 1.0),), accuracy_m=accuracy_m), kind, 1, city, EVIDENCE)
     assert set(np.unique(level_of(seen.deltas.cell)).tolist()) == {level}
+
+
+def test_a_doubtful_place_never_speaks_against_a_defect(city: City) -> None:
+    for accuracy_m in (0.075, 3.0, 6.0, 9.9):
+        seen = observe(straight(city, jolts=((2.0, 0.9, 1.0),), accuracy_m=accuracy_m), "phone", 1, city, EVIDENCE)
+        weights = plane(seen, LOGODDS)
+        assert weights
+        assert all(v >= 0 for v in weights.values())
+
+
+def test_a_jolt_leaves_its_device_as_a_witness(city: City) -> None:
+    seen = observe(straight(city, jolts=((2.0, 0.9, 1.0),)), "box", 1 << 5, city, EVIDENCE)
+    witnesses = plane(seen, HIT_DEVICES)
+    assert set(witnesses) == set(plane(seen, LOGODDS))
+    assert set(witnesses.values()) == {1 << 5}
 
 
 def test_worse_than_ten_metres_writes_nothing(city: City) -> None:

@@ -263,13 +263,13 @@ def test_a_flipped_bit_in_the_database_is_found(street: Street, part: str) -> No
         given = {"blk": block, "idx": row[0]}
         conn.execute(FLIPS[part], given)  # type: ignore[arg-type]
         try:
-            faults = fsck(conn, street.city, wiring.EVIDENCE, ledger, lambda _: None)
+            faults = fsck(conn, street.city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _: None)
             broken = part in ("record", "code") and not _verified(conn, street.red_cell, ledger)
         finally:
             conn.execute(FLIPS[part], given)  # type: ignore[arg-type]
         assert faults, f"fsck did not find the flipped bit in {part}"
         assert broken or part not in ("record", "code")
-        assert not fsck(conn, street.city, wiring.EVIDENCE, ledger, lambda _: None)
+        assert not fsck(conn, street.city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _: None)
 
 
 def test_a_deleted_code_is_found(street: Street) -> None:
@@ -279,7 +279,7 @@ def test_a_deleted_code_is_found(street: Street) -> None:
         conn.execute("CREATE TEMP TABLE kept AS SELECT * FROM code WHERE blk = %s", (block,))
         conn.execute("DELETE FROM code WHERE blk = %s", (block,))
         try:
-            faults = fsck(conn, street.city, wiring.EVIDENCE, ledger, lambda _: None)
+            faults = fsck(conn, street.city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _: None)
         finally:
             conn.execute("INSERT INTO code SELECT * FROM kept")
         assert [f.where for f in faults] == [f"block {block}"]
@@ -300,9 +300,10 @@ def test_a_flipped_bit_in_a_tile_of_the_log_is_found(street: Street) -> None:
     tile.write_bytes(bytes([good[0] ^ 1]) + good[1:])
     try:
         with street.connect() as conn:
-            faults = fsck(conn, street.city, wiring.EVIDENCE, wiring.ledger(street.platform.settings), lambda _: None)
+            fresh = wiring.ledger(street.platform.settings)
+            faults = fsck(conn, street.city, wiring.EVIDENCE, wiring.HEALTH, fresh, lambda _: None)
     finally:
         tile.write_bytes(good)
     assert faults
     with street.connect() as conn:
-        assert not fsck(conn, street.city, wiring.EVIDENCE, ledger, lambda _: None)
+        assert not fsck(conn, street.city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _: None)
