@@ -91,7 +91,7 @@ def create_app(site: Site) -> FastAPI:
         given = request.query_params.get("token")
         if site.token and given and secrets.compare_digest(given.encode(), site.token.encode()):
             # The token goes into a cookie and out of the address, which browsers keep and people share.
-            answer = RedirectResponse(request.url.path, status_code=303)
+            answer = RedirectResponse("/" + request.url.path.lstrip("/\\"), status_code=303)
             answer.set_cookie(_COOKIE, site.token, httponly=True, samesite="strict", max_age=86_400)
         for name, value in _HEADERS.items():
             answer.headers.setdefault(name, value)

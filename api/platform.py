@@ -115,6 +115,7 @@ def running(settings: Settings, pumps: Sequence[str] = PUMPS) -> Iterator[Platfo
     Raises FolderInUse, ServiceError, MigrationChanged, NotReady, CityFileError.
     """
     settings.read_city()
+    wiring.check_exposure(settings)
     with supervising(settings.home) as services:
         full = wiring.resolved(settings, services.services())
         full = full.model_copy(update={"port": _free_port(full.host, full.port)})

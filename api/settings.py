@@ -16,7 +16,7 @@ _BESIDE = _ROOT.parent / "shared" / "data"
 class Settings(BaseSettings):
     """Every setting is an environment variable ROADCODE_<NAME>; `roadcode settings` prints what is in force."""
 
-    model_config = SettingsConfigDict(env_prefix="ROADCODE_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ROADCODE_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     home: Path = Field(default=_ROOT / "var", description="the one data folder; nothing is written outside it")
     city: Path = Field(default=_ROOT / "city.toml", description="the city file")

@@ -126,17 +126,22 @@ def ledger(settings: Settings) -> Ledger:
     return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
 
 
+def check_exposure(settings: Settings) -> None:
+    """Raises NotConfigured where the map would be open to the network without a token."""
+    if not is_loopback(settings.host) and not settings.api_token:
+        raise NotConfigured(
+            f"ROADCODE_HOST={settings.host} opens the platform to the network: set ROADCODE_API_TOKEN to a long random "
+            "text that clients must show, and put TLS in front"
+        )
+
+
 def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     """The web's parts, and the pool that its owner opens and closes."""
     if settings.database_url is None:
         raise NotConfigured("no database is configured: set ROADCODE_DATABASE_URL, or run `roadcode up`")
     url = settings.database_url.get_secret_value()
+    check_exposure(settings)
     token = settings.api_token.get_secret_value() if settings.api_token else None
-    if not is_loopback(settings.host) and not token:
-        raise NotConfigured(
-            f"ROADCODE_HOST={settings.host} opens the platform to the network: set ROADCODE_API_TOKEN to a long random "
-            "text that clients must show, and put TLS in front"
-        )
     pool: ConnectionPool[Connection] = ConnectionPool(
         url, min_size=1, max_size=8, timeout=5, open=False, kwargs={"autocommit": True, "connect_timeout": _CONNECT_S}
     )

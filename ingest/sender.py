@@ -18,7 +18,8 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from .wire import peek
+from .refusal import Reason
+from .wire import MAX_BYTES, peek
 
 
 class SenderError(RuntimeError):
@@ -118,10 +119,11 @@ class Sender:
         self._client.loop_start()
         with self._changed:
             self._changed.wait_for(lambda: self._ready or self._fault, timeout=20)
-            if not self._ready:
-                self._client.loop_stop()
-                why = self._fault or "no answer within 20 s"
-                raise SenderError(f"the broker at {where} does not let {self._credential.device} in: {why}")
+            ready, why = self._ready, self._fault or "no answer within 20 s"
+        if not ready:
+            # Outside the lock: the network's thread may be waiting for it to say that it was turned away.
+            self._client.loop_stop()
+            raise SenderError(f"the broker at {where} does not let {self._credential.device} in: {why}")
         return self
 
     def __exit__(
@@ -187,6 +189,12 @@ class Sender:
 
         A payload that still waits is published once more but counted once: a device that repeats itself.
         """
+        if len(payload) > MAX_BYTES:
+            # The broker would end the session for it, and the session would send it again for ever.
+            with self._changed:
+                self._report.sent += 1
+                self._report.refused[Reason.TOO_LARGE] = self._report.refused.get(Reason.TOO_LARGE, 0) + 1
+            return
         with self._changed:
             while len(self._waiting) >= self._window:
                 self._changed.wait(timeout=1.0)

@@ -33,6 +33,9 @@ from .folder import HOST, DataFolder, held, write_private
 from .processes import DIRECT, Process, ServiceError, last_lines, launch, pause, started_with
 
 BACKEND = "backend"
+# What the server adds to an MQTT message before it measures it: the topic and its own headers. Without room for them
+# the largest chunk that the wire format allows would end its device's session.
+HEADROOM_BYTES = 1024
 
 OVERSIZE_REASONS = ("Maximum Message Payload Exceeded", "Maximum Payload Exceeded")
 START_S = 30.0
@@ -80,7 +83,7 @@ def server_configuration(store: Path, ports: dict[str, int]) -> str:
 server_name: road
 listen: "{HOST}:{ports["nats"]}"
 http: "{HOST}:{ports["monitor"]}"
-max_payload: {MAX_BYTES}
+max_payload: {MAX_BYTES + HEADROOM_BYTES}
 max_control_line: 4KB
 jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: "1s" }}
 mqtt {{ listen: "{HOST}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s" }}
@@ -265,7 +268,7 @@ def _connect_once(address: BrokerAddress) -> None:
 
 
 class OversizeCount:
-    """How many payloads over MAX_BYTES the broker refused since this was made.
+    """How many payloads over the limit the broker refused since this was made.
 
     The broker closes the connection of who sends one, logs nothing, and remembers the reason for its last 10,000
     closed connections until it restarts: look more often than that fills. A client that sends the same again after
