@@ -176,9 +176,10 @@ def test_a_device_that_takes_every_client_id_it_can_know_harms_nobody(street: St
                             client.subscribe(topic, qos=1)
             second.send(payload)
         reports = [sender.finish(30) for sender in (first, second)]
+        ended = list(lost)
     assert [(r.accepted, r.refused, r.waiting) for r in reports] == [(len(ids), {}, 0)] * 2
     assert sum(r.resent for r in reports) == 0
-    assert lost[:-2] == [], "a legitimate session ended while it lasted"
+    assert ended == [], "a legitimate session ended while it lasted"
     with street.connect() as conn:
         row = conn.execute("SELECT count(*) FROM dead_letter WHERE device LIKE 'victim-box-%'").fetchone()
     assert row == (0,), "something forged came through"
