@@ -8,9 +8,8 @@ override ROOT := $(shell dirname "$$(printf '%s' '$(SELF)' | sed 's/^ *//')")
 IN_ROOT = cd "$(ROOT)"
 PYTHON ?= python3
 ARGS ?=
-# How many times the fault tests kill each process.
+# How many times `make faults` kills each process; `make test` kills each once.
 KILLS ?= 3
-export KILLS
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint docs bench faults contracts lock clean clean-data
@@ -42,7 +41,7 @@ bench: ## measure what this machine can do
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode bench $(ARGS)
 
 faults: ## kill every process in mid-work and count what was lost (KILLS times each)
-	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && exec .venv/bin/python -m pytest tests/faults $(ARGS)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && KILLS="$(KILLS)" exec .venv/bin/python -m pytest -s tests/faults $(ARGS)
 
 contracts: ## recompile the contract with the compiler it is pinned to
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && "$(PYTHON)" bootstrap.py contracts \

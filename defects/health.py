@@ -117,7 +117,8 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
     passes = np.zeros(BLOCK_CELLS, dtype=np.int64)
     hit_devices = np.zeros(BLOCK_CELLS, dtype=np.int64)
     last: date | None = None
-    for day, evidence in [*sorted(days, key=lambda d: d[0]), (today, None)]:
+    # A chunk may be two minutes ahead of the day's end: tomorrow's evidence waits, and no night passes for it.
+    for day, evidence in [*sorted((d for d in days if d[0] <= today), key=lambda d: d[0]), (today, None)]:
         if last is not None and day > last:
             gone = (day - last).days
             p = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
@@ -131,7 +132,7 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
             exposure *= fade
             strength *= fade
         last = day
-        if evidence is None or day > today or (today - day).days > options.validity_days:
+        if evidence is None or (today - day).days > options.validity_days:
             continue
         n_pass = evidence.plane(PASSES)
         n_device = np.bitwise_count(evidence.plane(DEVICES))

@@ -76,7 +76,13 @@ def process(pid: int) -> Process | None:
         after_name = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if after_name[0] in "ZX" else Process(pid, int(after_name[19]))
+    if after_name[0] in "ZX":
+        # Reaped here if it was our child: PostgreSQL takes the pid of a zombie in its lock file for a living server,
+        # and would refuse to start for as long as nobody waits for the dead one.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        return None
+    return Process(pid, int(after_name[19]))
 
 
 def arguments_of(pid: int) -> list[str]:
