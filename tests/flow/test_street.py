@@ -125,10 +125,13 @@ def test_between_the_wheels_and_on_untouched_street_it_is_grey(street: Street) -
 
 def test_phones_speak_for_coarse_squares_only_and_never_heal(street: Street) -> None:
     with street.connect() as conn:
-        coarse = [b for b in defects_store.all_code_blocks(conn) if b >> 51]
-        codes = defects_store.codes_of(conn, coarse)
-    assert coarse
-    assert not any((c["colour"] == Colour.GREEN).any() for _, c in codes.values())
+        assert any(block >> 51 for block, _ in defects_store.evidence_keys(conn)), "the phones said nothing at all"
+        # Whether three of them agreed on a square depends on the drives; what shows where they did does not.
+        codes = defects_store.codes_of(conn, [b for b in defects_store.all_code_blocks(conn) if b >> 51])
+    for _, c in codes.values():
+        assert c["colour"].any(), "a coarse block without a colour shows that a phone was there"
+        assert not (c["colour"] == Colour.GREEN).any()
+        assert not c["passes"].any()
 
 
 def test_evidence_is_the_sum_of_its_chunks(street: Street) -> None:
