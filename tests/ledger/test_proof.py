@@ -96,6 +96,14 @@ def test_newest_and_first_anchor(said: Said) -> None:
     assert said.chain.verify(1, leaf, 2, Tiles(said.folder).inclusion(1, 3)) is None
 
 
+def test_a_proof_that_names_another_anchors_transaction_does_not_hold(said: Said) -> None:
+    """Mined, in a real block of the right chain, but it anchored something else."""
+    newest, first = (prove(said.conn, Tiles(said.folder), 1, said.chain, which=w) for w in ("newest", "first"))
+    borrowed = {name: newest["anchor"][name] for name in ("tx_hash", "block_hash")}
+    bent = first | {"anchor": first["anchor"] | borrowed}
+    assert verdicts(verify_proof(bent, said.verifier, said.chain)) == GOOD | {"anchor": False}
+
+
 def test_a_bent_proof_never_passes(said: Said) -> None:
     good = prove(said.conn, Tiles(said.folder), 256, said.chain)
     rng = random.Random(3)
