@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest import City, read_city
+from ingest import City, CityFileError, read_city
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BESIDE = _ROOT.parent / "shared" / "data"
@@ -42,8 +42,13 @@ class Settings(BaseSettings):
     batch_age_s: float = Field(default=0.2, gt=0, le=5, description="how long a batch waits to fill")
 
     def read_city(self) -> City:
-        """The city of the city file. Raises CityFileError or OSError."""
-        return read_city(self.city.read_text())
+        """The city of the city file. Raises CityFileError."""
+        try:
+            text = self.city.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            why = f"{type(error).__name__}: {self.city}"
+            raise CityFileError(f"the city file cannot be read ({why}): mend ROADCODE_CITY, or unset it") from None
+        return read_city(text)
 
     def masked(self) -> dict[str, str]:
         """Every setting as text, secrets as stars."""

@@ -20,11 +20,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from defects import CODE, Colour, State
+from defects import CODE, Codes, Colour, State
 from grid import BLOCK, Zone, blocks_of, cells_at, column_row, level_of, project
-
-Codes = NDArray[np.void]
-"""The codes of one block, `defects.CODE` (1024,)."""
 
 TILE_PX: Final = 256
 MIN_ZOOM: Final = 14

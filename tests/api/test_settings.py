@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from api import cli, wiring
 from api.settings import Settings
+from ingest import CityFileError
 
 SECRET = "correct-horse-battery-staple"
 SECRETS = {
@@ -142,3 +143,8 @@ def test_an_empty_token_is_none() -> None:
     given = Settings(host="192.0.2.1", api_token=SecretStr(""), database_url=SecretStr("postgresql://x"))
     with pytest.raises(wiring.NotConfigured, match="ROADCODE_API_TOKEN"):
         wiring.site(given)
+
+
+def test_a_city_file_that_is_not_there_is_said_with_the_setting_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(CityFileError, match="ROADCODE_CITY"):
+        Settings(city=tmp_path / "nowhere.toml").read_city()
