@@ -12,6 +12,8 @@ from .chunk import (
     Detection,
     Fixes,
     Laser,
+    Quiet,
+    Trimmed,
 )
 from .city import City, CityFileError, NoGo, read_city
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
@@ -40,11 +42,13 @@ __all__ = [
     "Fixes",
     "Laser",
     "NoGo",
+    "Quiet",
     "Reason",
     "Refused",
     "Report",
     "Sender",
     "SenderError",
+    "Trimmed",
     "Verdict",
     "admit",
     "decode",

@@ -22,6 +22,9 @@ MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
 """At 50 Hz a pothole keeps 93 % of its peak, at 25 Hz 55 %: below 40 Hz silence would say nothing."""
 MOST_SAMPLES = 20_000
 """A minute at 300 Hz. Twice as many take half a second to observe, and one such box would hold up a city's verdicts."""
+LEAST_TRIM_M, LEAST_TRIM_S = 200.0, 60.0
+"""What a phone holds back at each end of a trip. Less, and an end lies within a few doors of a home; more costs the road
+on which short trips are driven: of 3 km each further 100 m at both ends costs 7 %."""
 _RATE_SLACK = 0.99  # a phone's nominal 100 Hz is 99.6: the crystal, not a slower setting
 _EDGE_S = 1.5
 """How far a fix or sample may be from the ends of what the chunk owns; 1 Hz fixes are never farther than 1 s."""
@@ -42,6 +45,17 @@ def inside(
     return found
 
 
+def _as_a_phone_must(chunk: Chunk) -> None:
+    """Refuses what only a box may send, and what does not say that the ends of its trip stay on the phone."""
+    if chunk.quiet is not None:
+        raise Refused(Reason.SUMMARY_NOT_TAKEN, "a phone sent a summary")
+    trimmed = chunk.trimmed
+    if trimmed is None:
+        raise Refused(Reason.NOT_TRIMMED, "trimmed is missing")
+    if trimmed.distance_m < LEAST_TRIM_M or trimmed.duration_s < LEAST_TRIM_S:
+        raise Refused(Reason.NOT_TRIMMED, f"{trimmed.distance_m:g} m and {trimmed.duration_s:g} s are held back")
+
+
 def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
     """Returns if the chunk is taken; raises `Refused` otherwise.
 
@@ -58,12 +72,14 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
         raise Refused(Reason.BAD_TRIP, f"the trip names day {chunk.trip[:8]}, the chunk starts on service day {day}")
     if chunk.datum == "unknown":
         raise Refused(Reason.UNKNOWN_DATUM, "datum is unknown")
+    if kind == "phone":
+        _as_a_phone_must(chunk)
     least = MIN_RATE_HZ[kind]
     if chunk.rate_hz < least * _RATE_SLACK:
         raise Refused(Reason.RATE_TOO_LOW, f"{chunk.rate_hz:g} Hz, a {kind} needs {least:g}")
     if len(chunk.acc_counts) > MOST_SAMPLES:
         raise Refused(Reason.WRONG_LENGTH, f"{len(chunk.acc_counts)} samples, at most {MOST_SAMPLES} are taken at once")
-    last_sample_s = chunk.t0_s + len(chunk.acc_counts) / chunk.rate_hz
+    last_sample_s = chunk.measured_until_s
     fixes = chunk.fixes
     if chunk.t0_s > chunk.start_s + _EDGE_S or last_sample_s < chunk.end_s - _EDGE_S:
         raise Refused(Reason.NOT_COVERED, "the samples do not cover what the chunk owns")
