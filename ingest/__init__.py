@@ -21,6 +21,7 @@ from .jetstream import Arrived, Verdict
 from .quality import admit
 from .refusal import ADVICE, Reason, Refused
 from .sender import Credential, Report, Sender, SenderError, read_credential, write_credential
+from .trim import Trimmer, TrimOptions, trim
 from .wire import MAX_BYTES, VERSION, decode, decode_json, encode, encode_json, peek
 
 __all__ = [
@@ -48,7 +49,9 @@ __all__ = [
     "Report",
     "Sender",
     "SenderError",
+    "TrimOptions",
     "Trimmed",
+    "Trimmer",
     "Verdict",
     "admit",
     "decode",
@@ -63,6 +66,7 @@ __all__ = [
     "recordings",
     "store",
     "to_frame",
+    "trim",
     "wgs84_from_gcj02",
     "write_credential",
 ]

@@ -61,8 +61,8 @@ ADVICE: dict[Reason, str] = {
     Reason.CLOCK: "the chunk lies in the future: set the device's clock by GNSS time",
     Reason.OUTSIDE_CITY: "the fixes lie outside the city's UTM zone (city.toml, utm_zone)",
     Reason.NO_GO: "a fix lies in an area where this city does not measure; nothing of the chunk is kept",
-    Reason.NOT_TRIMMED: "a phone holds back the first and last 200 m and 60 s of its trips and says so (trimmed); update "
-    "the app",
+    Reason.NOT_TRIMMED: "a phone holds back the first and last 200 m and 60 s of its trips and says so (trimmed); "
+    "update the app",
     Reason.SUMMARY_NOT_TAKEN: "summaries are taken from boxes alone: a phone sends its samples",
     Reason.UNKNOWN_DEVICE: "the device is not enrolled or was disabled",
     Reason.INTERNAL: "our fault: please report it with the hash; the chunk may be sent again after an update",

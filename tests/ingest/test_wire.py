@@ -92,7 +92,9 @@ def test_vectors_cover_every_reason_of_the_bytes():
     assert {reason for reason, _ in REFUSED.values()} == set(by_the_bytes) - {Reason.TOO_LARGE}
 
 
-@pytest.mark.parametrize(("name", "kind"), [("minimal", "box"), ("six-axes", "box"), ("phone-40-hz", "phone"), ("summary", "box")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [("minimal", "box"), ("six-axes", "box"), ("phone-40-hz", "phone"), ("summary", "box")]
+)
 def test_a_good_example_is_taken_by_a_city(city, name, kind):
     chunk = replace(decode((VECTORS / f"{name}.cbor").read_bytes()), origin="replay")
     admit(chunk, kind, city, chunk.end_s + 1)
