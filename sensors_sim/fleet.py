@@ -10,7 +10,7 @@ from itertools import count, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import Chunk, City
+from ingest import Chunk, City, Trimmer
 
 from . import box, phone
 from .recording import CONTEXT_S, Numbering, Recording, Run, cut
@@ -20,7 +20,7 @@ from .vehicle import Drive, Suspension, drive, varied
 
 BOX, PHONE = "box", "phone"
 LEGS: tuple[tuple[int, Lane], ...] = tuple((street, lane) for street in (0, 1) for lane in LANES)
-"""One round: each lane once. A round is a trip."""
+"""One round: each lane once. A round is a trip of a box; a phone's is its whole drive, less the ends that it keeps."""
 TURN_S = (15.0, 40.0)
 """Between two runs, to turn round or reach the other street."""
 KNOWN_S = CONTEXT_S + 0.6
@@ -62,6 +62,29 @@ def _device(
     begin_s: float,
 ) -> Iterator[tuple[float, int, str, Chunk]]:
     """All chunks of one device in order, each behind the moment at which it can be sent."""
+    driven = _driven(city, truth, lanes, seed, device, kind, legs, begin_s)
+    if kind == BOX:
+        for chunk in driven:
+            yield chunk.end_s + KNOWN_S, device, kind, chunk
+        return
+    random = np.random.default_rng([seed, 8, device, round(begin_s * 1000)])
+    trimmer = Trimmer(city.service_day, lambda _day: random.bytes(8).hex())
+    for newest in driven:
+        for chunk in trimmer.push(newest):
+            yield newest.end_s + KNOWN_S, device, kind, chunk
+
+
+def _driven(
+    city: City,
+    truth: Truth,
+    lanes: dict[tuple[int, Lane], LaneSurface],
+    seed: int,
+    device: int,
+    kind: str,
+    legs: Iterator[_Leg],
+    begin_s: float,
+) -> Iterator[Chunk]:
+    """All that a device records, in order."""
     own = np.random.default_rng([seed, 3, device])
     car, screwed = varied(own), box.mounting(own)
     record: _Record = box.record if kind == BOX else phone.record
@@ -76,8 +99,7 @@ def _device(
             axes = screwed if kind == BOX else phone.mounting(np.random.default_rng([seed, 5, device, trip]))
         # Whole milliseconds: a device's clock has no more.
         run = Run(truth, lanes[leg.street, leg.lane], leg.drive, round(t_s, 3))
-        for chunk in cut(record(run, car, axes, leg.rng), numbering):
-            yield chunk.end_s + KNOWN_S, device, kind, chunk
+        yield from cut(record(run, car, axes, leg.rng), numbering)
         t_s += leg.drive.duration_s
 
 
@@ -94,6 +116,8 @@ def trips(
 
     Yields (device, kind, chunk): devices are numbered from 0, boxes first; kind is "box" or "phone". Each drives each
     lane ``passes`` times, a round of all four lanes being one trip, and comes to rest within 30 s before ``until_s``.
+    A phone's drive is one trip, the ends of which it keeps: some two of its runs in all. Its chunks come late, when it
+    has driven on far enough.
     About 65 s of history a run: six passes are 27 minutes. The same arguments give the same chunks.
     """
     if passes < 1:
