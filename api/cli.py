@@ -121,15 +121,18 @@ def replay(
             "accepted": d.report.accepted,
             "refused": sum(d.report.refused.values()),
             "waiting": d.report.waiting,
-            "km": d.felt.km if d.felt else 0.0,
-            "findings": d.felt.findings if d.felt else 0,
-            "per km": d.felt.per_km if d.felt else None,
-            "low": d.felt.low if d.felt else None,
-            "high": d.felt.high if d.felt else None,
+            "published km": d.felt.km if d.felt else 0.0,
+            "published findings": d.felt.findings if d.felt else 0,
+            "km": d.whole.km if d.whole else 0.0,
+            "findings": d.whole.findings if d.whole else 0,
+            "per km": d.whole.per_km if d.whole else None,
+            "low": d.whole.low if d.whole else None,
+            "high": d.whole.high if d.whole else None,
         }
         for d in done
     ]
-    _show(rows, as_json, "REPLAY: positions are moved to the city's centre; findings per km with 95 % intervals")
+    _show(rows, as_json, "REPLAY: positions are moved to the city's centre, the ends of a drive are not sent; findings per km of "
+          "the whole recording with 95 % intervals")
     if any(d.report.waiting for d in done):
         _ERR.print("some chunks have no verdict yet: is the worker running? The logs in the data folder say")
         raise typer.Exit(1)
