@@ -131,8 +131,7 @@ def replay(
         }
         for d in done
     ]
-    _show(rows, as_json, "REPLAY: positions are moved to the city's centre, the ends of a drive are not sent; findings per km of "
-          "the whole recording with 95 % intervals")
+    _show(rows, as_json, "REPLAY: moved to the city's centre, its ends not sent; per km of the whole recording")
     if any(d.report.waiting for d in done):
         _ERR.print("some chunks have no verdict yet: is the worker running? The logs in the data folder say")
         raise typer.Exit(1)

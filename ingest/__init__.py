@@ -18,9 +18,11 @@ from .chunk import (
 from .city import City, CityFileError, NoGo, read_city
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
 from .jetstream import Arrived, Verdict
+from .outbox import Outbox, OutboxError
 from .quality import admit
 from .refusal import ADVICE, Reason, Refused
 from .sender import Credential, Report, Sender, SenderError, read_credential, write_credential
+from .summary import SummaryOptions, summarise
 from .trim import Trimmer, TrimOptions, trim
 from .wire import MAX_BYTES, VERSION, decode, decode_json, encode, encode_json, peek
 
@@ -43,12 +45,15 @@ __all__ = [
     "Fixes",
     "Laser",
     "NoGo",
+    "Outbox",
+    "OutboxError",
     "Quiet",
     "Reason",
     "Refused",
     "Report",
     "Sender",
     "SenderError",
+    "SummaryOptions",
     "TrimOptions",
     "Trimmed",
     "Trimmer",
@@ -65,6 +70,7 @@ __all__ = [
     "read_credential",
     "recordings",
     "store",
+    "summarise",
     "to_frame",
     "trim",
     "wgs84_from_gcj02",

@@ -23,8 +23,8 @@ MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
 MOST_SAMPLES = 20_000
 """A minute at 300 Hz. Twice as many take half a second to observe, and one such box would hold up a city's verdicts."""
 LEAST_TRIM_M, LEAST_TRIM_S = 200.0, 60.0
-"""What a phone holds back at each end of a trip. Less, and an end lies within a few doors of a home; more costs the road
-on which short trips are driven: of 3 km each further 100 m at both ends costs 7 %."""
+"""What a phone holds back at each end of a trip. Less, and an end lies a few doors from a home; more costs the road on
+which short trips are driven: of 3 km each further 100 m at both ends costs 7 %."""
 _RATE_SLACK = 0.99  # a phone's nominal 100 Hz is 99.6: the crystal, not a slower setting
 _EDGE_S = 1.5
 """How far a fix or sample may be from the ends of what the chunk owns; 1 Hz fixes are never farther than 1 s."""

@@ -18,6 +18,7 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from .outbox import Outbox
 from .refusal import Reason
 from .wire import MAX_BYTES, peek
 
@@ -83,11 +84,15 @@ class Sender:
     """Publishes a device's chunks over MQTT 3.1.1 and follows their verdicts. Use as a context manager.
 
     window: how many chunks may wait for a verdict before `send` blocks; it bounds the memory of a device whose platform
-    is away. resend_s: how long a verdict may take before a chunk is sent again.
+    is away. resend_s: how long a verdict may take before a chunk is sent again. outbox: keeps what waits on disk, so
+    that a device that is killed sends it when it runs again (`resume`); without one it is kept in memory alone.
     """
 
-    def __init__(self, credential: Credential, *, window: int = 256, resend_s: float = 10.0) -> None:
+    def __init__(
+        self, credential: Credential, *, window: int = 256, resend_s: float = 10.0, outbox: Outbox | None = None
+    ) -> None:
         self._credential = credential
+        self._outbox = outbox
         self._window = window
         self._resend_s = resend_s
         self._report = Report()
@@ -159,6 +164,7 @@ class Sender:
         except (ValueError, KeyError, TypeError):
             return  # not a verdict of this version: the chunk is sent again and its verdict comes again
         now_s = time.monotonic()
+        settled: list[bytes] = []
         with self._changed:
             for sha, waiting in list(self._waiting.items()):
                 # Accepted comes first: a chunk that was taken, and resent so late that it was refused, was taken.
@@ -169,7 +175,9 @@ class Sender:
                 else:
                     continue
                 self._report.latency_s.append(now_s - waiting.first_s)
-                del self._waiting[sha]
+                settled.append(self._waiting.pop(sha).payload)
+            if self._outbox is not None and settled:
+                self._outbox.settle(settled)
             self._changed.notify_all()
 
     def _publish(self, payload: bytes) -> None:
@@ -195,6 +203,8 @@ class Sender:
                 self._report.sent += 1
                 self._report.refused[Reason.TOO_LARGE] = self._report.refused.get(Reason.TOO_LARGE, 0) + 1
             return
+        if self._outbox is not None:
+            self._outbox.put(payload)
         with self._changed:
             while len(self._waiting) >= self._window:
                 self._changed.wait(timeout=1.0)
@@ -205,6 +215,15 @@ class Sender:
                 self._waiting[sha] = _Waiting(payload, peek(payload), now_s, now_s)
             self._report.sent += 1
         self._publish(payload)
+
+    def resume(self) -> int:
+        """Sends what the outbox still holds from before, oldest first; gives how many that were."""
+        after, n = 0, 0
+        while self._outbox is not None and (found := self._outbox.next_after(after)) is not None:
+            after, payload = found
+            self.send(payload)
+            n += 1
+        return n
 
     def finish(self, timeout_s: float) -> Report:
         """Waits until every chunk has its verdict, at most ``timeout_s``; the report says what still waits."""

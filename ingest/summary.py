@@ -72,13 +72,14 @@ def is_quiet(chunk: Chunk, options: SummaryOptions) -> bool:
         return False
     t = chunk.sample_t_s
     near = (t >= chunk.start_s - options.near_s) & (t < chunk.end_s + options.near_s)
-    return float(np.abs(heave_mps2(chunk, options.low_hz, options.high_hz))[near].max(initial=0.0)) < options.gate_mps2
+    heave = np.abs(heave_mps2(chunk, options.low_hz, options.high_hz))
+    return float(heave[near].max(initial=0.0)) < options.gate_mps2
 
 
 def summarise(chunks: Iterable[Chunk], options: SummaryOptions = SummaryOptions()) -> Iterator[Chunk]:
-    """A box's chunks in order, those of quiet stretches joined to summaries; every moment is owned once, as before.
+    """A box's chunks in order, those of quiet stretches joined to summaries; every moment is owned once.
 
-    All of a trip are numbered anew from 0, so that a joined number is not taken for a lost one. A chunk comes out when
+    All of a trip are numbered anew from 0, so that a joined number is not taken for a lost one. A chunk comes out once
     it is known whether the next one joins it.
     """
     joined: list[Chunk] = []
@@ -104,19 +105,22 @@ def summarise(chunks: Iterable[Chunk], options: SummaryOptions = SummaryOptions(
 
 def _joins(joined: list[Chunk], chunk: Chunk, options: SummaryOptions) -> bool:
     last = joined[-1]
-    same = all(getattr(last, name) == getattr(chunk, name) for name in ("trip", "rate_hz", "carrier", "origin", "datum"))
+    alike = ("trip", "rate_hz", "carrier", "origin", "datum")
+    same = all(getattr(last, name) == getattr(chunk, name) for name in alike)
     return same and abs(chunk.start_s - last.end_s) < 1e-3 and chunk.end_s - joined[0].start_s <= options.longest_s
 
 
 def _summary(chunks: list[Chunk], options: SummaryOptions) -> Chunk:
-    """One summary of quiet chunks in a row. Rows reach a step beyond what is owned on each side where there are samples,
-    so that a square on the border is known whole."""
+    """One summary of quiet chunks in a row. Rows reach a step beyond what is owned on each side where samples do, so
+    that a square on the border is known whole."""
     first, last = chunks[0], chunks[-1]
     step_s = options.step_s
     begin_s = first.start_s - step_s if first.t0_s <= first.start_s - step_s else first.start_s
     owned_until_s = last.end_s
     until_s = owned_until_s + step_s if last.measured_until_s >= owned_until_s + step_s else owned_until_s
-    rows = max(1, math.ceil((until_s - begin_s) / step_s - 1e-6))
+    # A row that is not full would be silent for want of samples.
+    full = math.floor((last.measured_until_s - begin_s) / step_s + 1e-6)
+    rows = max(1, min(full, math.ceil((until_s - begin_s) / step_s - 1e-6)))
     peak = np.zeros(rows)
     bands = [(c / math.sqrt(2), c * math.sqrt(2)) for c in options.centre_hz]
     power, n = np.zeros((rows, len(bands))), np.zeros(rows)

@@ -10,7 +10,7 @@ from itertools import count, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import Chunk, City, Trimmer
+from ingest import Chunk, City, Trimmer, summarise
 
 from . import box, phone
 from .recording import CONTEXT_S, Numbering, Recording, Run, cut
@@ -60,12 +60,21 @@ def _device(
     kind: str,
     legs: Iterator[_Leg],
     begin_s: float,
+    summaries: bool,
 ) -> Iterator[tuple[float, int, str, Chunk]]:
     """All chunks of one device in order, each behind the moment at which it can be sent."""
     driven = _driven(city, truth, lanes, seed, device, kind, legs, begin_s)
     if kind == BOX:
-        for chunk in driven:
-            yield chunk.end_s + KNOWN_S, device, kind, chunk
+        newest_s = 0.0
+
+        def watched() -> Iterator[Chunk]:
+            nonlocal newest_s
+            for chunk in driven:
+                newest_s = chunk.end_s
+                yield chunk
+
+        for chunk in summarise(watched()) if summaries else watched():
+            yield newest_s + KNOWN_S, device, kind, chunk
         return
     random = np.random.default_rng([seed, 8, device, round(begin_s * 1000)])
     trimmer = Trimmer(city.service_day, lambda _day: random.bytes(8).hex())
@@ -110,7 +119,7 @@ def _kinds(boxes: int, phones: int) -> list[str]:
 
 
 def trips(
-    city: City, seed: int, boxes: int, phones: int, passes: int, until_s: float
+    city: City, seed: int, boxes: int, phones: int, passes: int, until_s: float, summaries: bool = False
 ) -> Iterator[tuple[int, str, Chunk]]:
     """The history of a fleet up to ``until_s`` (unix seconds), in the order in which its chunks could be sent.
 
@@ -118,7 +127,8 @@ def trips(
     lane ``passes`` times, a round of all four lanes being one trip, and comes to rest within 30 s before ``until_s``.
     A phone's drive is one trip, the ends of which it keeps: some two of its runs in all. Its chunks come late, when it
     has driven on far enough.
-    About 65 s of history a run: six passes are 27 minutes. The same arguments give the same chunks.
+    About 65 s of history a run: six passes are 27 minutes. With ``summaries`` boxes send rows of quiet stretches. The
+    same arguments give the same chunks.
     """
     if passes < 1:
         raise ValueError("passes is at least 1")
@@ -133,13 +143,13 @@ def trips(
         late = np.random.default_rng([seed, 6, device]).uniform(1, 30)
         legs = islice(_legs(truth, seed, device, 0, until_s), passes * len(LEGS))
         begin_s = until_s - late - took_s
-        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s))
+        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s, summaries))
     for _, device, kind, chunk in heapq.merge(*streams, key=lambda item: item[:2]):
         yield device, kind, chunk
 
 
 def live(
-    city: City, seed: int, boxes: int, phones: int, first_round: int, from_s: float
+    city: City, seed: int, boxes: int, phones: int, first_round: int, from_s: float, summaries: bool = False
 ) -> Iterator[tuple[float, int, str, Chunk]]:
     """Drives without end from ``from_s`` on: (moment at which it can be sent, device, kind, chunk), in that order.
 
@@ -151,7 +161,6 @@ def live(
     streams = []
     for device, kind in enumerate(_kinds(boxes, phones)):
         begin_s = from_s + float(np.random.default_rng([seed, 7, device]).uniform(0, 5))
-        streams.append(
-            _device(city, truth, lanes, seed, device, kind, _legs(truth, seed, device, first_round, from_s), begin_s)
-        )
+        legs = _legs(truth, seed, device, first_round, from_s)
+        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s, summaries))
     yield from heapq.merge(*streams, key=lambda item: item[:2])

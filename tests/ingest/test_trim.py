@@ -23,17 +23,15 @@ def ride(place, seconds, *, accuracy=4.0, owned_s=5.0):
         t = start_s + np.arange(-2.0, owned_s + 3)
         t = t[(t >= START_S) & (t <= START_S + seconds)]
         east, north = np.array([place(x - START_S) for x in t]).T
-        fixes = replace(
-            fixes_at(t, accuracy=accuracy), lat_deg=LAT + north / 111_320.0, lon_deg=LON + east / EAST_M,
-        )  # fmt: skip
+        fixes = replace(fixes_at(t, accuracy=accuracy), lat_deg=LAT + north / 111_320.0, lon_deg=LON + east / EAST_M)
         t0_s = max(start_s - 2, START_S)
         n = int((min(start_s + owned_s + 2, START_S + seconds) - t0_s) * 50)
         made.append(
             box_chunk(
                 seq=seq, start_s=start_s, end_s=start_s + owned_s, t0_s=t0_s, rate_hz=50.0, fixes=fixes, trimmed=None,
                 acc_counts=np.full((n, 3), seq, dtype=np.int16), carrier="car",
-            )  # fmt: skip
-        )
+            )
+        )  # fmt: skip
     return made
 
 
@@ -88,7 +86,7 @@ def test_what_is_sent_is_whole_numbered_from_0_and_taken_at_the_door(city):
 @pytest.mark.parametrize(
     "place",
     [
-        lambda t: (0.0, 0.0),
+        straight_on(0.0),
         lambda t: (6 * np.sin(t), 6 * np.cos(1.7 * t)),  # a parked phone whose positions wander
         lambda t: (90 * np.sin(t / 12), 90 * (1 - np.cos(t / 12))),  # round and round the block
         straight_on(0.4),  # walks 120 m

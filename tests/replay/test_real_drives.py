@@ -3,8 +3,8 @@
 The thresholds were chosen with these drives in view, and the good drive is faster than the others, so the good one
 proves nothing by itself. One label holds for a whole drive.
 
-The drives are taken whole: what is asked is what the recogniser feels. On their way to a platform they lose their ends as
-every phone's do, and of drives of two minutes that leaves next to nothing.
+The drives are taken whole: what is asked is what the recogniser feels. On their way to a platform they lose their ends
+as every phone's do, and of drives of two minutes that leaves next to nothing.
 """
 
 from __future__ import annotations
