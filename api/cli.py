@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .commands import phone
 from .settings import Settings
 
 app = typer.Typer(
@@ -135,6 +136,9 @@ def replay(
     if any(d.report.waiting for d in done):
         _ERR.print("some chunks have no verdict yet: is the worker running? The logs in the data folder say")
         raise typer.Exit(1)
+
+
+app.command(rich_help_panel="Clients")(phone.phone)
 
 
 # ---------------------------------------------------------------- proof
@@ -262,12 +266,12 @@ def web() -> None:
 
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
-    from ingest import CityFileError, SenderError, recordings  # noqa: PLC0415
+    from ingest import CityFileError, OutboxError, SenderError, recordings  # noqa: PLC0415
 
     from . import embedded, enrolment, migrate, platform, story, wiring  # noqa: PLC0415
 
     known = (
-        CityFileError, SenderError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
+        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, OSError,
     )  # fmt: skip

@@ -77,21 +77,21 @@ class Outbox:
 
     def put(self, payload: bytes, source: str | None = None) -> None:
         """Keeps a payload, once however often it is put; counts it for its ``source``. Raises OutboxError when full."""
+        key = hashlib.sha256(payload).digest()
         with self._lock:
-            if self._bytes + len(payload) > self._most_bytes:
+            known = self._db.execute("SELECT 1 FROM waiting WHERE sha256 = ?", (key,)).fetchone() is not None
+            if not known and self._bytes + len(payload) > self._most_bytes:
                 raise OutboxError(
                     f"{self._path} holds {self._bytes / 1e6:.0f} MB that nobody has taken: is the platform reachable, "
                     "and does it know this device?"
                 )
             self._db.execute("BEGIN IMMEDIATE")
-            added = self._db.execute(
-                "INSERT INTO waiting (sha256, payload) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                (hashlib.sha256(payload).digest(), payload),
-            ).rowcount
+            if not known:
+                self._db.execute("INSERT INTO waiting (sha256, payload) VALUES (?, ?)", (key, payload))
+                self._bytes += len(payload)
             if source is not None:
                 self._db.execute("UPDATE source SET put = put + 1 WHERE name = ?", (source,))
             self._db.execute("COMMIT")
-            self._bytes += len(payload) * added
 
     def settle(self, payloads: Iterable[bytes]) -> None:
         """Forgets payloads that have their verdict."""

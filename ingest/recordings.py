@@ -136,7 +136,7 @@ def chunks_of(drive: Drive, city: City, end_s: float, device: str, north_m: floa
         begun[day] = begun.get(day, -1) + 1
         return hashlib.sha256(f"{device}/{drive.name}/{day:%Y%m%d}/{begun[day]}".encode()).hexdigest()[:16]
 
-    yield from trim(recorded(drive, city, end_s, north_m), Trimmer(city.service_day, new_id))
+    yield from trim(recorded(drive, city, end_s, north_m), Trimmer.of_city(city, new_id))
 
 
 def recorded(drive: Drive, city: City, end_s: float, north_m: float = 400.0) -> Iterator[Chunk]:

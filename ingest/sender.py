@@ -202,6 +202,8 @@ class Sender:
             with self._changed:
                 self._report.sent += 1
                 self._report.refused[Reason.TOO_LARGE] = self._report.refused.get(Reason.TOO_LARGE, 0) + 1
+                if self._outbox is not None:
+                    self._outbox.settle([payload])
             return
         if self._outbox is not None:
             self._outbox.put(payload)

@@ -156,6 +156,21 @@ def _summary(chunks: list[Chunk], options: SummaryOptions) -> Chunk:
     )
 
 
+def rows_within(chunk: Chunk, from_s: float, to_s: float) -> Chunk:
+    """A summary with only the rows that lie wholly between two moments; its fixes and what it owns stay as they are."""
+    quiet = chunk.quiet
+    if quiet is None:
+        return chunk
+    first = max(0, math.ceil((from_s - chunk.t0_s) / quiet.step_s - 1e-6)) if math.isfinite(from_s) else 0
+    n = len(quiet.peak_counts)
+    last = min(n, math.floor((to_s - chunk.t0_s) / quiet.step_s + 1e-6)) if math.isfinite(to_s) else n
+    return replace(
+        chunk,
+        t0_s=chunk.t0_s + first * quiet.step_s,
+        quiet=replace(quiet, level_counts=quiet.level_counts[first:last], peak_counts=quiet.peak_counts[first:last]),
+    )
+
+
 def _counts(values: Series, scale: float) -> NDArray[np.int16]:
     """Rounded up: a peak must not be told smaller than it was."""
     return np.clip(np.ceil(values / scale), 0, 32_767).astype(np.int16)

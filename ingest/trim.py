@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chunk import Chunk, Fixes, Trimmed
+from .city import City
+from .redact import redact
 from .refusal import Refused
 
 _METRES_A_DEGREE = 111_320.0
@@ -109,6 +111,11 @@ class Trimmer:
     ) -> None:
         self._day_of, self._new_id, self._options, self._redact = day_of, new_id, options, redact
         self._begin()
+
+    @classmethod
+    def of_city(cls, city: City, new_id: Callable[[date], str]) -> Trimmer:
+        """As a city wants it: its service days, and without what lies in its no-go areas."""
+        return cls(city.service_day, new_id, redact=lambda chunk: redact(chunk, city))
 
     def _begin(self) -> None:
         """Forgets the trip, and with it everything that is held."""

@@ -90,6 +90,11 @@ def _parser() -> argparse.ArgumentParser:
         help="boxes send rows of figures in the place of samples where the road is quiet, as over a SIM card",
     )
     parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="with --files: also the ends of trips that a phone keeps to itself, for a client that trims them",
+    )
+    parser.add_argument(
         "--outbox",
         type=Path,
         metavar="DIR",
@@ -127,7 +132,8 @@ def _credentials(folder: Path, boxes: int, phones: int) -> list[Credential]:
 def _write_files(options: argparse.Namespace, city: City, until_s: float) -> dict[str, int]:
     written = 0
     history = trips(
-        city, options.seed, options.boxes, options.phones, options.passes, until_s, options.summaries
+        city, options.seed, options.boxes, options.phones, options.passes, until_s, options.summaries,
+        options.whole,
     )
     for device, kind, chunk in history:
         folder = options.files / f"{device:02d}-{kind}"
@@ -196,6 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("a fleet has at least one box or phone")
     if options.files and (options.faults or options.forever or not options.passes):
         parser.error("--files writes a history of whole chunks: it needs --passes, and takes no --faults or --forever")
+    if options.whole and not options.files:
+        parser.error("--whole is for --files: no phone sends the ends of its trips")
     try:
         city = read_city(options.city.read_text(encoding="utf-8"))
     except (OSError, CityFileError) as error:

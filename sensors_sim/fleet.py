@@ -61,6 +61,7 @@ def _device(
     legs: Iterator[_Leg],
     begin_s: float,
     summaries: bool,
+    whole: bool = False,
 ) -> Iterator[tuple[float, int, str, Chunk]]:
     """All chunks of one device in order, each behind the moment at which it can be sent."""
     driven = _driven(city, truth, lanes, seed, device, kind, legs, begin_s)
@@ -76,8 +77,12 @@ def _device(
         for chunk in summarise(watched()) if summaries else watched():
             yield newest_s + KNOWN_S, device, kind, chunk
         return
+    if whole:
+        for chunk in driven:
+            yield chunk.end_s + KNOWN_S, device, kind, chunk
+        return
     random = np.random.default_rng([seed, 8, device, round(begin_s * 1000)])
-    trimmer = Trimmer(city.service_day, lambda _day: random.bytes(8).hex())
+    trimmer = Trimmer.of_city(city, lambda _day: random.bytes(8).hex())
     for newest in driven:
         for chunk in trimmer.push(newest):
             yield newest.end_s + KNOWN_S, device, kind, chunk
@@ -119,7 +124,14 @@ def _kinds(boxes: int, phones: int) -> list[str]:
 
 
 def trips(
-    city: City, seed: int, boxes: int, phones: int, passes: int, until_s: float, summaries: bool = False
+    city: City,
+    seed: int,
+    boxes: int,
+    phones: int,
+    passes: int,
+    until_s: float,
+    summaries: bool = False,
+    whole: bool = False,
 ) -> Iterator[tuple[int, str, Chunk]]:
     """The history of a fleet up to ``until_s`` (unix seconds), in the order in which its chunks could be sent.
 
@@ -127,7 +139,8 @@ def trips(
     lane ``passes`` times, a round of all four lanes being one trip, and comes to rest within 30 s before ``until_s``.
     A phone's drive is one trip, the ends of which it keeps: some two of its runs in all. Its chunks come late, when it
     has driven on far enough.
-    About 65 s of history a run: six passes are 27 minutes. With ``summaries`` boxes send rows of quiet stretches. The
+    About 65 s of history a run: six passes are 27 minutes. With ``summaries`` boxes send rows of quiet stretches. With
+    ``whole`` phones keep nothing back: what their sensors gave, for a client that trims it. The
     same arguments give the same chunks.
     """
     if passes < 1:
@@ -143,7 +156,7 @@ def trips(
         late = np.random.default_rng([seed, 6, device]).uniform(1, 30)
         legs = islice(_legs(truth, seed, device, 0, until_s), passes * len(LEGS))
         begin_s = until_s - late - took_s
-        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s, summaries))
+        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s, summaries, whole))
     for _, device, kind, chunk in heapq.merge(*streams, key=lambda item: item[:2]):
         yield device, kind, chunk
 
