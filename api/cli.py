@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from .commands import phone
+from .commands import cost, phone
 from .settings import Settings
 
 app = typer.Typer(
@@ -139,6 +139,7 @@ def replay(
 
 
 app.command(rich_help_panel="Clients")(phone.phone)
+app.command()(cost.cost)
 
 
 # ---------------------------------------------------------------- proof

@@ -30,7 +30,8 @@ def sent(street: Street, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     kept = tmp_path_factory.mktemp("card")
     command = [
         sys.executable, "-m", "sensors_sim", "--city", str(street.platform.settings.city), "--credentials", str(folder),
-        "--boxes", "1", "--phones", "0", "--passes", "2", "--summaries", "--faults", "--bad", "7", "--outbox", str(kept),
+        "--boxes", "1", "--phones", "0", "--passes", "2", "--summaries", "--faults", "--bad", "7",
+        "--outbox", str(kept),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
