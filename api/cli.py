@@ -138,8 +138,8 @@ def replay(
         raise typer.Exit(1)
 
 
-app.command(rich_help_panel="Clients")(phone.phone)
-app.command()(cost.cost)
+app.command(epilog=phone.EXAMPLES)(phone.phone)
+app.command(epilog=cost.EXAMPLES)(cost.cost)
 
 
 # ---------------------------------------------------------------- proof

@@ -16,7 +16,6 @@ import numpy as np
 
 from defects import EvidenceOptions, merge, observe
 from defects import recode as reading
-from defects.evidence import pack_block
 from ingest import Chunk, City, Fixes, encode, summarise
 
 _DAYS_A_MONTH = 365 / 12
@@ -135,7 +134,7 @@ def measure(city: City, stretch_s: float, options: EvidenceOptions) -> Sizes:
     # Whole blocks, not a cut at their edge: a kilometre's way, as a lane is driven in a day.
     seen = [observe(c, "box", 1, city, options) for c in _drive(city, 5.0, 100.0)]
     folded = reading.by_block(merge([s.deltas for s in seen]))
-    evidence_m = sum(len(pack_block(e)) for e in folded.values()) / sum(s.distance_m for s in seen)
+    evidence_m = sum(reading.stored_bytes(e) for e in folded.values()) / sum(s.distance_m for s in seen)
     (raw_1s, raw_1s_air), (raw_5s, raw_5s_air), (summary, summary_air) = each(one), each(five), each(rows)
     return Sizes(raw_1s, raw_5s, summary, raw_1s_air, raw_5s_air, summary_air, evidence_m)
 

@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import jetstream, recordings, store
+from . import jetstream, phone, recordings, store
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -66,6 +66,7 @@ __all__ = [
     "gcj02_from_wgs84",
     "jetstream",
     "peek",
+    "phone",
     "read_city",
     "read_credential",
     "recordings",

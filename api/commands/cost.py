@@ -8,6 +8,11 @@ import typer
 
 from .printing import Json, settings, show
 
+EXAMPLES = """\
+roadcode cost --road-km 3200 --vehicles 900 --kmh 25
+
+roadcode cost --road-km 500 --passes 3 --quiet 0.8 --json
+"""
 _Number = float | None
 
 
@@ -32,10 +37,6 @@ def cost(
 
     Bytes are measured now, on chunks that are encoded here. What is driven and what things cost is yours to give: what
     stands in brackets is assumed, and every line of the answer says what it rests on.
-
-      roadcode cost --road-km 3200 --vehicles 900 --kmh 25
-
-      roadcode cost --road-km 500 --passes 3 --quiet 0.8 --json
     """
     from .. import wiring  # noqa: PLC0415  (`--help` needs no numpy)
     from ..cost import asked_with, measure  # noqa: PLC0415

@@ -16,6 +16,11 @@ import typer
 
 from .printing import ERR, Json, bar, settings
 
+EXAMPLES = """\
+roadcode phone drives/monday --outbox my-phone --enrol http://127.0.0.1:8420 --consent 1 --invitation CODE
+
+roadcode phone --outbox my-phone --credential var/devices/own/my-phone.json --speed 20
+"""
 _SIMULATED = "simulated"
 
 
@@ -38,30 +43,25 @@ def phone(
     no-go areas of the city file (ROADCODE_CITY). The rest lies in the outbox until the platform's verdict, also while
     there is no network. Killed in the middle, it goes on where it was when it is started again with the same folder;
     nothing is lost and nothing counts twice.
-
-      roadcode phone --outbox my-phone --enrol http://127.0.0.1:8000 --consent 1 --invitation CODE drives/monday
-
-      roadcode phone --outbox my-phone --credential var/devices/own/my-phone.json --speed 20
     """
-    from ingest import recordings  # noqa: PLC0415  (as everywhere here: `--help` needs none of it)
-    from ingest.outbox import Outbox  # noqa: PLC0415
-    from ingest.phone import Courier, begin, play  # noqa: PLC0415
+    from ingest import Outbox, recordings  # noqa: PLC0415  (as everywhere here: `--help` needs none of it)
+    from ingest import phone as client  # noqa: PLC0415
 
     city = settings().read_city()
     own = _credential(outbox, credential, enrol, consent, invitation)
     now_s = time.time()
     with Outbox(outbox) as kept, bar() as progress:
-        courier = Courier(own, kept)
+        courier = client.Courier(own, kept)
         courier.start()
         if drive is None:
             source = f"{_SIMULATED} {seed} {passes}"
-            state, _ = begin(kept, source, 0.0, 0.0, now_s)
+            state, _ = client.begin(kept, source, 0.0, 0.0, now_s)
             chunks = _simulated(state["start_s"], seed, passes)
             first_s = chunks[0].start_s
         else:
             source = f"drive {drive.resolve()}"
             read = recordings.read_drive(drive)
-            state, _ = begin(kept, source, read.duration_s, speed, now_s)
+            state, _ = client.begin(kept, source, read.duration_s, speed, now_s)
             chunks = list(recordings.recorded(read, city, state["start_s"] + read.duration_s))
             first_s = state["start_s"]
         task = progress.add_task(source, total=None)
@@ -75,7 +75,7 @@ def phone(
                 said_s = time.monotonic()
                 ERR.print(f"{line}{f' ({courier.delivery.fault})' if courier.delivery.fault else ''}", soft_wrap=True)
 
-        played = play(chunks, city, kept, source, speed, first_s, told)
+        played = client.play(chunks, city, kept, source, speed, first_s, told)
         delivery = courier.finish(wait)
         waiting = len(kept)
     row: dict[str, Any] = {
@@ -97,12 +97,12 @@ def phone(
 def _credential(folder: Path, path: Path | None, url: str | None, consent: str, invitation: str | None) -> Any:
     """The credential that was given, or the one of an earlier run, or a new one. Raises SenderError."""
     from ingest import SenderError, read_credential, write_credential  # noqa: PLC0415
-    from ingest.phone import enrol_at  # noqa: PLC0415
+    from ingest import phone as client  # noqa: PLC0415
 
     own = folder / "credential.json"
     if path is None and url is not None and not own.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_credential(own, enrol_at(url, consent, invitation))
+        write_credential(own, client.enrol_at(url, consent, invitation))
     found = read_credential(path or own)
     if found.kind != "phone":
         raise SenderError(f"{path or own} is of a {found.kind}: this is a phone's client")

@@ -6,7 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ingest import Reason, Refused, Trimmed, Trimmer, TrimOptions, admit, decode, encode, gcj02_from_wgs84, trim
+from ingest import (
+    NoGo,
+    Reason,
+    Refused,
+    Trimmed,
+    Trimmer,
+    TrimOptions,
+    admit,
+    decode,
+    encode,
+    gcj02_from_wgs84,
+    trim,
+)
 from ingest.trim import without_before
 
 from .chunks import START_S, box_chunk, fixes_at
@@ -178,6 +190,21 @@ def test_areas_where_nothing_is_measured_are_dropped_on_the_phone_and_leave_no_g
     assert [c.seq for c in out] == list(range(len(out)))
     assert all((np.abs(metres(c) - 1500) >= 100).all() for c in out)
     assert {np.sign(metres(c)[0] - 1500) for c in out} == {-1, 1}
+
+
+def test_a_city_has_its_no_go_areas_left_out_on_the_phone(city):
+    """Half a street that no phone may tell of: a square of 200 m across it."""
+    west, east = (LON + m / EAST_M for m in (1400.0, 1600.0))
+    south, north = LAT - 1e-3, LAT + 1e-3
+    ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
+    closed = replace(city, no_go=(NoGo("ministry", ring),))
+    ids = (f"{n:016x}" for n in itertools.count())
+    out = list(trim(ride(straight_on(10.0), 400), Trimmer.of_city(closed, lambda _: next(ids))))
+    assert [c.seq for c in out] == list(range(len(out)))
+    assert all((np.abs(metres(c) - 1500) > 99).all() for c in out)
+    assert {bool(metres(c)[0] > 1500) for c in out} == {True, False}
+    for c in out:
+        admit(c, "phone", closed, START_S + 500)
 
 
 def test_less_may_be_asked_for_and_is_declared(city):
