@@ -118,6 +118,9 @@ def test_rows_cover_the_owned_time_and_are_full(city):
     assert one.t0_s <= one.start_s
     assert one.measured_until_s >= one.end_s
     assert one.measured_until_s <= short.measured_until_s + 1e-6
+    ends = replace(short, acc_counts=short.acc_counts[:380], gyro_counts=short.gyro_counts[:380])  # .5 s later
+    (one,) = summarise([*raw[:2], ends])
+    assert one.end_s - 1.5 <= one.measured_until_s <= ends.measured_until_s + 1e-6
     bare = replace(raw[0], t0_s=raw[0].start_s, acc_counts=raw[0].acc_counts[200:])
     bare = replace(bare, acc_counts=bare.acc_counts[:500], gyro_counts=None, gyro_scale_radps=0.0)
     (one,) = summarise([bare])

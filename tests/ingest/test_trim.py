@@ -117,6 +117,19 @@ def test_a_false_fix_opens_no_trip(city):
     assert sent(ride(straight_on(10.0), 290, accuracy=60.0), city) == []
 
 
+def test_a_false_fix_while_parked_gives_no_way_away(city):
+    """Parked four minutes at 3 km, and once the receiver errs by a kilometre: the last 200 m stay on the phone."""
+    out = sent(ride(lambda t: (4000.0 if t == 400 else min(t * 10.0, 3000.0), 0.0), 540), city)
+    assert max(metres(c).max() for c in out) <= 2800
+
+
+def test_a_receiver_that_errs_when_it_is_switched_on_gives_no_way_away(city):
+    """Seconds of false fixes 400 m off, then a hundred seconds at home, then a drive."""
+    out = sent(ride(lambda t: (0.0, 400.0) if t < 6 else (max(0.0, t - 100) * 10, 0.0), 500), city)
+    assert min(metres(c).min() for c in out) >= 600  # 60 s at 10 m/s
+    assert min(c.t0_s for c in out) - START_S >= 160
+
+
 def test_a_long_stop_ends_the_trip_and_another_begins(city):
     """Three minutes of driving, parked for ten, on again: the place of the stop shows no more than a trip's end."""
 
