@@ -28,6 +28,8 @@ from ledger import Record, enqueue
 from .verdicts import Progress
 
 Connection = psycopg.Connection[Any]
+See = Callable[[Chunk, str, int, City, EvidenceOptions], Observation]
+"""Chunk, kind of device, slot, city, options -> what the chunk says."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +73,7 @@ class Worker:
         options: EvidenceOptions,
         context: Callable[[date], Record],
         clock: Callable[[], float],
-        see: Callable[[Chunk, str, int, City, EvidenceOptions], Observation] = observe,
+        see: See = observe,
     ) -> None:
         self._connect = connect
         self._conn: Connection | None = None

@@ -17,7 +17,7 @@ import pytest
 from api import wiring
 from api.recount import recount
 from api.worker import Worker
-from defects import observe
+from defects import merge, observe
 from defects import store as defects_store
 from ingest import MAX_BYTES, Arrived, Chunk, City, Detection, decode, encode
 from ingest import store as ingest_store
@@ -78,7 +78,7 @@ def counted(conn: psycopg.Connection[Any]) -> dict[tuple[str, str], int]:
 
 def waiting(conn: psycopg.Connection[Any]) -> list[tuple[bytes, bytes, bytes]]:
     """What the journal adds up to: squares, planes and sums."""
-    merged = {day: worker.merge(parts) for day, parts in sorted(defects_store.read_journal(conn).items())}
+    merged = {day: merge(parts) for day, parts in sorted(defects_store.read_journal(conn).items())}
     return [(d.cell.tobytes(), d.plane.tobytes(), d.value.tobytes()) for d in merged.values()]
 
 
