@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from itertools import pairwise
 
 import psycopg
 import pytest
@@ -23,7 +24,7 @@ def test_runs_are_the_numbers_whatever_their_order(numbers: list[int]) -> None:
     for n in numbers:
         add_run(runs, n)
     assert [n for first, last in runs for n in range(first, last + 1)] == sorted(set(numbers))
-    assert all(a[1] + 1 < b[0] for a, b in zip(runs, runs[1:], strict=False)), "runs that touch are one"
+    assert all(a[1] + 1 < b[0] for a, b in pairwise(runs)), "runs that touch are one"
 
 
 def test_of_too_many_runs_those_of_the_batch_and_the_highest_are_told() -> None:

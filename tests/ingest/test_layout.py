@@ -1,4 +1,4 @@
-"""Payloads of a known shape are compared, not parsed: what comes out must be what careful reading gives, whatever comes in."""
+"""Payloads of a known shape are compared, not parsed: what comes out must be what careful reading gives."""
 
 import cbor2
 import numpy as np

@@ -1,4 +1,4 @@
-"""The line to NATS on a server that says what it likes: pieces, garbage, silence. A real server: tests/api, tests/faults."""
+"""The line to NATS on a server that says what it likes: pieces, garbage, silence. The real one: tests/api, faults."""
 
 import socket
 import threading
@@ -15,8 +15,8 @@ INFO = b'INFO {"server_id":"X","headers":true,"max_payload":1048576}\r\n'
 
 @contextmanager
 def server(*says, answer=b"PONG\r\n"):
-    """A line to a server that greets, answers the first words with ``answer`` and then says the rest piece by piece; and
-    the server's end."""
+    """A line to a server that greets, answers the first words with ``answer`` and then says the rest piece by piece;
+    and the server's end."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         taken = []
 
@@ -86,7 +86,8 @@ def test_a_server_that_talks_nonsense_is_left(says):
 
 
 def test_who_is_not_let_in_is_told_why():
-    with pytest.raises(LineBroken, match="Authorization Violation"), server(answer=b"-ERR 'Authorization Violation'\r\n"):
+    no = b"-ERR 'Authorization Violation'\r\n"
+    with pytest.raises(LineBroken, match="Authorization Violation"), server(answer=no):
         pass
 
 
