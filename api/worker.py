@@ -22,7 +22,7 @@ import psycopg
 
 from defects import EvidenceOptions, Observation, merge, observe
 from defects import store as defects_store
-from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode, peek
+from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode, encode, peek
 from ingest import store as ingest_store
 from ledger import Record, enqueue
 
@@ -38,6 +38,7 @@ class _Taken:
     kind: str
     day: date
     seen: Observation
+    raw: bytes
 
     @property
     def key(self) -> ingest_store.Key:
@@ -116,8 +117,8 @@ class Worker:
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
-        chunk = decode(arrived.payload)
-        admit(chunk, kind, self._city, self._clock())
+        sent = decode(arrived.payload)
+        chunk = admit(sent, kind, self._city, self._clock())
         day = self._city.service_day(chunk.start_s)
         slot = slot_of(arrived.device, self._day(conn, day).salt)
         try:
@@ -125,7 +126,9 @@ class Worker:
         # A chunk that breaks us must not stop the others: it goes to the dead letters under our own name.
         except Exception as error:
             raise Refused(Reason.INTERNAL, f"{type(error).__name__}: {error}") from error
-        return _Taken(arrived, chunk, kind, day, seen)
+        # What a no-go area has cut off is not kept either: not in the raw bytes, and not in their hash in the log.
+        raw = arrived.payload if chunk is sent else encode(chunk)
+        return _Taken(arrived, chunk, kind, day, seen, raw)
 
     def _day(self, conn: Connection, day: date) -> ingest_store.Day:
         if day not in self._days:
@@ -146,7 +149,7 @@ class Worker:
                 ingest_store.StoredChunk(
                     day=one.day, device=one.arrived.device, trip=one.chunk.trip, seq=one.chunk.seq, kind=one.kind,
                     origin=one.chunk.origin, start_s=one.chunk.start_s, distance_m=one.seen.distance_m,
-                    raw=one.arrived.payload, salt=salt, leaf=leaf_of(one.arrived.payload, salt),
+                    raw=one.raw, salt=salt, leaf=leaf_of(one.raw, salt),
                 )
             )  # fmt: skip
         ids = ingest_store.add_chunks(conn, rows)

@@ -17,6 +17,7 @@ from .city import City, CityFileError, NoGo, read_city
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
 from .jetstream import Arrived, Verdict
 from .quality import admit
+from .redact import redact
 from .refusal import ADVICE, Reason, Refused
 from .sender import Credential, Report, Sender, SenderError, read_credential, write_credential
 from .wire import MAX_BYTES, VERSION, decode, decode_json, encode, encode_json, peek
@@ -57,6 +58,7 @@ __all__ = [
     "read_city",
     "read_credential",
     "recordings",
+    "redact",
     "store",
     "to_frame",
     "wgs84_from_gcj02",

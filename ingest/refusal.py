@@ -58,7 +58,7 @@ ADVICE: dict[Reason, str] = {
     Reason.TOO_LATE: "chunks are taken for 48 h after they were measured",
     Reason.CLOCK: "the chunk lies in the future: set the device's clock by GNSS time",
     Reason.OUTSIDE_CITY: "the fixes lie outside the city's UTM zone (city.toml, utm_zone)",
-    Reason.NO_GO: "a fix lies in an area where this city does not measure; nothing of the chunk is kept",
+    Reason.NO_GO: "the drive lies in an area where this city does not measure: hold back what is measured there, it is dropped",
     Reason.UNKNOWN_DEVICE: "the device is not enrolled or was disabled",
     Reason.INTERNAL: "our fault: please report it with the hash; the chunk may be sent again after an update",
 }
