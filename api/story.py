@@ -139,7 +139,7 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
                     "weight": round(story.weight, 3),
                     "speed_kmh": None if story.speed_mps is None else round(story.speed_mps * 3.6),
                     "sigma_m": None if story.sigma_m is None else round(story.sigma_m, 2),
-                    "g": None if story.score is None or story.what != "jolt" else _g(story, options),
+                    "g": None if story.score is None or story.what != "jolt" else _g(story, chunk.carrier, options),
                 },
             )
         )
@@ -148,11 +148,11 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
     return [passed for device, passed in reversed(told) if public or not device]
 
 
-def _g(story: Any, options: EvidenceOptions) -> float:
+def _g(story: Any, carrier: str, options: EvidenceOptions) -> float:
     """Peak of the jolt in g, back from its score."""
     jolt = options.jolt
     speed = max(story.speed_mps or 0.0, jolt.slowest_mps)
-    return round(float(story.score * jolt.good_road_g * (speed / jolt.reference_mps) ** 0.5), 2)
+    return round(float(story.score * jolt.good_road_g * jolt.carrier_scale[carrier] * (speed / jolt.reference_mps) ** 0.5), 2)
 
 
 def city_time(city: City, t_s: float) -> str:

@@ -8,14 +8,14 @@ gives the same sum.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from grid import Track, Zone, cells_at, corner_m, locate, neighbours, project
-from ingest import Chunk, City, Detection, to_frame
+from ingest import Chunk, City, Detection, FixFaults, FixOptions, to_frame
 
 from .evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY, UNIT, Deltas, merge, tally
 from .jolts import Felt, JoltOptions, feel, peaks
@@ -34,7 +34,12 @@ class EvidenceOptions:
     metre. wheel_sigma_m: how far the place of a jolt is from the wheel's centre line (a tyre is .25 m wide, a pothole
     .5 m). finest_m, phone_4m_m, phone_16m_m: largest radius (68 %) at which evidence goes to 1, 4 and 16 m squares;
     beyond the last nothing is written. camera_sight_m: a detection farther from the box is not believed, or one box
-    could speak of a whole city. least_share: a square with less of the position's weight gets nothing.
+    could speak of a whole city. least_share: a square with less of the position's weight gets nothing. carrier_jolt:
+    what a jolt under a carrier is worth, as a share of its log-odds: a rider stands up, dodges and jumps kerbs, and
+    who does not know his carrier does not know his scale. At 1 three bikes that take one kerb make it a hole, at 0 they
+    may as well stay at home. carrier_quiet: what a quiet wheel path is worth: nothing on two wheels, which steer around
+    what they see, and nothing where the wheels' track is unknown. witness: least weight of a device that counts as one
+    of the devices that agree; lower, and three broken ones confirm a hole, higher, and no newcomer's phone does.
     """
 
     p_hit: float = 0.76
@@ -54,7 +59,19 @@ class EvidenceOptions:
     half_track_m: dict[str, float] = field(
         default_factory=lambda: {"bus": 0.9, "sweeper": 0.8, "car": 0.75, "ebike": 0.0, "bike": 0.0, "unknown": 0.8}
     )
+    carrier_jolt: dict[str, float] = field(
+        default_factory=lambda: {
+            "bus": 1.0, "sweeper": 1.0, "car": 1.0, "ebike": 0.5, "bike": 0.5, "unknown": 0.7,
+        }
+    )  # fmt: skip
+    carrier_quiet: dict[str, float] = field(
+        default_factory=lambda: {
+            "bus": 1.0, "sweeper": 1.0, "car": 1.0, "ebike": 0.0, "bike": 0.0, "unknown": 0.0,
+        }
+    )  # fmt: skip
+    witness: float = 0.5
     jolt: JoltOptions = field(default_factory=JoltOptions)
+    fixes: FixOptions = field(default_factory=FixOptions)
 
 
 @dataclass(frozen=True)
@@ -76,11 +93,13 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What a chunk adds: deltas to the evidence, findings one by one, and the distance on which it could feel."""
+    """What a chunk adds: deltas to the evidence, findings one by one, the distance on which it could feel, and what was
+    wrong with its fixes."""
 
     deltas: Deltas
     findings: tuple[Finding, ...]
     distance_m: float
+    faults: FixFaults
 
 
 def _share(x_m: float, y_m: float, sigma_m: float, level: int, zone: Zone, least: float) -> list[tuple[int, float]]:
@@ -160,7 +179,8 @@ def _jolt(
     if not cells:
         return None
     # A small share of a doubtful place says nothing; it does not speak against a defect, which only silence may.
-    weights = [max(0.0, math.log(1 - p + p * total[c] / clutter)) for c in cells]
+    worth = options.carrier_jolt[chunk.carrier]
+    weights = [worth * max(0.0, math.log(1 - p + p * total[c] / clutter)) for c in cells]
     out.add(cells, LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
     out.add(cells, TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
     out.add(cells, HIT_DEVICES, [slot] * len(cells))
@@ -256,21 +276,25 @@ def _quiet(
         cells = cell[run][mine]
         out.add(cells, PASSES, np.ones(len(cells), np.int64))
         out.add(cells, DEVICES, np.full(len(cells), slot, np.int64))
-        if kind == "box" and level == 0:
+        worth = options.carrier_quiet[chunk.carrier]
+        if kind == "box" and level == 0 and worth:
             quiet = mine & clear & (length >= options.least_path_m)
             share = np.minimum(length[quiet], 1.0)
-            exposure = -np.log(1 - options.p_box * options.p_hit * share)
+            exposure = -worth * np.log(1 - options.p_box * options.p_hit * share)
             out.add(cell[run][quiet], EXPOSURE_BOX, np.rint(exposure * UNIT).astype(np.int64))
     return distance_m
 
 
-def observe(chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions) -> Observation:
+def observe(
+    chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions, weight: float = 1.0
+) -> Observation:
     """What ``chunk`` of a device of ``kind`` (box or phone) adds to the evidence.
 
-    ``slot`` is one bit (of 63) that stands for the device on this service day.
+    ``slot`` is one bit (of 63) that stands for the device on this service day; ``weight``, 0 to 1, is how far the
+    device is believed on it (`ingest.trust`).
     """
     zone = Zone(city.utm_zone, city.utm_north)
-    track = locate(chunk, city)
+    track = locate(chunk, city, options.fixes)
     felt = feel(chunk, track.speed_mps, kind == "box", options.jolt)
     score = np.where(track.usable, felt.score, 0.0)
     hits = peaks(score, chunk.rate_hz, options.jolt)
@@ -287,4 +311,20 @@ def observe(chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOpt
             if chunk.start_s <= d.t_s < chunk.end_s
         ]
     distance_m = _quiet(chunk, kind, track, felt, hits, zone, slot, options, out)
-    return Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m)
+    seen = Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m, track.faults)
+    return seen if weight == 1.0 else weighed(seen, weight, options)
+
+
+def weighed(seen: Observation, weight: float, options: EvidenceOptions) -> Observation:
+    """An observation at the weight of its device: log-odds and exposure are scaled and rounded, hits are not witnesses
+    below ``witness``; at weight 0 nothing is left of it but how far was driven."""
+    if weight <= 0.0:
+        return replace(seen, deltas=merge([]), findings=())
+    d = seen.deltas
+    scaled = d.plane <= EXPOSURE_BOX  # log-odds of every type, and the exposure above them
+    value = np.where(scaled, np.rint(d.value * weight).astype(np.int64), d.value)
+    deltas = Deltas(d.cell, d.plane, value)
+    if weight < options.witness:
+        kept = d.plane != HIT_DEVICES
+        deltas = Deltas(d.cell[kept], d.plane[kept], value[kept])
+    return replace(seen, deltas=deltas, findings=tuple(replace(f, weight=f.weight * weight) for f in seen.findings))

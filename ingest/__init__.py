@@ -15,6 +15,7 @@ from .chunk import (
 )
 from .city import City, CityFileError, NoGo, read_city
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
+from .fixes import FixFaults, FixOptions, Judged, judge
 from .jetstream import Arrived, Verdict
 from .quality import admit
 from .redact import redact
@@ -38,7 +39,10 @@ __all__ = [
     "CityFileError",
     "Credential",
     "Detection",
+    "FixFaults",
+    "FixOptions",
     "Fixes",
+    "Judged",
     "Laser",
     "NoGo",
     "Reason",
@@ -54,6 +58,7 @@ __all__ = [
     "encode_json",
     "gcj02_from_wgs84",
     "jetstream",
+    "judge",
     "peek",
     "read_city",
     "read_credential",

@@ -17,6 +17,11 @@ MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
 """At 50 Hz a pothole keeps 93 % of its peak, at 25 Hz 55 %: below 40 Hz silence would say nothing."""
 MOST_SAMPLES = 20_000
 """A minute at 300 Hz. Twice as many take half a second to observe, and one such box would hold up a city's verdicts."""
+NOT_UNDER_A_BOX = ("ebike", "bike")
+"""Carriers on which a box cannot be. A box speaks for single squares and for silence because it is screwed to a frame
+on four wheels: its roll says which wheel was hit. A two-wheeler leans into its curves and has one track, so both would
+be untrue, by a metre and by a wheel. Phones may ride on anything. A box that does not know its carrier is taken, and
+its silence says nothing (`carrier_quiet`)."""
 _RATE_SLACK = 0.99  # a phone's nominal 100 Hz is 99.6: the crystal, not a slower setting
 _EDGE_S = 1.5
 """How far a fix or sample may be from the ends of what the chunk owns; 1 Hz fixes are never farther than 1 s."""
@@ -46,6 +51,8 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> Chunk:
         raise Refused(Reason.RATE_TOO_LOW, f"{chunk.rate_hz:g} Hz, a {kind} needs {least:g}")
     if len(chunk.acc_counts) > MOST_SAMPLES:
         raise Refused(Reason.WRONG_LENGTH, f"{len(chunk.acc_counts)} samples, at most {MOST_SAMPLES} are taken at once")
+    if kind == "box" and chunk.carrier in NOT_UNDER_A_BOX:
+        raise Refused(Reason.IMPOSSIBLE_CARRIER, f"a box on a carrier {chunk.carrier}")
     last_sample_s = chunk.t0_s + len(chunk.acc_counts) / chunk.rate_hz
     fixes = chunk.fixes
     if chunk.t0_s > chunk.start_s + _EDGE_S or last_sample_s < chunk.end_s - _EDGE_S:

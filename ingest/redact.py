@@ -1,8 +1,8 @@
 """What a city does not want measured is cut out of a chunk, on the device before it is sent and again at the door.
 
-One stretch is kept, the longest outside all areas, since a chunk is one stretch: nothing before, after or inside is left
-in any field. What is kept ends at the last fix before an area, not at its border: between the two nothing could be
-placed anyway, and so a chunk that was cut is not cut again.
+One stretch is kept, the longest outside all areas, since a chunk is one stretch: nothing before, after or inside is
+left in any field. What is kept ends at the last fix before an area, not at its border: between the two nothing could
+be placed anyway, and so a chunk that was cut is not cut again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .datum import to_frame
 from .refusal import Reason, Refused
 
 SHORTEST_S = 0.5
-"""Owned, the shortest that is kept: the wire format takes no less, and in half a second a bus rolls over five squares."""
+"""Owned, the shortest that is kept: the wire format takes no less, and a bus rolls over five squares in it."""
 _STEPS = 20
 """Places looked at between two fixes: at 30 m/s and a fix a second, every 1.5 m. With fewer a gate of one lane slips
 through between two looks; more cost time and no gate is narrower."""
@@ -85,7 +85,7 @@ def redact(chunk: Chunk, city: City) -> Chunk:
 
 
 def _near(lon: Degrees, lat: Degrees, area: NoGo) -> bool:
-    """Whether the boxes around some places and an area meet: most chunks are far from all areas, and looked at no more."""
+    """Whether the boxes around some places and an area meet: most chunks are far from all areas."""
     east, north = [x for x, _ in area.ring_deg], [y for _, y in area.ring_deg]
     return bool(
         lon.min() <= max(east) and lon.max() >= min(east) and lat.min() <= max(north) and lat.max() >= min(north)

@@ -126,17 +126,30 @@ def test_one_fix_is_no_track():
     assert np.isfinite(track.x_m).all()
 
 
-def test_a_leap_is_no_drive():
-    """One fix is 200 m off: the stretches on both sides of it are lost, the others stay."""
+def test_one_fix_that_leaps_is_driven_past():
+    """One fix is 200 m off: it is dropped, and the way goes straight from the one before it to the one after."""
 
     def path(t):
         return 10 * t, np.where(np.abs(t - 4) < 0.5, 200.0, 0.0)
 
     chunk = drive(path)
+    track = locate(chunk, CITY)
+    assert track.usable.all()
+    assert off_m(track, chunk, straight(10.0)).max() < 0.01
+    assert (track.faults.jumps, track.faults.fixes) == (1, 10)
+
+
+def test_where_the_way_leaps_and_stays_there_is_no_position():
+    """All later fixes are 200 m off: nobody knows which side is right, and between them nobody drove."""
+
+    def path(t):
+        return 10 * t, np.where(t > 4.5, 200.0, 0.0)
+
+    chunk = drive(path)
     usable = locate(chunk, CITY).usable
     t = chunk.sample_t_s - START_S
-    assert not usable[(t > 3.001) & (t < 4.999)].any()
-    assert usable[(t < 2.999) | (t > 5.001)].all()
+    assert not usable[(t > 4.001) & (t < 4.999)].any()
+    assert usable[(t < 3.999) | (t > 5.001)].all()
 
 
 def test_sigma_is_of_one_axis_and_the_worse_fix_counts():

@@ -138,8 +138,7 @@ def test_what_was_cut_is_not_cut_again_and_is_taken(begin, length, offset):
     city = yard(begin, begin + length)
     try:
         kept = redact(chunk, city)
-    except Refused as refusal:
-        assert refusal.reason is Reason.NO_GO
+    except Refused:
         return
     assert redact(kept, city) is kept
     sent = decode(encode(kept))
