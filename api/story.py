@@ -19,6 +19,8 @@ from ingest import City, Refused, decode
 from ingest import store as ingest_store
 from ledger import Chain, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
 
+from .days import Days, read_day
+
 Connection = psycopg.Connection[Any]
 MOST_PASSES = 60
 """Passes told of a square, the newest: each is observed again from its chunk, about a millisecond."""
@@ -119,12 +121,14 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
     """What each kept chunk said of the square. Phones: by day only, and only from enough different ones."""
     rows = ingest_store.chunks_by_id(conn, defects_store.chunks_past(conn, int(blocks_of(cell)), MOST_PASSES))
     told: list[tuple[str, dict[str, Any]]] = []
+    days = Days()
     for _, day, device, kind, raw in rows:
         try:
             chunk = decode(raw)
         except Refused:
             continue  # it was accepted once: fsck says what happened to it
-        story = pass_story(observe(chunk, kind, 1, city, options), cell)
+        weight = days.get(day, lambda d: read_day(conn, d)).weight(device, kind)
+        story = pass_story(observe(chunk, kind, 1, city, options, weight), cell)
         if story is None:
             continue
         told.append(

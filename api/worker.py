@@ -22,11 +22,28 @@ import psycopg
 
 from defects import EvidenceOptions, Observation, merge, observe
 from defects import store as defects_store
-from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode, encode, peek
+from ingest import (
+    Arrived,
+    Chunk,
+    City,
+    Condition,
+    ConditionOptions,
+    Reason,
+    Refused,
+    Verdict,
+    admit,
+    condition_store,
+    decode,
+    encode,
+    inspect,
+    peek,
+)
 from ingest import store as ingest_store
-from ledger import Record, enqueue
+
+from .days import ContextMaker, Days, OpenDay, open_day
 
 Connection = psycopg.Connection[Any]
+_CONDITIONS = ConditionOptions()
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +56,7 @@ class _Taken:
     day: date
     seen: Observation
     raw: bytes
+    condition: Condition
 
     @property
     def key(self) -> ingest_store.Key:
@@ -59,7 +77,8 @@ def leaf_of(raw: bytes, salt: bytes) -> bytes:
 class Worker:
     """Takes batches. One at a time in a process; any number of processes side by side.
 
-    context: makes the day's context record when the first chunk of a day comes.
+    context: makes the day's context record when the first chunk of a day comes. conditions: what a device's chunks are
+    asked, and how far it is believed the next days.
     """
 
     def __init__(
@@ -67,8 +86,9 @@ class Worker:
         connect: Callable[[], Connection],
         city: City,
         options: EvidenceOptions,
-        context: Callable[[date], Record],
+        context: ContextMaker,
         clock: Callable[[], float],
+        conditions: ConditionOptions = _CONDITIONS,
     ) -> None:
         self._connect = connect
         self._conn: Connection | None = None
@@ -76,7 +96,8 @@ class Worker:
         self._options = options
         self._context = context
         self._clock = clock
-        self._days: dict[date, ingest_store.Day] = {}
+        self._conditions = conditions
+        self._days = Days()
 
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
         """Commits a batch and gives the verdicts to send. Raises psycopg.Error when the database is away."""
@@ -107,6 +128,7 @@ class Worker:
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
+            condition_store.add_conditions(conn, [(one.day, one.arrived.device, one.condition) for one in fresh])
             ingest_store.exhume(conn, [(one.arrived.device, _sha(one.arrived)) for one in fresh])
             ingest_store.bury(conn, letters)
             ingest_store.count(conn, self._counts(arrived, fresh, letters, doubles + len(taken) - len(fresh)))
@@ -118,28 +140,23 @@ class Worker:
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
         sent = decode(arrived.payload)
-        chunk = admit(sent, kind, self._city, self._clock())
-        day = self._city.service_day(chunk.start_s)
-        slot = slot_of(arrived.device, self._day(conn, day).salt)
+        now_s = self._clock()
+        chunk = admit(sent, kind, self._city, now_s)
+        day = self._day(conn, self._city.service_day(chunk.start_s))
+        slot = slot_of(arrived.device, day.salt)
+        weight = day.weight(arrived.device, kind)
         try:
-            seen = observe(chunk, kind, slot, self._city, self._options)
+            seen = observe(chunk, kind, slot, self._city, self._options, weight)
+            condition = inspect(chunk, seen.faults, now_s, self._conditions)
         # A chunk that breaks us must not stop the others: it goes to the dead letters under our own name.
         except Exception as error:
             raise Refused(Reason.INTERNAL, f"{type(error).__name__}: {error}") from error
         # What a no-go area has cut off is not kept either: not in the raw bytes, and not in their hash in the log.
         raw = arrived.payload if chunk is sent else encode(chunk)
-        return _Taken(arrived, chunk, kind, day, seen, raw)
+        return _Taken(arrived, chunk, kind, day.day, seen, raw, condition)
 
-    def _day(self, conn: Connection, day: date) -> ingest_store.Day:
-        if day not in self._days:
-            record = self._context(day)
-            digest = hashlib.sha256(record.body).digest()
-            with conn.transaction():
-                found, opened = ingest_store.open_day(conn, day, secrets.token_bytes(16), record.body, digest)
-                if opened:
-                    enqueue(conn, [record])
-            self._days = {d: v for d, v in self._days.items() if abs((d - day).days) < 7} | {day: found}
-        return self._days[day]
+    def _day(self, conn: Connection, day: date) -> OpenDay:
+        return self._days.get(day, lambda d: open_day(conn, d, self._context, self._conditions))
 
     def _write(self, conn: Connection, fresh: list[_Taken]) -> None:
         rows = []

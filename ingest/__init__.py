@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import jetstream, recordings, store
+from . import condition_store, jetstream, recordings, store
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -14,6 +14,16 @@ from .chunk import (
     Laser,
 )
 from .city import City, CityFileError, NoGo, read_city
+from .condition import (
+    Condition,
+    ConditionOptions,
+    Trust,
+    inspect,
+    missing_share,
+    newcomer_pct,
+    trust,
+    weights_digest,
+)
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
 from .fixes import FixFaults, FixOptions, Judged, judge
 from .jetstream import Arrived, Verdict
@@ -37,6 +47,8 @@ __all__ = [
     "Chunk",
     "City",
     "CityFileError",
+    "Condition",
+    "ConditionOptions",
     "Credential",
     "Detection",
     "FixFaults",
@@ -50,15 +62,20 @@ __all__ = [
     "Report",
     "Sender",
     "SenderError",
+    "Trust",
     "Verdict",
     "admit",
+    "condition_store",
     "decode",
     "decode_json",
     "encode",
     "encode_json",
     "gcj02_from_wgs84",
+    "inspect",
     "jetstream",
     "judge",
+    "missing_share",
+    "newcomer_pct",
     "peek",
     "read_city",
     "read_credential",
@@ -66,6 +83,8 @@ __all__ = [
     "redact",
     "store",
     "to_frame",
+    "trust",
+    "weights_digest",
     "wgs84_from_gcj02",
     "write_credential",
 ]
