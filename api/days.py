@@ -1,4 +1,4 @@
-"""Opening a service day: its context, and how far each device is believed on it. Both are frozen by whoever is first."""
+"""Opening a service day: its context, and how far each device is believed on it. Whoever is first freezes both."""
 
 from __future__ import annotations
 

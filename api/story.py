@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from defects import ALL_TYPES, NO_KIND, OF_THE_STANDARD, TYPES, EvidenceOptions, observe, pass_story
+from defects import ALL_TYPES, NO_KIND, OF_THE_STANDARD, TYPES, EvidenceOptions, PassStory, observe, pass_story
 from defects import recode as reading
 from defects import store as defects_store
 from grid import blocks_of, index_in_block, is_cell, name_of, polygon_deg, side_m
@@ -143,7 +143,7 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
                     "weight": round(story.weight, 3),
                     "speed_kmh": None if story.speed_mps is None else round(story.speed_mps * 3.6),
                     "sigma_m": None if story.sigma_m is None else round(story.sigma_m, 2),
-                    "g": None if story.score is None or story.what != "jolt" else _g(story, chunk.carrier, options),
+                    "g": _g(story, chunk.carrier, options) if story.what == "jolt" else None,
                 },
             )
         )
@@ -152,8 +152,10 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
     return [passed for device, passed in reversed(told) if public or not device]
 
 
-def _g(story: Any, carrier: str, options: EvidenceOptions) -> float:
+def _g(story: PassStory, carrier: str, options: EvidenceOptions) -> float | None:
     """Peak of the jolt in g, back from its score."""
+    if story.score is None:
+        return None
     jolt = options.jolt
     speed = max(story.speed_mps or 0.0, jolt.slowest_mps)
     return round(float(story.score * jolt.good_road_g * jolt.carrier_scale[carrier] * (speed / jolt.reference_mps) ** 0.5), 2)

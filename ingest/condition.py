@@ -1,14 +1,14 @@
 """A device's condition, as its own chunks show it, and how far it is believed on the next days.
 
-Nobody fills in a form: every chunk is counted, every eighth is looked at closely, and a device and day is a row of sums.
-All of them are sums and one minimum, so that the order of chunks does not matter. When a day opens, the last seven days
+Nobody fills in a form: every chunk is counted, every eighth is looked at closely, and a device's day is a row of sums.
+All of them are sums and one minimum, so the order of chunks does not matter. When a day opens, the seven days
 before it give each device a weight, and the weight scales what the device says on that day:
 
 | fault | what shows it | weight |
 |---|---|---|
-| `stuck` | in a tenth of the looked-at chunks an axis gave one value for two seconds, though the vehicle was moving | 0 |
+| `stuck` | in a tenth of the looked-at chunks an axis gave one value for two seconds, though the vehicle moved | 0 |
 | `repeats` | three tenths of the samples repeat the one before: the sensor is slower than the stated rate | 0 |
-| `clock` | on two days a chunk came over two seconds before its end; or the least delay of a day grows or shrinks evenly by two seconds and more a day | 0 |
+| `clock` | on two days a chunk came 2 s before its end; or the day's least delay changes evenly by 2 s a day | 0 |
 | `speed` | a twentieth of the fixes is faster than the carrier can be | 0 |
 | `saturated` | one sample in a thousand is at the sensor's limit | 25 % |
 | `resonance` | in half of the steady chunks most of the shaking is one tone, and it is the same tone | 25 % |
@@ -40,6 +40,7 @@ from numpy.typing import NDArray
 from .chunk import Chunk
 from .fixes import FixFaults
 
+_LARGEST = 32_767
 NEVER_MS = 1 << 40
 """The least delay of no chunk at all: more than any that is taken."""
 LOOK_EVERY = 8
@@ -53,9 +54,9 @@ DAYS = 7
 class Condition:
     """What some chunks of a device show, as sums, and delay_ms, the least (arrival minus end of the chunk).
 
-    chunks, owned_ms: all of them. fixes to gaps: as in `FixFaults`. looked: chunks looked at closely, all of vehicles in
-    motion, with samples in all; stuck: chunks with a stuck axis; saturated, repeats: samples. steady: chunks at an even
-    speed; tonal: of those, with one loud tone; tone_dhz, tone_dhz2: its frequency in tenths of Hz, and the square.
+    chunks, owned_ms: all of them. fixes to gaps: as in `FixFaults`. looked: chunks looked at closely, all of moving
+    vehicles, with samples in all; stuck: chunks with a stuck axis; saturated, repeats: samples. steady: chunks at an
+    even speed; tonal: of those, with one loud tone; tone_dhz, tone_dhz2: its frequency in tenths of Hz, and the square.
     """
 
     chunks: int = 0
@@ -95,8 +96,8 @@ class ConditionOptions:
     a coarse sensor on a smooth road is stuck, at ten none is within a chunk. limit_g: a flat top counts as a limit from
     so far off the mean; at 0 a coarse sensor at rest is at its limit. tone_hz: within so far of the loudest frequency
     between low_hz and high_hz, the band in which jolts are looked for; tone_part of the power makes it a tone: wheels
-    and body of a good vehicle put some 40 % there. same_hz: it is the device's own where it varies less than this
-    from chunk to chunk; an engine's varies with its speed.
+    and body of a good vehicle put 30 to 45 % there (four real drives, simulated boxes). same_hz: it is the device's
+    own where it varies less than this from chunk to chunk; an engine's varies with its speed.
 
     Shares from which a fault is named, and weights, as in the table: smaller shares accuse healthy devices of a bad
     road or a bad hour, larger ones need a device that gives nothing else. least: looked-at chunks before anything is
@@ -112,7 +113,7 @@ class ConditionOptions:
     stuck_s: float = 2.0
     limit_g: float = 0.5
     tone_hz: float = 0.6
-    tone_part: float = 0.6
+    tone_part: float = 0.55
     low_hz: float = 4.0
     high_hz: float = 22.0
     same_hz: float = 1.0
@@ -194,10 +195,11 @@ def _saturated(chunk: Chunk, same: NDArray[np.bool_], options: ConditionOptions)
     at = 0
     for k in range(3):
         for extreme, beyond in ((int(high[k]), high[k] - mean[k] > far), (int(low[k]), mean[k] - low[k] > far)):
-            if beyond:
-                top = acc[:, k] == extreme
-                flat = int((same[:, k] & top[1:]).sum())
-                at += int(top.sum()) if abs(extreme) >= 32_767 else flat + (flat > 0)
+            if abs(extreme) >= _LARGEST:
+                at += int((acc[:, k] == extreme).sum())
+            elif beyond:
+                flat = int((same[:, k] & (acc[1:, k] == extreme)).sum())
+                at += flat + (flat > 0)
     return at
 
 
@@ -237,9 +239,9 @@ def trust(days: Mapping[date, Condition], kind: str, options: ConditionOptions, 
     if total.looked >= options.least:
         if total.stuck >= options.stuck_share * total.looked:
             faults["stuck"] = 0
-        if total.repeats >= options.repeats_share * total.samples and "stuck" not in faults:
+        elif total.repeats >= options.repeats_share * total.samples:
             faults["repeats"] = 0
-        if total.saturated >= options.saturated_share * total.samples:
+        elif total.saturated >= options.saturated_share * total.samples:
             faults["saturated"] = options.saturated_pct
         if _own_tone(total, options):
             faults["resonance"] = options.resonance_pct

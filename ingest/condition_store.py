@@ -17,10 +17,14 @@ still open."""
 
 _ADDED = ", ".join(f"{name} = device_day.{name} + excluded.{name}" for name in SUMS)
 _COLUMNS = ", ".join((*SUMS, "delay_ms"))
-_ADD = (
-    f"INSERT INTO device_day (day, device, {_COLUMNS}) "
+_ADD = (  # names of our own columns, no values
+    f"INSERT INTO device_day (day, device, {_COLUMNS}) "  # noqa: S608
     f"SELECT * FROM unnest(%s::date[], %s::text[], {', '.join(['%s::bigint[]'] * (len(SUMS) + 1))}) "
     f"ON CONFLICT (day, device) DO UPDATE SET {_ADDED}, delay_ms = least(device_day.delay_ms, excluded.delay_ms)"
+)
+_READ = (
+    f"SELECT device, day, {_COLUMNS} FROM device_day WHERE day BETWEEN %s AND %s "  # noqa: S608
+    "AND (%s::text IS NULL OR device = %s) ORDER BY device, day"
 )
 
 
@@ -43,11 +47,7 @@ def conditions(
 ) -> dict[str, dict[date, Condition]]:
     """Conditions of all devices, or of one, from ``first`` to ``last``, both included, by device and day."""
     found: dict[str, dict[date, Condition]] = defaultdict(dict)
-    rows = conn.execute(
-        f"SELECT device, day, {_COLUMNS} FROM device_day WHERE day BETWEEN %s AND %s "
-        "AND (%s::text IS NULL OR device = %s) ORDER BY device, day".encode(),
-        (first, last, device, device),
-    )
+    rows = conn.execute(_READ.encode(), (first, last, device, device))
     for row in rows:
         found[row[0]][row[1]] = Condition(*row[2:])
     return dict(found)

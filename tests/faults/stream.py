@@ -83,7 +83,8 @@ def open_days_like(conn: Conn, other: Conn) -> None:
         ingest_store.open_day(conn, *row)
     for day, *row in other.execute("SELECT day, device, weight_pct, faults FROM device_weight").fetchall():
         conn.execute(
-            "INSERT INTO device_weight (day, device, weight_pct, faults) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            "INSERT INTO device_weight (day, device, weight_pct, faults) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
             (day, *row),
         )
 
