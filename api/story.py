@@ -158,7 +158,8 @@ def _g(story: PassStory, carrier: str, options: EvidenceOptions) -> float | None
         return None
     jolt = options.jolt
     speed = max(story.speed_mps or 0.0, jolt.slowest_mps)
-    return round(float(story.score * jolt.good_road_g * jolt.carrier_scale[carrier] * (speed / jolt.reference_mps) ** 0.5), 2)
+    good_road_g = jolt.good_road_g * jolt.carrier_scale[carrier]
+    return round(float(story.score * good_road_g * (speed / jolt.reference_mps) ** 0.5), 2)
 
 
 def city_time(city: City, t_s: float) -> str:

@@ -78,6 +78,12 @@ def known_day(conn: Connection, day: date) -> Day | None:
     return Day(day, bytes(row[0]), bytes(row[1])) if row else None
 
 
+def newest_day(conn: Connection) -> date | None:
+    """The newest day that is open."""
+    row = conn.execute("SELECT max(day) FROM day_context").fetchone()
+    return row[0] if row else None
+
+
 def put_weights(conn: Connection, day: date, weights: Mapping[str, Trust]) -> None:
     """Freezes the weights of a day, in the transaction that opens it."""
     rows = [(day, device, t.weight_pct, list(t.faults)) for device, t in sorted(weights.items())]
