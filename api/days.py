@@ -67,7 +67,7 @@ def read_day(conn: Connection, day: date) -> OpenDay:
 
 def weights_for(conn: Connection, day: date, options: ConditionOptions) -> dict[str, Trust]:
     """The weights of a day out of the days before it, newcomers included, whatever was frozen."""
-    span = day - timedelta(days=condition_store.DAYS), day - timedelta(days=1)
+    span = day - timedelta(days=condition_store.ASKED_DAYS), day - timedelta(days=1)
     seen = condition_store.conditions(conn, *span)
     came = condition_store.windows_seen(conn, *span)
     kinds = condition_store.kinds(conn) if seen else {}

@@ -79,8 +79,8 @@ class Condition:
     delay_ms: int = NEVER_MS
 
     def __add__(self, other: Condition) -> Condition:
-        summed = (getattr(self, name) + getattr(other, name) for name in SUMS)
-        return Condition(*summed, min(self.delay_ms, other.delay_ms))
+        summed = {name: getattr(self, name) + getattr(other, name) for name in SUMS}
+        return Condition(**summed, delay_ms=min(self.delay_ms, other.delay_ms))
 
 
 SUMS = tuple(f.name for f in fields(Condition))[:-1]
@@ -268,8 +268,8 @@ def _own_tone(total: Condition, options: ConditionOptions) -> bool:
     if total.steady < options.least or total.tonal < options.tonal_share * total.steady:
         return False
     mean = total.tone_dhz / total.tonal
-    spread = max(0.0, total.tone_dhz2 / total.tonal - mean * mean) ** 0.5
-    return spread <= options.same_hz * 10
+    variance = total.tone_dhz2 / total.tonal - mean * mean
+    return variance <= (options.same_hz * 10) ** 2
 
 
 def _clock_is_off(days: Mapping[date, Condition], options: ConditionOptions) -> bool:

@@ -11,6 +11,7 @@ from .store import Connection, Day
 
 NEWCOMER = {"box": "*box", "phone": "*phone"}
 """Under which name the weight of all newcomers of a kind stands in the table of a day; no device can have it."""
+ASKED_DAYS = DAYS
 KEPT_DAYS = 2 * DAYS
 """How long the sums of a device and day stay: those of the last seven days are asked for, and a day of 48 h ago may
 still open."""

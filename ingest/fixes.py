@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Metres = NDArray[np.float64]
+Complex = NDArray[np.complex128]
 Flags = NDArray[np.bool_]
 _RADIUS = 1.5096  # radius that holds 68 % of a round normal, over its sigma on one axis
-_RADIANS = math.pi / 180
+_TO_TURN = -1j * math.pi / 180  # of a course: clockwise, so the other way than a number turns
+_ZERO = np.zeros(1, dtype=np.complex128)
 
 
 @dataclass(frozen=True)
@@ -88,28 +90,28 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class _Fixes:
-    """Columns of m fixes in metres; v_x, v_y: stated velocity, course unknown: not a number; speed: -1 unknown."""
+    """Columns of m fixes. place: complex, east + 1j north, metres; velocity: complex, not a number where speed or
+    course are unknown; speed_mps: -1 unknown."""
 
     t_s: Metres
-    x_m: Metres
-    y_m: Metres
+    place: Complex
     radius_m: Metres
     speed_mps: Metres
-    v_x: Metres
-    v_y: Metres
+    velocity: Complex
 
     def at(self, which: Flags | NDArray[np.int64]) -> _Fixes:
-        return _Fixes(*(getattr(self, name)[which] for name in self.__dataclass_fields__))
+        return _Fixes(
+            self.t_s[which], self.place[which], self.radius_m[which], self.speed_mps[which], self.velocity[which]
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class _Between:
-    """Stretches between fixes: residual east and north and its size, the way by the stated speeds, from where on a
-    residual contradicts; and which are gaps, too fast for the carrier, contradictions, gaps or contradictions,
-    without a course."""
+    """Stretches between fixes: residual (complex, as `_Fixes.place`) and its size, the way by the stated speeds, from
+    where on a residual contradicts; and which are gaps, too fast for the carrier, contradictions, gaps or
+    contradictions, without a course."""
 
-    r_x: Metres
-    r_y: Metres
+    rest: Complex
     way_m: Metres
     off_m: Metres
     limit_m: Metres
@@ -117,7 +119,7 @@ class _Between:
     racing: Flags
     torn: Flags
     bad: Flags
-    turned: Flags
+    turned: bool
 
 
 def judge(
@@ -133,10 +135,11 @@ def judge(
     """Columns of m >= 1 fixes, rising in time, positions in metres of any plane whose north is within 4 degrees of
     true north; speed and course -1 where unknown. ``carrier`` as in a chunk."""
     m = len(t_s)
-    way = course_deg * _RADIANS
+    velocity = speed_mps * np.exp(course_deg * _TO_TURN) * 1j
     known = (speed_mps >= 0) & (course_deg >= 0)
-    pace = np.where(known, speed_mps, np.nan)
-    one = _Fixes(t_s, x_m, y_m, accuracy_m, speed_mps, pace * np.sin(way), pace * np.cos(way))
+    if not known.all():
+        velocity[~known] = np.nan
+    one = _Fixes(t_s, x_m + 1j * y_m, accuracy_m, speed_mps, velocity)
     most = options.most_mps[carrier] + options.slack_mps
     left, between = one, _between(one, most, options)
     keep = np.ones(m, dtype=bool)
@@ -170,23 +173,24 @@ def _between(one: _Fixes, most_mps: float, options: FixOptions) -> _Between:
     where nothing is known it is 0.
     """
     dt = one.t_s[1:] - one.t_s[:-1]
-    d_x, d_y = one.x_m[1:] - one.x_m[:-1], one.y_m[1:] - one.y_m[:-1]
-    chord = np.sqrt(d_x * d_x + d_y * d_y)
+    step = one.place[1:] - one.place[:-1]
+    chord = np.abs(step)
     half = dt * 0.5
     way = (one.speed_mps[1:] + one.speed_mps[:-1]) * half
-    r_x, r_y = d_x - (one.v_x[1:] + one.v_x[:-1]) * half, d_y - (one.v_y[1:] + one.v_y[:-1]) * half
-    turned = np.isnan(r_x)
-    if turned.any():
+    rest = step - (one.velocity[1:] + one.velocity[:-1]) * half
+    off = np.abs(rest)
+    unknown = np.isnan(off)
+    turned = bool(unknown.any())
+    if turned:
         way = np.where((one.speed_mps[1:] < 0) | (one.speed_mps[:-1] < 0), chord, way)
-        along = 1 - way / np.maximum(chord, 1e-9)
-        r_x, r_y = np.where(turned, d_x * along, r_x), np.where(turned, d_y * along, r_y)
+        rest = np.where(unknown, step * (1 - way / np.maximum(chord, 1e-9)), rest)
+        off = np.abs(rest)
     radii = one.radius_m[1:] + one.radius_m[:-1]
-    off = np.sqrt(r_x * r_x + r_y * r_y)
     limit = options.jump_m + options.jump_radii * radii + options.jump_part * way
     gap = dt > options.max_gap_s
     racing = chord - radii > most_mps * dt
     torn = (off > limit) | racing
-    return _Between(r_x, r_y, way, off, limit, gap, racing, torn, torn | gap, turned)
+    return _Between(rest, way, off, limit, gap, racing, torn, torn | gap, turned)
 
 
 def _without_jumps(one: _Fixes, torn: Flags, most_mps: float, options: FixOptions) -> Flags:
@@ -235,16 +239,13 @@ def _widened(one: _Fixes, between: _Between, options: FixOptions) -> tuple[Metre
     # Most chunks end here: what is this small widens nothing, whatever its shape.
     if float(between.off_m.sum()) <= allowed / 2:
         return one.radius_m, 0
-    off = np.zeros((2, k))
-    np.cumsum(between.r_x, out=off[0, 1:])
-    np.cumsum(between.r_y, out=off[1, 1:])
-    if between.gap.any():
-        off[:, 1:] -= np.cumsum(np.where(between.gap, (between.r_x, between.r_y), 0.0), axis=1)
+    rest = np.where(between.gap, 0.0, between.rest) if between.bad.any() else between.rest
+    off = np.concatenate((_ZERO, np.cumsum(rest)))
     t = one.t_s - one.t_s[0]
     t -= t.sum() / k
-    off -= off.sum(axis=1, keepdims=True) / k
-    off -= ((off * t).sum(axis=1) / (t * t).sum())[:, None] * t
-    power = float((off * off).sum()) / ((k - 2) * (1 if between.turned.any() else 2))
+    off -= off.sum() / k
+    off -= (off * t).sum() / (t * t).sum() * t
+    power = float((off.real**2 + off.imag**2).sum()) / ((k - 2) * (1 if between.turned else 2))
     shown = math.sqrt(max(0.0, _RADIUS * _RADIUS * power - allowed * allowed))
     wide = shown > options.believed_off * one.radius_m
     if not wide.any():
@@ -265,6 +266,6 @@ def _still(one: _Fixes, options: FixOptions) -> Flags:
     k = len(speed)
     i = np.arange(k - 1)
     low, high = np.maximum(i - 2, 0), np.minimum(i + 3, k - 1)
-    net = np.hypot(one.x_m[high] - one.x_m[low], one.y_m[high] - one.y_m[low])
+    net = np.abs(one.place[high] - one.place[low])
     nowhere = (net <= one.radius_m[high] + one.radius_m[low]) & (one.t_s[high] - one.t_s[low] >= options.max_gap_s)
     return np.where(unknown, nowhere, still)

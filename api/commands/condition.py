@@ -50,7 +50,7 @@ def of_all(conn: psycopg.Connection[Any], options: ConditionOptions) -> list[dic
     if newest is None:
         return []
     tomorrow = newest + timedelta(days=1)
-    asked = tomorrow - timedelta(days=condition_store.DAYS), newest
+    asked = tomorrow - timedelta(days=condition_store.ASKED_DAYS), newest
     in_force = condition_store.weights_of(conn, newest)
     come = weights_for(conn, tomorrow, options)
     kinds = condition_store.kinds(conn)
