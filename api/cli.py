@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .commands.condition import condition
 from .settings import Settings
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(condition)
 _Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 _OUT = Console()
 _ERR = Console(stderr=True)
