@@ -17,6 +17,7 @@ from defects import store as defects_store
 from ingest import City, Refused, decode
 from ingest import store as ingest_store
 
+from .days import Days, read_day
 from .worker import leaf_of, slot_of
 
 Connection = psycopg.Connection[Any]
@@ -49,7 +50,7 @@ def recount(
     damaged: list[int] = []
     n = 0
     after = 0
-    salts = ingest_store.salts(conn)
+    days = Days()
     while ids := ingest_store.chunk_ids_after(conn, after, _AT_ONCE):
         after = ids[-1]
         for number, day, device, kind, raw, salt, leaf in ingest_store.whole_chunks(conn, ids):
@@ -57,7 +58,9 @@ def recount(
             try:
                 if leaf_of(raw, salt) != leaf:
                     raise ValueError("the bytes are not those that were accepted")
-                seen = observe(decode(raw), kind, slot_of(device, salts[day]), city, options)
+                frozen = days.get(day, lambda d: read_day(conn, d))
+                slot, weight = slot_of(device, frozen.salt), frozen.weight(device, kind)
+                seen = observe(decode(raw), kind, slot, city, options, weight)
             except (Refused, ValueError):
                 damaged.append(number)
                 continue

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
-from bisect import bisect_left
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -22,26 +21,68 @@ import psycopg
 
 from defects import EvidenceOptions, Observation, merge, observe
 from defects import store as defects_store
-from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode, peek
+from grid import Trace, traces
+from ingest import (
+    Arrived,
+    Chunk,
+    City,
+    Condition,
+    ConditionOptions,
+    Reason,
+    Refused,
+    Verdict,
+    admit,
+    condition_store,
+    decode,
+    encode,
+    inspect,
+    peek,
+)
 from ingest import store as ingest_store
-from ledger import Record, enqueue
+
+from .days import ContextMaker, Days, OpenDay, open_day
+from .verdicts import Progress
 
 Connection = psycopg.Connection[Any]
+See = Callable[..., Observation]
+"""What a chunk says, with the arguments of `observe`."""
+_CONDITIONS = ConditionOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class _Admitted:
+    """A chunk that passed every check. raw: the bytes to keep, those that arrived or what a no-go area left of them."""
+
+    arrived: Arrived
+    chunk: Chunk
+    raw: bytes
+    kind: str
+    day: OpenDay
+
+    @property
+    def key(self) -> ingest_store.Key:
+        return self.day.day, self.arrived.device, self.chunk.trip, self.chunk.seq
 
 
 @dataclass(frozen=True, eq=False)
 class _Taken:
-    """A chunk that passed every check, and what it says."""
+    """An admitted chunk, what it says of the road and what of its device."""
 
-    arrived: Arrived
-    chunk: Chunk
-    kind: str
-    day: date
+    admitted: _Admitted
     seen: Observation
+    condition: Condition
 
     @property
-    def key(self) -> ingest_store.Key:
-        return self.day, self.arrived.device, self.chunk.trip, self.chunk.seq
+    def arrived(self) -> Arrived:
+        return self.admitted.arrived
+
+    @property
+    def device(self) -> str:
+        return self.admitted.arrived.device
+
+    @property
+    def day(self) -> date:
+        return self.admitted.day.day
 
 
 def slot_of(device: str, salt: bytes) -> int:
@@ -58,7 +99,9 @@ def leaf_of(raw: bytes, salt: bytes) -> bytes:
 class Worker:
     """Takes batches. One at a time in a process; any number of processes side by side.
 
-    context: makes the day's context record when the first chunk of a day comes.
+    context: makes the day's context record when the first chunk of a day comes. conditions: what a device's chunks are
+    asked, and how far it is believed the next days. see: what a chunk says; something else than `observe` only in
+    measurements of everything around it.
     """
 
     def __init__(
@@ -66,8 +109,10 @@ class Worker:
         connect: Callable[[], Connection],
         city: City,
         options: EvidenceOptions,
-        context: Callable[[date], Record],
+        context: ContextMaker,
         clock: Callable[[], float],
+        conditions: ConditionOptions = _CONDITIONS,
+        see: See = observe,
     ) -> None:
         self._connect = connect
         self._conn: Connection | None = None
@@ -75,7 +120,10 @@ class Worker:
         self._options = options
         self._context = context
         self._clock = clock
-        self._days: dict[date, ingest_store.Day] = {}
+        self._conditions = conditions
+        self._see = see
+        self._days = Days()
+        self._progress = Progress(time.monotonic)
 
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
         """Commits a batch and gives the verdicts to send. Raises psycopg.Error when the database is away."""
@@ -91,62 +139,80 @@ class Worker:
     def _take(self, conn: Connection, arrived: list[Arrived]) -> list[Verdict]:
         with conn.transaction():
             kinds = ingest_store.device_kinds(conn, (a.device for a in arrived))
-        taken: dict[ingest_store.Key, _Taken] = {}
+        now_s = self._clock()
         letters: list[ingest_store.DeadLetter] = []
-        doubles = 0
+        admitted: list[_Admitted] = []
         for a in arrived:
             try:
-                one = self._look(conn, a, kinds)
+                admitted.append(self._admit(conn, a, kinds, now_s))
             except Refused as refusal:
                 letters.append(_letter(a, refusal))
+        taken: dict[ingest_store.Key, _Taken] = {}
+        doubles = 0
+        for one, trace in zip(admitted, self._traces([one.chunk for one in admitted]), strict=True):
+            if one.key in taken:
+                doubles += 1
                 continue
-            doubles += one.key in taken
-            taken.setdefault(one.key, one)
+            try:
+                taken[one.key] = self._observe(one, trace, now_s)
+            except Refused as refusal:
+                letters.append(_letter(one.arrived, refusal))
         with conn.transaction():
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
-            ingest_store.exhume(conn, [(one.arrived.device, _sha(one.arrived)) for one in fresh])
+            condition_store.add_conditions(conn, [(one.day, one.device, one.condition) for one in fresh])
+            ingest_store.exhume(conn, [(one.device, _sha(one.arrived)) for one in fresh])
             ingest_store.bury(conn, letters)
             ingest_store.count(conn, self._counts(arrived, fresh, letters, doubles + len(taken) - len(fresh)))
-            return _verdicts(conn, taken, letters)
+            verdicts, runs = self._progress.verdicts(conn, taken, letters)
+        self._progress.keep(runs)
+        return verdicts
 
-    def _look(self, conn: Connection, arrived: Arrived, kinds: dict[str, str]) -> _Taken:
-        """One payload, checked and observed. Raises Refused."""
+    def _admit(self, conn: Connection, arrived: Arrived, kinds: dict[str, str], now_s: float) -> _Admitted:
+        """One payload, decoded and checked. Raises Refused."""
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
-        chunk = decode(arrived.payload)
-        admit(chunk, kind, self._city, self._clock())
-        day = self._city.service_day(chunk.start_s)
-        slot = slot_of(arrived.device, self._day(conn, day).salt)
+        sent = decode(arrived.payload)
+        chunk = admit(sent, kind, self._city, now_s)
+        # What a no-go area has cut off is not kept either: not in the raw bytes, and not in their hash in the log.
+        raw = arrived.payload if chunk is sent else encode(chunk)
+        return _Admitted(arrived, chunk, raw, kind, self._day(conn, self._city.service_day(chunk.start_s)))
+
+    def _traces(self, chunks: list[Chunk]) -> list[Trace | None]:
+        """Traces of many chunks at once; None for all where one of them breaks us: each is then looked at alone."""
         try:
-            seen = observe(chunk, kind, slot, self._city, self._options)
+            return list(traces(chunks, self._city, self._options.fixes))
+        except Exception:
+            return [None] * len(chunks)
+
+    def _observe(self, one: _Admitted, trace: Trace | None, now_s: float) -> _Taken:
+        """What an admitted chunk says, and what it tells of its device. Raises Refused."""
+        chunk, device = one.chunk, one.arrived.device
+        slot = slot_of(device, one.day.salt)
+        try:
+            seen = self._see(
+                chunk, one.kind, slot, self._city, self._options, one.day.weight(device, one.kind), trace
+            )
+            condition = inspect(chunk, seen.faults, now_s, self._conditions)
         # A chunk that breaks us must not stop the others: it goes to the dead letters under our own name.
         except Exception as error:
             raise Refused(Reason.INTERNAL, f"{type(error).__name__}: {error}") from error
-        return _Taken(arrived, chunk, kind, day, seen)
+        return _Taken(one, seen, condition)
 
-    def _day(self, conn: Connection, day: date) -> ingest_store.Day:
-        if day not in self._days:
-            record = self._context(day)
-            digest = hashlib.sha256(record.body).digest()
-            with conn.transaction():
-                found, opened = ingest_store.open_day(conn, day, secrets.token_bytes(16), record.body, digest)
-                if opened:
-                    enqueue(conn, [record])
-            self._days = {d: v for d, v in self._days.items() if abs((d - day).days) < 7} | {day: found}
-        return self._days[day]
+    def _day(self, conn: Connection, day: date) -> OpenDay:
+        return self._days.get(day, lambda d: open_day(conn, d, self._context, self._conditions))
 
     def _write(self, conn: Connection, fresh: list[_Taken]) -> None:
         rows = []
         for one in fresh:
-            salt = secrets.token_bytes(16)
+            chunk, salt = one.admitted.chunk, secrets.token_bytes(16)
             rows.append(
                 ingest_store.StoredChunk(
-                    day=one.day, device=one.arrived.device, trip=one.chunk.trip, seq=one.chunk.seq, kind=one.kind,
-                    origin=one.chunk.origin, start_s=one.chunk.start_s, distance_m=one.seen.distance_m,
-                    raw=one.arrived.payload, salt=salt, leaf=leaf_of(one.arrived.payload, salt),
+                    day=one.day, device=one.device, trip=chunk.trip, seq=chunk.seq, kind=one.admitted.kind,
+                    origin=chunk.origin, start_s=chunk.start_s, distance_m=one.seen.distance_m,
+                    raw=one.admitted.raw, salt=salt, leaf=leaf_of(one.admitted.raw, salt),
                 )
             )  # fmt: skip
         ids = ingest_store.add_chunks(conn, rows)
@@ -167,7 +233,7 @@ class Worker:
         counts["bytes", ""] = sum(len(a.payload) for a in arrived)
         counts["repeated", ""] = doubles
         for one in fresh:
-            counts["accepted", one.kind] += 1
+            counts["accepted", one.admitted.kind] += 1
             for f in one.seen.findings:
                 counts["findings", f.what] += 1
         for letter in letters:
@@ -185,48 +251,3 @@ def _letter(arrived: Arrived, refusal: Refused) -> ingest_store.DeadLetter:
         device=arrived.device, sha256=_sha(arrived), reason=refusal.reason,
         detail=refusal.detail.replace("\x00", "?"), trip=trip, seq=seq, bytes=len(arrived.payload),
     )  # fmt: skip
-
-
-MOST_TOLD = 500
-"""Runs of accepted numbers, and refusals, in one verdict at the most: some 40 kB. A device that keeps its trip in order
-has one run; of a ragged one, what this batch brought and the newest are told."""
-
-
-def _verdicts(
-    conn: Connection, taken: Iterable[ingest_store.Key], letters: list[ingest_store.DeadLetter]
-) -> list[Verdict]:
-    """One cumulative verdict a trip, and one for payloads that name no trip."""
-    numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
-    refused: dict[tuple[str, str | None], list[tuple[int | None, str, str]]] = defaultdict(list)
-    for _, device, trip, seq in taken:
-        numbers[device, trip].append(seq)
-    for d in letters:
-        refused[d.device, d.trip].append((d.seq, d.reason, d.sha256.hex()))
-    verdicts = [_verdict(device, None, [], told) for (device, trip), told in refused.items() if trip is None]
-    for device, trip in sorted(numbers.keys() | {(device, trip) for device, trip in refused if trip is not None}):
-        runs = ingest_store.accepted_ranges(conn, device, trip)
-        earlier = ingest_store.refused_of_trip(conn, device, trip, MOST_TOLD)
-        now = refused.get((device, trip), [])
-        told = [*now, *(r for r in earlier if r not in now)][:MOST_TOLD]
-        verdicts.append(_verdict(device, trip, _told(runs, numbers[device, trip]), sorted(told, key=str)))
-    return verdicts
-
-
-def _told(runs: list[tuple[int, int]], numbers: list[int]) -> list[tuple[int, int]]:
-    """Those of the runs that one verdict tells: the ones that hold this batch's numbers, then the highest."""
-    if len(runs) <= MOST_TOLD:
-        return runs
-    lasts = [last for _, last in runs]
-    of_batch = {bisect_left(lasts, n) for n in numbers}
-    chosen = sorted(of_batch) + [i for i in range(len(runs) - 1, -1, -1) if i not in of_batch]
-    return [runs[i] for i in sorted(chosen[:MOST_TOLD])]
-
-
-def _verdict(
-    device: str,
-    trip: str | None,
-    accepted: list[tuple[int, int]],
-    refused: list[tuple[int | None, str, str]],
-) -> Verdict:
-    body = {"v": 1, "trip": trip, "accepted": accepted, "refused": refused}
-    return Verdict(device, json.dumps(body, separators=(",", ":")).encode())

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import Track, Zone, project
-from ingest import Chunk, City, to_frame
+from grid import Trace, Track
+from ingest import Chunk
 
 from .jolts import G_MPS2, JoltOptions
 
@@ -34,19 +34,16 @@ def spread(chunk: Chunk) -> Chunk:
     return replace(chunk, rate_hz=rate_hz, acc_counts=np.zeros((n, 3), dtype=np.int16))
 
 
-def bowed(track: Track, chunk: Chunk, city: City) -> Track:
-    """The track with the uncertainty of a curve between fixes a second apart: on an arc the middle of a chord of length
-    L lies L turn / 8 beside the way."""
-    fixes = chunk.fixes
-    lon, lat, _ = to_frame(fixes.lon_deg, fixes.lat_deg, chunk.datum, city.frame)
-    east, north = project(lon, lat, Zone(city.utm_zone, city.utm_north))
-    d_east, d_north = np.diff(east), np.diff(north)
-    if len(d_east) < 2:
+def bowed(track: Track, trace: Trace, t_s: NDArray[np.float64]) -> Track:
+    """The track at t_s with the uncertainty of a curve between fixes a second apart: on an arc the middle of a chord of
+    length L lies L turn / 8 beside the way."""
+    d_x, d_y = np.diff(trace.x_m), np.diff(trace.y_m)
+    if len(d_x) < 2:
         return track
-    turn = np.diff(np.arctan2(d_north, d_east))
+    turn = np.diff(np.arctan2(d_y, d_x))
     turn = np.abs((turn + np.pi) % (2 * np.pi) - np.pi)
-    bow_m = np.hypot(d_east, d_north) / 8 * np.maximum(np.r_[turn[:1], turn], np.r_[turn, turn[-1:]])
-    k = np.clip(np.searchsorted(fixes.t_s, chunk.sample_t_s, side="right") - 1, 0, len(bow_m) - 1)
+    bow_m = np.hypot(d_x, d_y) / 8 * np.maximum(np.r_[turn[:1], turn], np.r_[turn, turn[-1:]])
+    k = np.clip(np.searchsorted(trace.t_s, t_s, side="right") - 1, 0, len(bow_m) - 1)
     return replace(track, sigma_m=np.hypot(track.sigma_m, bow_m[k]))
 
 

@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import jetstream, phone, recordings, store
+from . import condition_store, jetstream, phone, recordings, store
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -16,10 +16,22 @@ from .chunk import (
     Trimmed,
 )
 from .city import City, CityFileError, NoGo, read_city
+from .condition import (
+    Condition,
+    ConditionOptions,
+    Trust,
+    inspect,
+    missing_share,
+    newcomer_pct,
+    trust,
+    weights_digest,
+)
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
+from .fixes import FixFaults, FixOptions, Judged, judge, judge_all
 from .jetstream import Arrived, Verdict
 from .outbox import Outbox, OutboxError
 from .quality import admit
+from .redact import redact
 from .refusal import ADVICE, Reason, Refused
 from .sender import Credential, Report, Sender, SenderError, read_credential, write_credential
 from .summary import SummaryOptions, summarise
@@ -40,9 +52,14 @@ __all__ = [
     "Chunk",
     "City",
     "CityFileError",
+    "Condition",
+    "ConditionOptions",
     "Credential",
     "Detection",
+    "FixFaults",
+    "FixOptions",
     "Fixes",
+    "Judged",
     "Laser",
     "NoGo",
     "Outbox",
@@ -57,23 +74,33 @@ __all__ = [
     "TrimOptions",
     "Trimmed",
     "Trimmer",
+    "Trust",
     "Verdict",
     "admit",
+    "condition_store",
     "decode",
     "decode_json",
     "encode",
     "encode_json",
     "gcj02_from_wgs84",
+    "inspect",
     "jetstream",
+    "judge",
+    "judge_all",
+    "missing_share",
+    "newcomer_pct",
     "peek",
     "phone",
     "read_city",
     "read_credential",
     "recordings",
+    "redact",
     "store",
     "summarise",
     "to_frame",
     "trim",
+    "trust",
+    "weights_digest",
     "wgs84_from_gcj02",
     "write_credential",
 ]

@@ -62,11 +62,11 @@ def test_distance_is_the_same_and_nothing_is_found(city: City) -> None:
 
 
 def test_moments_are_dense_enough_for_a_square_metre(city: City) -> None:
-    for speed_mps in (0.0, 3.0, 10.0, 30.0, 58.0):
+    for speed_mps in (3.0, 10.0, 25.0):
         (one,) = short(chunks(city, 4, speed_mps=speed_mps))
         track = locate(spread(one), city)
         step = np.hypot(np.diff(track.x_m), np.diff(track.y_m))[track.usable[1:] & track.usable[:-1]]
-        assert step.max() <= (TRAVEL_M if speed_mps <= 30 else 0.4) * 1.001
+        assert step.max() <= TRAVEL_M * 1.001
 
 
 def test_what_two_summaries_meet_in_counts_once(city: City) -> None:
@@ -109,18 +109,18 @@ def test_beyond_its_rows_it_says_nothing(city: City) -> None:
 
 
 def test_in_a_curve_that_its_fixes_do_not_show_it_says_nothing(city: City) -> None:
-    """Half of the way a bend of 12 m radius: with one fix a second the chord lies over a metre beside the wheels."""
+    """Half of the way round and round at 12 m radius: one fix a second, and the chord lies a metre beside the wheels."""
     (one,) = short(chunks(city, 6))
     fixes = one.fixes
     t = fixes.t_s - one.start_s
-    angle = np.clip(t - 15, 0, 6) * 10.0 / 12.0
+    angle = np.maximum(t - 15, 0) * 10.0 / 12.0
     east = np.where(t < 15, 10 * t, 150 + 12 * np.sin(angle))
     north = 12 * (1 - np.cos(angle))
     bent = replace(
         one,
         fixes=replace(
             fixes, lon_deg=city.centre_deg[0] + east / (111_320 * np.cos(np.radians(city.centre_deg[1]))),
-            lat_deg=city.centre_deg[1] + north / 111_320,
+            lat_deg=city.centre_deg[1] + north / 111_320, course_deg=np.full_like(fixes.course_deg, -1),
         ),
     )  # fmt: skip
     zone = Zone(city.utm_zone, city.utm_north)
