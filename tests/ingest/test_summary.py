@@ -6,7 +6,21 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from ingest import Laser, SummaryOptions, admit, decode, encode, summarise
+from grid import locate
+from ingest import (
+    ConditionOptions,
+    Laser,
+    NoGo,
+    Reason,
+    Refused,
+    SummaryOptions,
+    admit,
+    decode,
+    encode,
+    inspect,
+    redact,
+    summarise,
+)
 from ingest.summary import heave_mps2, is_quiet
 
 from ..roads import G, straight
@@ -150,6 +164,57 @@ def test_a_summary_is_not_summarised_again():
     (one,) = summarise([box_chunk()])
     (again,) = summarise([one])
     assert encode(again) == encode(replace(one, seq=0))
+
+
+def test_rows_in_a_no_go_area_are_cut_out_as_samples_are(city):
+    """Half a minute outside, then in: not a row of what lies inside is left."""
+    (one,) = summarise(drive(city, 12))
+    west, south = one.fixes.lon_deg[32], one.fixes.lat_deg[0] - 1e-3
+    east, north = west + 0.1, south + 2e-3
+    ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
+    closed = replace(city, no_go=(NoGo("ministry", ring),))
+    cut = redact(one, closed)
+    assert cut.quiet is not None
+    last_s = cut.fixes.t_s[-1]
+    assert (cut.fixes.lon_deg < west).all()
+    assert last_s - 1 <= cut.measured_until_s <= last_s
+    assert 25 < cut.end_s - cut.start_s <= 31
+    n = len(cut.quiet.peak_counts)
+    assert cut.t0_s == one.t0_s
+    assert np.array_equal(cut.quiet.peak_counts, one.quiet.peak_counts[:n])
+    assert np.array_equal(cut.quiet.level_counts, one.quiet.level_counts[:n])
+    payload = encode(cut)
+    assert encode(decode(payload)) == payload
+    assert redact(decode(payload), closed).t0_s == cut.t0_s
+    away = redact(one, replace(city, no_go=(NoGo("west", tuple((x - (east - west), y) for x, y in ring)),)))
+    assert away.t0_s >= one.fixes.t_s[32]
+    assert np.array_equal(away.quiet.peak_counts, one.quiet.peak_counts[-len(away.quiet.peak_counts) :])
+    with pytest.raises(Refused) as refusal:
+        everywhere = tuple((x, y) for x, y in ((119, 29), (122, 29), (122, 31), (119, 31), (119, 29)))
+        redact(one, replace(city, no_go=(NoGo("all", everywhere),)))
+    assert refusal.value.reason is Reason.NO_GO
+
+
+def test_a_summary_says_nothing_of_its_sensor(city):
+    """No sample, so neither stuck nor healthy; what its fixes show is seen as ever."""
+    (one,) = summarise(drive(city, 12))
+    seen = inspect(one, locate(one, city).faults, one.end_s + 1, ConditionOptions())
+    assert (seen.chunks, seen.looked, seen.samples) == (1, 0, 0)
+    assert seen.owned_ms == 60_000
+
+
+def test_a_known_shape_is_read_as_an_unknown_one(city):
+    """The reader learns the shape of payloads: the second of a kind goes another way through it."""
+    first, second = (next(iter(summarise([noisy(c, 0.02, seed) for c in drive(city, 12)]))) for seed in (1, 2))
+    payloads = [encode(first), encode(second)]
+    assert len(payloads[0]) == len(payloads[1])
+    for payload in (*payloads, *payloads):
+        assert encode(decode(payload)) == payload
+    bad = encode(replace(second, quiet=replace(second.quiet, peak_counts=-second.quiet.peak_counts - 1)))
+    assert len(bad) == len(payloads[0])
+    with pytest.raises(Refused) as refusal:
+        decode(bad)
+    assert refusal.value.reason is Reason.OUT_OF_RANGE
 
 
 def test_fixes_are_one_a_second_and_reach_beyond_what_is_owned(city):
