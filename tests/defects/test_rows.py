@@ -109,7 +109,7 @@ def test_beyond_its_rows_it_says_nothing(city: City) -> None:
 
 
 def test_in_a_curve_that_its_fixes_do_not_show_it_says_nothing(city: City) -> None:
-    """Half of the way round and round at 12 m radius: with one fix a second the chord lies a metre beside the wheels."""
+    """Half of the way round and round at 12 m radius: with a fix a second the chord lies a metre beside the wheels."""
     (one,) = short(chunks(city, 6))
     fixes = one.fixes
     t = fixes.t_s - one.start_s

@@ -189,9 +189,9 @@ def test_rows_in_a_no_go_area_are_cut_out_as_samples_are(city):
     away = redact(one, replace(city, no_go=(NoGo("west", tuple((x - (east - west), y) for x, y in ring)),)))
     assert away.t0_s >= one.fixes.t_s[32]
     assert np.array_equal(away.quiet.peak_counts, one.quiet.peak_counts[-len(away.quiet.peak_counts) :])
+    everywhere = NoGo("all", ((119.0, 29.0), (122.0, 29.0), (122.0, 31.0), (119.0, 31.0), (119.0, 29.0)))
     with pytest.raises(Refused) as refusal:
-        everywhere = tuple((x, y) for x, y in ((119, 29), (122, 29), (122, 31), (119, 31), (119, 29)))
-        redact(one, replace(city, no_go=(NoGo("all", everywhere),)))
+        redact(one, replace(city, no_go=(everywhere,)))
     assert refusal.value.reason is Reason.NO_GO
 
 
