@@ -22,7 +22,21 @@ import psycopg
 
 from defects import EvidenceOptions, Observation, merge, observe
 from defects import store as defects_store
-from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode, peek
+from ingest import (
+    NOT_NOW,
+    Arrived,
+    Buckets,
+    Chunk,
+    City,
+    Reason,
+    Refused,
+    Verdict,
+    admit,
+    cost_of,
+    decode,
+    devices,
+    peek,
+)
 from ingest import store as ingest_store
 from ledger import Record, enqueue
 
@@ -58,7 +72,8 @@ def leaf_of(raw: bytes, salt: bytes) -> bytes:
 class Worker:
     """Takes batches. One at a time in a process; any number of processes side by side.
 
-    context: makes the day's context record when the first chunk of a day comes.
+    context: makes the day's context record when the first chunk of a day comes. flood: what each device may send;
+    of several workers each has a budget of its own.
     """
 
     def __init__(
@@ -68,7 +83,9 @@ class Worker:
         options: EvidenceOptions,
         context: Callable[[date], Record],
         clock: Callable[[], float],
+        flood: Buckets | None = None,
     ) -> None:
+        self._flood = flood
         self._connect = connect
         self._conn: Connection | None = None
         self._city = city
@@ -103,11 +120,17 @@ class Worker:
             doubles += one.key in taken
             taken.setdefault(one.key, one)
         with conn.transaction():
+            let_in, erased = devices.still_let_in(conn, (a.device for a in arrived))
+            for key in [key for key, one in taken.items() if one.arrived.device not in let_in]:
+                shut_out = Refused(Reason.UNKNOWN_DEVICE, "disabled while it was sending")
+                letters.append(_letter(taken.pop(key).arrived, shut_out))
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
             ingest_store.exhume(conn, [(one.arrived.device, _sha(one.arrived)) for one in fresh])
-            ingest_store.bury(conn, letters)
+            # Nothing is wrong with what came too fast; and of a device that was erased nothing is written any more.
+            dead = [d for d in letters if d.reason not in NOT_NOW and d.device not in erased]
+            ingest_store.bury(conn, dead)
             ingest_store.count(conn, self._counts(arrived, fresh, letters, doubles + len(taken) - len(fresh)))
             return _verdicts(conn, taken, letters)
 
@@ -116,6 +139,8 @@ class Worker:
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
+        if self._flood and not self._flood.take(arrived.device, self._clock(), cost_of(len(arrived.payload))):
+            raise Refused(Reason.TOO_FAST, "above the device's budget")
         chunk = decode(arrived.payload)
         admit(chunk, kind, self._city, self._clock())
         day = self._city.service_day(chunk.start_s)

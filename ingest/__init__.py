@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import jetstream, recordings, store
+from . import devices, jetstream, recordings, store
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -15,9 +15,10 @@ from .chunk import (
 )
 from .city import City, CityFileError, NoGo, read_city
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
+from .flood import Budget, Buckets, cost_of
 from .jetstream import Arrived, Verdict
 from .quality import admit
-from .refusal import ADVICE, Reason, Refused
+from .refusal import ADVICE, NOT_NOW, Reason, Refused
 from .sender import Credential, Report, Sender, SenderError, read_credential, write_credential
 from .wire import MAX_BYTES, VERSION, decode, decode_json, encode, encode_json, peek
 
@@ -27,11 +28,14 @@ __all__ = [
     "DATUMS",
     "DEFECT_KEYS",
     "MAX_BYTES",
+    "NOT_NOW",
     "ORIGINS",
     "UNKNOWN",
     "VERSION",
     "Arrived",
     "Bands",
+    "Buckets",
+    "Budget",
     "Chunk",
     "City",
     "CityFileError",
@@ -47,8 +51,10 @@ __all__ = [
     "SenderError",
     "Verdict",
     "admit",
+    "cost_of",
     "decode",
     "decode_json",
+    "devices",
     "encode",
     "encode_json",
     "gcj02_from_wgs84",

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     OUTSIDE_CITY = "outside_city"
     NO_GO = "no_go"
     UNKNOWN_DEVICE = "unknown_device"
+    TOO_FAST = "too_fast"
     INTERNAL = "internal"
 
 
@@ -60,8 +61,13 @@ ADVICE: dict[Reason, str] = {
     Reason.OUTSIDE_CITY: "the fixes lie outside the city's UTM zone (city.toml, utm_zone)",
     Reason.NO_GO: "a fix lies in an area where this city does not measure; nothing of the chunk is kept",
     Reason.UNKNOWN_DEVICE: "the device is not enrolled or was disabled",
+    Reason.TOO_FAST: "the device sends more than its budget: keep the chunk and send it again in a while",
     Reason.INTERNAL: "our fault: please report it with the hash; the chunk may be sent again after an update",
 }
+
+NOT_NOW: frozenset[Reason] = frozenset({Reason.TOO_FAST})
+"""Refused for the moment alone: nothing is wrong with the bytes, so they are no dead letter, and the device keeps them
+and sends them again."""
 
 
 class Refused(Exception):

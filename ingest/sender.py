@@ -18,7 +18,7 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from .refusal import Reason
+from .refusal import NOT_NOW, Reason
 from .wire import MAX_BYTES, peek
 
 
@@ -164,7 +164,7 @@ class Sender:
                 # Accepted comes first: a chunk that was taken, and resent so late that it was refused, was taken.
                 if waiting.key and waiting.key[0] == trip and any(a <= waiting.key[1] <= b for a, b in ranges):
                     self._report.accepted += 1
-                elif sha in refused:
+                elif sha in refused and refused[sha] not in NOT_NOW:
                     self._report.refused[refused[sha]] = self._report.refused.get(refused[sha], 0) + 1
                 else:
                     continue
