@@ -54,8 +54,9 @@ def run_worker(settings: Settings) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
     worker = Worker(
-        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time
-    )
+        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time,
+        flood=wiring.flood(settings),
+    )  # fmt: skip
     if settings.nats_url is None:
         raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
     url = settings.nats_url.get_secret_value()
@@ -140,7 +141,7 @@ def run_web(settings: Settings) -> None:
     try:
         uvicorn.run(
             create_app(site), host=settings.host, port=settings.port, log_level="warning", access_log=False,
-            timeout_graceful_shutdown=2, server_header=False,
+            timeout_graceful_shutdown=2, server_header=False, ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
         )  # fmt: skip
     finally:
         pool.close()

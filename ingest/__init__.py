@@ -19,7 +19,7 @@ from .flood import Budget, Buckets, cost_of
 from .jetstream import Arrived, Verdict
 from .quality import admit
 from .refusal import ADVICE, NOT_NOW, Reason, Refused
-from .sender import Credential, Report, Sender, SenderError, read_credential, write_credential
+from .sender import SYSTEM_CA, Credential, Report, Sender, SenderError, read_credential, write_credential
 from .wire import MAX_BYTES, VERSION, decode, decode_json, encode, encode_json, peek
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "MAX_BYTES",
     "NOT_NOW",
     "ORIGINS",
+    "SYSTEM_CA",
     "UNKNOWN",
     "VERSION",
     "Arrived",

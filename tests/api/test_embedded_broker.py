@@ -20,6 +20,7 @@ from api.embedded import (
     Broker,
     BrokerAddress,
     BrokerUser,
+    Listen,
     OversizeCount,
     ensure_consumer,
     hash_secret,
@@ -135,13 +136,13 @@ def test_the_names_inside_the_server_are_the_ones_we_lean_on(running):
     store, consumer = asyncio.run(configured())
     assert (store.config.storage, store.config.max_bytes, store.config.max_msgs) == ("file", -1, -1)
     assert (consumer.config.filter_subject, consumer.config.ack_wait) == (jetstream.FILTER, 5.0)
-    assert monitor(running.ports["monitor"], "varz")["version"].startswith("2.15."), "another version: test the names"
+    assert monitor(running.address.monitor_url, "varz")["version"].startswith("2.15."), "another version: test the names"
 
 
 def test_having_the_consumer_ready_twice_keeps_what_waits_in_it(running):
     with box(running) as device:
         device.publish("rhc/v1/box-1/chunk", b"waits")
-    asyncio.run(ensure_consumer(running.address))
+    asyncio.run(ensure_consumer(running.address, Listen()))
     assert [payload for _, payload in taken(running.address, 1)] == [b"waits"]
 
 
@@ -199,7 +200,7 @@ def test_a_browser_comes_by_websocket(running):
 
 def test_an_oversize_payload_is_refused_counted_and_harms_nobody_else(running):
     count = OversizeCount()
-    before = count.look(running.ports["monitor"])
+    before = count.look(running.address.monitor_url)
     with box(running) as good, box(running, 2, reconnect_on_failure=False) as bad:
         bad.publish("rhc/v1/box-2/chunk", b"x" * (MAX_BYTES - 200))
         bad.client.publish("rhc/v1/box-2/chunk", b"x" * (MAX_BYTES + 2048), 1)
@@ -207,8 +208,8 @@ def test_an_oversize_payload_is_refused_counted_and_harms_nobody_else(running):
         good.publish("rhc/v1/box-1/chunk", b"after")
         assert not good.lost.is_set()
     assert Counter(len(payload) for _, payload in taken(running.address, 2)) == {MAX_BYTES - 200: 1, 5: 1}
-    assert count.look(running.ports["monitor"]) == before + 1
-    assert count.look(running.ports["monitor"]) == before + 1, "counted once"
+    assert count.look(running.address.monitor_url) == before + 1
+    assert count.look(running.address.monitor_url) == before + 1, "counted once"
 
 
 def test_a_new_device_is_let_in_and_one_taken_out_without_touching_the_others(running):
