@@ -141,7 +141,8 @@ def run_web(settings: Settings) -> None:
     try:
         uvicorn.run(
             create_app(site), host=settings.host, port=settings.port, log_level="warning", access_log=False,
-            timeout_graceful_shutdown=2, server_header=False, ssl_certfile=settings.tls_cert, ssl_keyfile=settings.tls_key,
+            timeout_graceful_shutdown=2, server_header=False, ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
         )  # fmt: skip
     finally:
         pool.close()

@@ -30,8 +30,10 @@ from .embedded import (
     this_certificate,
 )
 from .enrolment import enrol, users
+from .erasure import erase_asked
 from .migrate import migrate
 from .settings import Settings
+from .tls import listen
 
 PUMPS = ("worker", "coder", "anchorer", "web")
 _READY_S = 60.0
@@ -124,11 +126,12 @@ def running(settings: Settings, pumps: Sequence[str] = PUMPS) -> Iterator[Platfo
     """
     settings.read_city()
     wiring.check_exposure(settings)
-    with supervising(settings.home, wiring.listen(settings)) as services:
+    with supervising(settings.home, listen(settings)) as services:
         full = wiring.resolved(settings, services.services())
         full = full.model_copy(update={"port": _free_port(full.host, full.port)})
         with wiring.database(full) as conn:
             migrate(conn)
+            erase_asked(conn)
             # Who was shut out while the broker was down, or in the moment of a crash, stays out.
             services.broker.refresh(lambda: users(conn))
         processes = Pumps(

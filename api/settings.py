@@ -32,7 +32,7 @@ class Settings(BaseSettings):
 
     tls_cert: Path | None = Field(default=None, description="certificate (PEM, with its chain) of map and broker")
     tls_key: Path | None = Field(default=None, description="its key (PEM), readable by the platform alone")
-    tls_ca: Path | None = Field(default=None, description="CA that devices check it by; those of their machine if not set")
+    tls_ca: Path | None = Field(default=None, description="CA that devices check it by; their machine's own if not set")
 
     database_url: SecretStr | None = Field(default=None, description="PostgreSQL; the embedded one where not set")
     nats_url: SecretStr | None = Field(default=None, description="NATS of the worker; the embedded one where not set")
@@ -40,18 +40,18 @@ class Settings(BaseSettings):
         default="127.0.0.1",
         description="HOST or HOST:PORT where the embedded broker lets devices in; open to the network only with TLS",
     )
-    mqtt_host: str = Field(default="127.0.0.1", description="name under which devices find the broker: goes into credentials")
+    mqtt_host: str = Field(default="127.0.0.1", description="name by which devices find the broker, for credentials")
     mqtt_port: int = Field(default=0, ge=0, le=65535, description="port of MQTT; 0 takes the embedded broker's")
     broker_monitor: SecretStr | None = Field(default=None, description="http address of the broker's monitor")
     rpc_url: SecretStr | None = Field(default=None, description="JSON-RPC of a chain; the embedded one where not set")
 
     enrolment: Literal["off", "invitation", "open"] = Field(
-        default="invitation", description="how phones enrol by themselves: not, with a code of `device invite`, or freely"
+        default="invitation", description="how phones enrol themselves: not, with a code of `device invite`, or freely"
     )
     enrolments_per_hour: float = Field(default=600.0, gt=0, description="phones that may enrol themselves in an hour")
     device_burst: float = Field(
         default=36_000.0, ge=1,
-        description="chunks (of 64 KiB) a device may send at once: 48 h of 5 s chunks, for a box that was without network",
+        description="chunks (of 64 KiB) a device may send at once: 48 h of 5 s chunks, after a time without network",
     )  # fmt: skip
     device_per_minute: float = Field(default=600.0, gt=0, description="chunks a minute a device may send after that")
 

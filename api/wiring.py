@@ -16,9 +16,10 @@ from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions
-from ingest import Budget, Buckets, City
+from ingest import Buckets, Budget, City
 from ledger import Chain, Record, Tiles, context_record
 
+from . import tls
 from .app import Site
 from .coder import CHANNEL
 from .embedded import Broker, BrokerUser, OversizeCount, Services, found, is_loopback, open_folder
@@ -26,13 +27,15 @@ from .enrolment import Address, Door, users
 from .push import Board
 from .settings import Settings
 from .story import Ledger
-from .tls import NotConfigured, check_tls, device_ca, listen
 
 Connection = psycopg.Connection[Any]
 
 EVIDENCE = EvidenceOptions()
 HEALTH = HealthOptions()
 _CONNECT_S = 5
+
+
+NotConfigured = tls.NotConfigured
 
 
 class NotRunning(RuntimeError):
@@ -125,14 +128,14 @@ def ledger(settings: Settings) -> Ledger:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises NotConfigured where something would be open to the network unguarded, or TLS cannot be had as it is set."""
+    """Raises NotConfigured where something would be open to the network unguarded, or TLS is set and cannot be had."""
     if not is_loopback(settings.host) and not settings.api_token:
         raise NotConfigured(
             f"ROADCODE_HOST={settings.host} opens the platform to the network: set ROADCODE_API_TOKEN to a long random "
             "text that clients must show, and ROADCODE_TLS_CERT with ROADCODE_TLS_KEY, or put TLS in front"
         )
-    check_tls(settings)
-    listen(settings)
+    tls.check_tls(settings)
+    tls.listen(settings)
 
 
 def flood(settings: Settings) -> Buckets:
@@ -142,7 +145,7 @@ def flood(settings: Settings) -> Buckets:
 
 def address(settings: Settings) -> Address:
     """Where devices find the broker, and what they check it by."""
-    return Address(settings.mqtt_host, settings.mqtt_port, device_ca(settings))
+    return Address(settings.mqtt_host, settings.mqtt_port, tls.device_ca(settings))
 
 
 def door(settings: Settings) -> Door:

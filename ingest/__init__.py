@@ -15,7 +15,7 @@ from .chunk import (
 )
 from .city import City, CityFileError, NoGo, read_city
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
-from .flood import Budget, Buckets, cost_of
+from .flood import Buckets, Budget, cost_of
 from .jetstream import Arrived, Verdict
 from .quality import admit
 from .refusal import ADVICE, NOT_NOW, Reason, Refused

@@ -37,18 +37,20 @@ class Device:
     erased_at: datetime | None
 
 
-_COLUMNS = "id, kind, enrolled_at, disabled_at, rotated_at, consent_version, consent_at, erased_at"
+_SELECT = (
+    b"SELECT id, kind, enrolled_at, disabled_at, rotated_at, consent_version, consent_at, erased_at FROM device"
+)
 
 
 def devices(conn: Connection, after: str = "", most: int = 1000) -> list[Device]:
     """Devices by name, those above ``after``."""
-    rows = conn.execute(f"SELECT {_COLUMNS} FROM device WHERE id > %s ORDER BY id LIMIT %s".encode(), (after, most))
+    rows = conn.execute(_SELECT + b" WHERE id > %s ORDER BY id LIMIT %s", (after, most))
     return [Device(*row) for row in rows]
 
 
 def device(conn: Connection, name: str) -> Device | None:
     """One device, None where there is none of that name."""
-    row = conn.execute(f"SELECT {_COLUMNS} FROM device WHERE id = %s".encode(), (name,)).fetchone()
+    row = conn.execute(_SELECT + b" WHERE id = %s", (name,)).fetchone()
     return Device(*row) if row else None
 
 
@@ -176,8 +178,21 @@ def own_chunk_ids(conn: Connection, name: str) -> list[int]:
     return [r[0] for r in conn.execute("SELECT id FROM chunk WHERE device = %s ORDER BY id", (name,))]
 
 
+def ask_to_erase(conn: Connection, name: str) -> None:
+    """Notes that the data of a disabled device shall go."""
+    conn.execute(
+        "UPDATE device SET erased_at = now() WHERE id = %s AND disabled_at IS NOT NULL AND erased_at IS NULL", (name,)
+    )
+
+
+def to_be_erased(conn: Connection) -> list[str]:
+    """Devices whose data shall go and are still there."""
+    rows = conn.execute("SELECT id FROM device WHERE erased_at IS NOT NULL AND password_hash <> '' ORDER BY id")
+    return [r[0] for r in rows]
+
+
 def erase(conn: Connection, name: str) -> dict[str, int]:
-    """Deletes all that belongs to a device that was disabled before, but for its name; gives the number of rows by
+    """Deletes all that belongs to a device of which `ask_to_erase` was committed, but for its name; gives the number of rows by
     table. The name stays, without its password, so that it is never let in nor given to another: with `seen` gone, a
     chunk of it that came again would count a second time."""
     conn.execute(
@@ -192,8 +207,8 @@ def erase(conn: Connection, name: str) -> dict[str, int]:
         cursor = conn.execute(sql.SQL("DELETE FROM {} WHERE device = %s").format(sql.Identifier(table)), (name,))
         gone[table] = cursor.rowcount
     conn.execute(
-        "UPDATE device SET erased_at = now(), disabled_at = coalesce(disabled_at, now()), password_hash = '', "
-        "rotated_at = NULL, consent_version = NULL, consent_at = NULL WHERE id = %s",
+        "UPDATE device SET password_hash = '', rotated_at = NULL, consent_version = NULL, consent_at = NULL "
+        "WHERE id = %s",
         (name,),
     )
     return gone

@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import bcrypt
 import nats
@@ -83,7 +82,7 @@ class BrokerUser:
 
 @dataclass(frozen=True)
 class Listen:
-    """Where devices come in. port: of MQTT; 0 takes a free one. certificate, key: PEM files; TLS where they are given."""
+    """Where devices come in. port: of MQTT; 0 takes a free one. certificate, key: PEM files; TLS where given."""
 
     host: str = HOST
     port: int = 0
@@ -266,7 +265,10 @@ class Broker:
         if server is None or "monitor" not in ports:
             return
         url = self.address(ports).monitor_url
-        before = monitor(url, "varz")["config_load_time"]
+        try:
+            before = monitor(url, "varz")["config_load_time"]
+        except OSError as error:
+            raise ServiceError(f"The broker (pid {server.pid}) runs but does not answer ({error}): try again") from None
         server.send(signal.SIGHUP)
         deadline_s = time.monotonic() + START_S + len(users) * USER_S
         while time.monotonic() < deadline_s:

@@ -1,5 +1,6 @@
-"""What the broker says of itself over HTTP. It tells names and client ids of devices and has no password, so it answers
-below a path that only this folder's secret gives: another user of this machine who can reach the port learns nothing."""
+"""What the broker says of itself over HTTP. It tells names and client ids of devices and has no password, so it
+answers below a path that is a secret of the data folder: another user of this machine, who can reach the port, learns
+nothing."""
 
 import calendar
 import json
@@ -13,7 +14,7 @@ OVERSIZE_REASONS = ("Maximum Message Payload Exceeded", "Maximum Payload Exceede
 
 
 def monitor(url: str, path: str) -> Any:
-    """An answer of the monitor at ``url`` (`BrokerAddress.monitor_url`), as JSON. Raises OSError when it is not there."""
+    """An answer of the monitor at ``url`` (`BrokerAddress.monitor_url`), from JSON. Raises OSError when it is away."""
     with DIRECT.open(f"{url}/{path}", timeout=5) as answer:
         return json.load(answer)
 

@@ -136,7 +136,7 @@ def test_the_names_inside_the_server_are_the_ones_we_lean_on(running):
     store, consumer = asyncio.run(configured())
     assert (store.config.storage, store.config.max_bytes, store.config.max_msgs) == ("file", -1, -1)
     assert (consumer.config.filter_subject, consumer.config.ack_wait) == (jetstream.FILTER, 5.0)
-    assert monitor(running.address.monitor_url, "varz")["version"].startswith("2.15."), "another version: test the names"
+    assert monitor(running.address.monitor_url, "varz")["version"].startswith("2.15."), "another version: test names"
 
 
 def test_having_the_consumer_ready_twice_keeps_what_waits_in_it(running):
