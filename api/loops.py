@@ -143,6 +143,8 @@ def run_web(settings: Settings) -> None:
             create_app(site), host=settings.host, port=settings.port, log_level="warning", access_log=False,
             timeout_graceful_shutdown=2, server_header=False, ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
+            # A proxy on this machine says for whom it asks; nobody else is believed.
+            proxy_headers=True, forwarded_allow_ips="127.0.0.1,::1",
         )  # fmt: skip
     finally:
         pool.close()

@@ -139,7 +139,8 @@ class Worker:
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
-        if self._flood and not self._flood.take(arrived.device, self._clock(), cost_of(len(arrived.payload))):
+        cost = cost_of(len(arrived.payload))
+        if self._flood is not None and not self._flood.take(arrived.device, self._clock(), cost):
             raise Refused(Reason.TOO_FAST, "above the device's budget")
         chunk = decode(arrived.payload)
         admit(chunk, kind, self._city, self._clock())

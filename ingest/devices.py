@@ -192,9 +192,9 @@ def to_be_erased(conn: Connection) -> list[str]:
 
 
 def erase(conn: Connection, name: str) -> dict[str, int]:
-    """Deletes all that belongs to a device of which `ask_to_erase` was committed, but for its name; gives the number of rows by
-    table. The name stays, without its password, so that it is never let in nor given to another: with `seen` gone, a
-    chunk of it that came again would count a second time."""
+    """Deletes all that belongs to a device of which `ask_to_erase` was committed, but for its name; gives the number of
+    rows by table. The name stays, without its password, so that it is never let in nor given to another: with `seen`
+    gone, a chunk of it that came again would count a second time."""
     conn.execute(
         "INSERT INTO erasure (day, chunks) SELECT day, count(*) FROM chunk WHERE device = %s GROUP BY day ORDER BY day "
         "ON CONFLICT (day) DO UPDATE SET chunks = erasure.chunks + excluded.chunks",

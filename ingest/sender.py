@@ -75,10 +75,29 @@ def write_credential(path: Path, credential: Credential) -> None:
 
 def tls_context(credential: Credential) -> ssl.SSLContext:
     """What a credential's `ca` asks for. Raises SenderError where that is no certificate."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and for the host's name in it
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        return ssl.create_default_context(cadata=None if credential.ca == SYSTEM_CA else credential.ca)
+        if credential.ca == SYSTEM_CA:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(cadata=credential.ca)
     except (ssl.SSLError, ValueError) as error:
         raise SenderError(f"the CA in the credential of {credential.device} is no certificate ({error})") from None
+    return context
+
+
+class _Context(ssl.SSLContext):
+    """Shakes hands at once and closes the connection where that fails: paho would leave it open."""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        spoken = super().wrap_socket(*args, **{**options, "do_handshake_on_connect": False})
+        try:
+            spoken.do_handshake()
+        except OSError:
+            spoken.close()
+            raise
+        return spoken
 
 
 @dataclass

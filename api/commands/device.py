@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from .printing import ERR, Json, bar, settings, show
-
-if TYPE_CHECKING:
-    from ingest.devices import Device
 
 app = typer.Typer(help="Devices: let them in, list them, shut them out, renew their passwords.", no_args_is_help=True)
 _Home = Annotated[Path | None, typer.Option("--home", help="the data folder")]
@@ -62,7 +59,7 @@ def list_devices(
     show(rows, as_json, f"{len(rows)} devices")
 
 
-def _row(device: Device) -> dict[str, Any]:
+def _row(device: Any) -> dict[str, Any]:
     def moment(at: Any) -> str | None:
         return at.isoformat(timespec="seconds") if at else None
 
