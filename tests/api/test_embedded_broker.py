@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ from api.embedded import (
 )
 from api.embedded.broker import BACKEND, monitor, users_configuration
 from api.embedded.folder import PORT_NAMES, choose_port
+from api.embedded.processes import pause
 from ingest import MAX_BYTES, jetstream
 
 WAIT_S = 10.0
@@ -227,6 +229,76 @@ def test_a_new_device_is_let_in_and_one_taken_out_without_touching_the_others(ru
     assert len(taken(running.address, 2)) == 2
     running.broker.reload([one, two])
     running.broker.reload([one, two])  # the same again is no error and does not wait
+
+
+def test_many_who_let_devices_in_share_a_reload(running):
+    """The first one's list is read before the others have come; all others are served by the second reload."""
+    here, home = running.broker, running.broker.folder.home
+    listed, reads, first, go_on = [], [], threading.Event(), threading.Event()
+    one, two = BrokerUser("box-1", hash_secret("1-xob")), BrokerUser("box-2", hash_secret("2-xob"))
+
+    def read():
+        reads.append(len(listed))
+        first.set()
+        assert go_on.wait(WAIT_S)
+        return [one, two, *listed]
+
+    def come(number):
+        listed.append(BrokerUser(f"many-{number}", hash_secret("x")))
+        Broker(open_folder(home)).refresh(read)  # as another process would: nothing but the folder is shared
+        in_force.append(f'"many-{number}"' in (here.folder.broker / "users.conf").read_text())
+
+    in_force = []
+    before = monitor(running.address.monitor_url, "varz")["config_load_time"]
+    threads = [threading.Thread(target=come, args=(number,)) for number in range(30)]
+    with box(running) as device:
+        threads[0].start()
+        assert first.wait(WAIT_S)
+        came = here._number("tickets")
+        for thread in threads[1:]:
+            thread.start()
+        deadline_s = time.monotonic() + WAIT_S
+        while here._number("tickets") < came + 29 and time.monotonic() < deadline_s:
+            pause()
+        go_on.set()
+        for thread in threads:
+            thread.join(WAIT_S)
+        assert reads == [1, 30]
+        assert in_force == [True] * 30
+        assert monitor(running.address.monitor_url, "varz")["config_load_time"] != before
+        assert not device.lost.is_set()
+        with Device(running.address, "many-29", "x", "many-29") as late:
+            assert late.accepted
+    running.broker.reload([one, two])
+
+
+def test_a_reload_that_fails_serves_nobody(running):
+    one, two = BrokerUser("box-1", hash_secret("1-xob")), BrokerUser("box-2", hash_secret("2-xob"))
+
+    def away():
+        raise OSError("the database is away")
+
+    with pytest.raises(OSError, match="away"):
+        running.broker.refresh(away)
+    running.broker.refresh(lambda: [one, two])
+    with box(running, 2) as device:
+        assert device.accepted
+
+
+def test_a_broker_that_outlived_other_settings_is_started_anew(running):
+    assert running.broker.start(running.ports) == running.address
+    victim = running.broker.found()
+    elsewhere = Broker(running.broker.folder, Listen("127.0.0.2"))
+    elsewhere.start(running.ports)
+    try:
+        assert elsewhere.found() != victim
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", running.ports["mqtt"]), timeout=5)
+        socket.create_connection(("127.0.0.2", running.ports["mqtt"]), timeout=5).close()
+    finally:
+        running.broker.start(running.ports)
+    with box(running) as device:
+        assert device.accepted
 
 
 def test_device_names_that_reach_further_are_refused(running):
