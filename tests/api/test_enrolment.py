@@ -16,7 +16,7 @@ from api.embedded import hash_secret
 from api.enrolment import Address, Door, NotInvited, enrol_phone, is_device
 from api.gathered import Gathered
 from api.worker import Worker
-from ingest import Arrived, Budget, Buckets, City, devices, encode
+from ingest import Arrived, Buckets, Budget, City, devices, encode
 from ingest import store as ingest_store
 
 from ..roads import START_S, straight

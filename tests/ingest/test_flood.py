@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest import MAX_BYTES, Budget, Buckets, cost_of
+from ingest import MAX_BYTES, Buckets, Budget, cost_of
 
 
 def test_a_burst_then_the_pace() -> None:

@@ -1,4 +1,4 @@
-"""A guarded platform: TLS on map and broker, a token on the map, phones may enrol themselves, a small budget a device."""
+"""A guarded platform: TLS on map and broker, a token on the map, phones may enrol themselves, a small budget each."""
 
 from __future__ import annotations
 

@@ -106,7 +106,8 @@ def test_an_invitation_enrols_as_many_phones_as_it_says(fort: Fort, run: Any) ->
 
 
 def test_a_certificate_of_one_s_own_is_made_with_the_settings_that_use_it(tmp_path: Path, run: Any) -> None:
-    rows = {row["setting"]: row["value"] for row in run("tls", "self-signed", "--host", "192.0.2.7", "--home", str(tmp_path))}
+    told = run("tls", "self-signed", "--host", "192.0.2.7", "--home", str(tmp_path))
+    rows = {row["setting"]: row["value"] for row in told}
     assert rows["ROADCODE_MQTT_HOST"] == "192.0.2.7"
     assert {Path(rows[f"ROADCODE_TLS_{part}"]).name for part in ("CERT", "KEY", "CA")} == {
         "server.pem", "server.key", "ca.pem",
