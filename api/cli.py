@@ -154,12 +154,31 @@ def settings(as_json: Json = False) -> None:
     show(rows, as_json)
 
 
-@app.command()
-def bench(as_json: Json = False) -> None:
-    """Measure the pure parts on this machine: addresses, decoding, observing, folding, painting."""
+benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
+app.add_typer(benches, name="bench")
+
+
+@benches.command("parts")
+def bench_parts(as_json: Json = False) -> None:
+    """The pure parts: addresses, decoding, observing, folding, painting."""
     from .bench import run_bench  # noqa: PLC0415
 
     show(run_bench(), as_json, "one core, this machine, now")
+
+
+@benches.command("ingest")
+def bench_ingest(
+    chunks: Annotated[int, typer.Option(help="5 s chunks of each of 32 devices", min=10)] = 100, as_json: Json = False
+) -> None:
+    """From publisher to committed, with the services' cpu, beside a peer that stores undecoded payloads; minutes."""
+    from .bench_ingest import run_bench_ingest  # noqa: PLC0415
+
+    figures = run_bench_ingest(given(), ERR.print, chunks, chunks * 5 // 2)
+    if as_json:
+        print(json.dumps(figures, indent=1))
+    else:
+        rows = [{"figure": name, "value": json.dumps(value)} for name, value in figures.items()]
+        show(rows, False, "us of cpu per vehicle-second")
 
 
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one

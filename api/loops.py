@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 import time
@@ -14,6 +13,7 @@ import psycopg
 import structlog
 import uvicorn
 
+from defects import observe
 from ingest import jetstream
 from ledger import AnchorOptions, ChainAway, LeaseHeld, Log, WrongContract
 from ledger import step as anchor_step
@@ -21,13 +21,13 @@ from ledger import step as anchor_step
 from . import coder, wiring
 from .app import create_app
 from .settings import Settings
-from .worker import Worker
+from .worker import See, Worker
 
 _LONGEST_PAUSE_S = 5.0
 
 
-def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception], ...]) -> None:
-    """Calls ``turn`` again and again, pausing as long as it says; after an error of ``away`` it waits and goes on."""
+def _told_to_stop() -> threading.Event:
+    """Is set when the process is asked to end."""
     stop = threading.Event()
 
     def told(_number: int, _frame: FrameType | None) -> None:
@@ -35,6 +35,12 @@ def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
+    return stop
+
+
+def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception], ...]) -> None:
+    """Calls ``turn`` again and again, pausing as long as it says; after an error of ``away`` it waits and goes on."""
+    stop = _told_to_stop()
     log = structlog.get_logger(name)
     pause_s = 0.2
     log.info("ready")
@@ -50,27 +56,20 @@ def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception
     log.info("stopped")
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, see: See = observe) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
     worker = Worker(
         lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time,
-        flood=wiring.flood(settings),
+        flood=wiring.flood(settings), see=see,
     )  # fmt: skip
     if settings.nats_url is None:
         raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
     url = settings.nats_url.get_secret_value()
     log = structlog.get_logger("worker")
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        log.info("ready")
-        await jetstream.pull(url, worker, stop, log.warning, settings.batch_most, settings.batch_age_s)
-        log.info("stopped")
-
-    asyncio.run(main())
+    log.info("ready")
+    jetstream.pull(url, worker, _told_to_stop(), log.warning, settings.batch_most, settings.batch_age_s)
+    log.info("stopped")
 
 
 def run_coder(settings: Settings) -> None:

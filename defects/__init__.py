@@ -17,7 +17,7 @@ from .code import (
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
-from .observe import EvidenceOptions, Finding, Observation, observe
+from .observe import EvidenceOptions, Finding, Observation, observe, place
 from .rates import Rate, rate
 from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, OF_THE_STANDARD, TYPES, UNEVEN, DefectType
@@ -53,6 +53,7 @@ __all__ = [
     "observe",
     "pack_codes",
     "pass_story",
+    "place",
     "rate",
     "recode",
     "store",

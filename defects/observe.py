@@ -264,6 +264,20 @@ def _quiet(
     return distance_m
 
 
+def place(chunk: Chunk, track: Track, kind: str, city: City, options: EvidenceOptions) -> Observation:
+    """The squares that the vehicle's middle passed, and nothing of what it felt: `observe` without recognition."""
+    t = chunk.sample_t_s
+    owned = track.usable & (t >= chunk.start_s) & (t < chunk.end_s)
+    distance_m = float(track.speed_mps[owned].sum()) / chunk.rate_hz
+    level = _level(_radius(float(track.sigma_m[owned].max())), kind, options) if owned.any() else None
+    if level is None:
+        return Observation(merge([]), (), distance_m)
+    cells = np.unique(cells_at(track.x_m[owned], track.y_m[owned], Zone(city.utm_zone, city.utm_north), level))
+    out = _Sum()
+    out.add(cells, PASSES, np.ones(len(cells), np.int64))
+    return Observation(out.parts[0], (), distance_m)
+
+
 def observe(chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions) -> Observation:
     """What ``chunk`` of a device of ``kind`` (box or phone) adds to the evidence.
 

@@ -126,8 +126,12 @@ def hash_secret(secret: str) -> str:
     return bcrypt.hashpw(secret.encode(), bcrypt.gensalt(BCRYPT_COST, prefix=b"2a")).decode()
 
 
-def server_configuration(store: Path, ports: dict[str, int], listen: Listen, monitor_path: str) -> str:
-    """The part of the configuration that stays. Whatever devices come in by, NATS and monitor stay on loopback."""
+def server_configuration(store: Path, ports: dict[str, int], listen: Listen, monitor_path: str, sync: str) -> str:
+    """The part of the configuration that stays. Whatever devices come in by, NATS and monitor stay on loopback.
+
+    sync: how often what was acknowledged is flushed to disk ("always" or a time): a power cut loses what is younger,
+    and a device that keeps its chunks until their verdict sends that again.
+    """
     address = f"[{listen.host}]" if ":" in listen.host else listen.host
     tls = ""
     if listen.certificate is not None:
@@ -140,7 +144,7 @@ http: "{HOST}:{ports["monitor"]}"
 http_base_path: "/{monitor_path}"
 max_payload: {MAX_BYTES + HEADROOM_BYTES}
 max_control_line: 4KB
-jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: "1s" }}
+jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: {sync if sync == "always" else json.dumps(sync)} }}
 mqtt {{ listen: "{address}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s" {tls and ", " + tls} }}
 websocket {{ listen: "{address}:{ports["websocket"]}", {tls or "no_tls: true"} }}
 include "users.conf"
@@ -171,10 +175,11 @@ class Broker:
     name = "nats"
     ports = ("nats", "mqtt", "websocket", "monitor")
 
-    def __init__(self, folder: DataFolder, listen: Listen | None = None) -> None:
+    def __init__(self, folder: DataFolder, listen: Listen | None = None, sync: str = "1s") -> None:
         self.folder = folder
         self.listen = listen or Listen()
         self.log = folder.logs / "nats.log"
+        self._sync = sync
         self._config = folder.broker / "nats.conf"
         self._users = folder.broker / "users.conf"
         self._store = folder.broker / "store"
@@ -196,7 +201,7 @@ class Broker:
     def start(self, ports: dict[str, int]) -> BrokerAddress:
         """Use the server that runs with our configuration, or start one; returns once chunks are kept."""
         address = self.address(ports)
-        wanted = server_configuration(self._store, ports, self.listen, self._monitor_path)
+        wanted = server_configuration(self._store, ports, self.listen, self._monitor_path, self._sync)
         server = self.found()
         if server is not None and self._config.read_text() != wanted:
             self.stop()  # it outlived a platform that had other settings
