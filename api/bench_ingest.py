@@ -32,7 +32,7 @@ from .embedded import Broker, BrokerAddress, Process, environment_of, open_folde
 from .embedded.folder import choose_port
 from .embedded.monitor import monitor
 from .embedded.postgres import Postgres
-from .enrolment import enrol
+from .enrolment import Address, enrol
 from .migrate import migrate
 from .settings import Settings
 from .wiring import environment
@@ -159,7 +159,7 @@ def _services(settings: Settings, city: City, sync: str) -> Iterator[_Bench]:
             with psycopg.connect(url, autocommit=True) as conn:
                 migrate(conn)
                 names = [(f"bench-{n:03d}", "box") for n in range(DEVICES)]
-                enrol(conn, broker, home / "devices", names, address.host, address.mqtt_port)
+                enrol(conn, broker, home / "devices", names, Address(address.host, address.mqtt_port))
             found = postgres.found(), broker.found()
             if found[0] is None or found[1] is None:
                 raise BenchFailed("a service ended as soon as it was started")

@@ -11,11 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from api import wiring, worker
+from api import wiring
 from api.embedded import hash_secret
 from api.enrolment import Address, Door, NotInvited, enrol_phone, is_device
 from api.gathered import Gathered
 from api.worker import Worker
+from defects import observe
 from ingest import Arrived, Buckets, Budget, City, devices, encode
 from ingest import store as ingest_store
 
@@ -34,10 +35,10 @@ def conn(database: str) -> Iterator[Conn]:
         yield open_conn
 
 
-def taker(database: str, city: City, flood: Buckets | None = None, now_s: float = START_S + 600) -> Worker:
+def taker(database: str, city: City, flood: Buckets | None = None, see: Any = observe) -> Worker:
     return Worker(
         lambda: psycopg.connect(database, autocommit=True), city, wiring.EVIDENCE, wiring.day_context(city),
-        lambda: now_s, flood,
+        lambda: START_S + 600, see, flood,
     )  # fmt: skip
 
 
@@ -50,18 +51,15 @@ def count(conn: Conn, query: str) -> int:
 
 
 def test_a_batch_under_way_when_a_device_is_shut_out_writes_nothing_of_it(
-    database: str, city: City, conn: Conn, monkeypatch: pytest.MonkeyPatch
+    database: str, city: City, conn: Conn
 ) -> None:
-    plain = worker.observe
-
     def while_it_is_observed(*given: Any) -> Any:
         with conn.transaction():
             devices.disable(conn, ["box-1"])
-        return plain(*given)
+        return observe(*given)
 
-    monkeypatch.setattr(worker, "observe", while_it_is_observed)
     payload = encode(straight(city))
-    take = taker(database, city)
+    take = taker(database, city, see=while_it_is_observed)
     verdicts = take([Arrived("box-1", payload), Arrived("box-2", payload)])
     assert [b"unknown_device" in v.payload for v in sorted(verdicts, key=lambda v: v.device)] == [True, False]
     assert conn.execute("SELECT device FROM chunk").fetchall() == [("box-2",)]
