@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import sys
 
-from defects import EvidenceOptions, Observation, observe, place
-from grid import locate
-from ingest import Chunk, City
+from defects import observe, place
 
 from .loops import run_worker
 from .settings import Settings
 
 
-def positioned(chunk: Chunk, kind: str, _slot: int, city: City, options: EvidenceOptions) -> Observation:
-    """Where the chunk passed, and nothing of what it felt; arguments as those of `observe`."""
-    return place(chunk, locate(chunk, city), kind, city, options)
-
-
 def main() -> None:
     """The process."""
-    run_worker(Settings(), observe if "recognise" in sys.argv[1:] else positioned)
+    run_worker(Settings(), observe if "recognise" in sys.argv[1:] else place)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from .commands import device, tls
+from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
 from .settings import Settings
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
+app.command()(condition)
 
 
 # ---------------------------------------------------------------- the platform

@@ -3,7 +3,6 @@ the evidence. It can be done because observing is a pure function and evidence i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +18,7 @@ from grid import level_of
 from ingest import City, Refused, decode, devices
 from ingest import store as ingest_store
 
+from .days import Days, read_day
 from .worker import leaf_of, slot_of
 
 Connection = psycopg.Connection[Any]
@@ -51,15 +51,17 @@ def recount(
     damaged: list[int] = []
     n = 0
     after = 0
-    salts = ingest_store.salts(conn)
+    days = Days()
     while ids := ingest_store.chunk_ids_after(conn, after, _AT_ONCE):
         after = ids[-1]
         for number, day, device, kind, raw, salt, leaf in ingest_store.whole_chunks(conn, ids):
             n += 1
             try:
-                if leaf_of(hashlib.sha256(raw).digest(), salt) != leaf:
+                if leaf_of(raw, salt) != leaf:
                     raise ValueError("the bytes are not those that were accepted")
-                seen = observe(decode(raw), kind, slot_of(device, salts[day]), city, options)
+                frozen = days.get(day, lambda d: read_day(conn, d))
+                slot, weight = slot_of(device, frozen.salt), frozen.weight(device, kind)
+                seen = observe(decode(raw), kind, slot, city, options, weight)
             except (Refused, ValueError):
                 damaged.append(number)
                 continue

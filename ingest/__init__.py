@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import devices, jetstream, recordings, store
+from . import condition_store, devices, jetstream, recordings, store
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -14,10 +14,22 @@ from .chunk import (
     Laser,
 )
 from .city import City, CityFileError, NoGo, read_city
+from .condition import (
+    Condition,
+    ConditionOptions,
+    Trust,
+    inspect,
+    missing_share,
+    newcomer_pct,
+    trust,
+    weights_digest,
+)
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
+from .fixes import FixFaults, FixOptions, Judged, judge, judge_all
 from .flood import Buckets, Budget, cost_of
 from .jetstream import Arrived, Verdict
 from .quality import admit
+from .redact import redact
 from .refusal import ADVICE, NOT_NOW, Reason, Refused
 from .sender import SYSTEM_CA, Credential, Report, Sender, SenderError, read_credential, write_credential
 from .wire import MAX_BYTES, VERSION, decode, decode_json, encode, encode_json, peek
@@ -40,9 +52,14 @@ __all__ = [
     "Chunk",
     "City",
     "CityFileError",
+    "Condition",
+    "ConditionOptions",
     "Credential",
     "Detection",
+    "FixFaults",
+    "FixOptions",
     "Fixes",
+    "Judged",
     "Laser",
     "NoGo",
     "Reason",
@@ -50,8 +67,10 @@ __all__ = [
     "Report",
     "Sender",
     "SenderError",
+    "Trust",
     "Verdict",
     "admit",
+    "condition_store",
     "cost_of",
     "decode",
     "decode_json",
@@ -59,13 +78,21 @@ __all__ = [
     "encode",
     "encode_json",
     "gcj02_from_wgs84",
+    "inspect",
     "jetstream",
+    "judge",
+    "judge_all",
+    "missing_share",
+    "newcomer_pct",
     "peek",
     "read_city",
     "read_credential",
     "recordings",
+    "redact",
     "store",
     "to_frame",
+    "trust",
+    "weights_digest",
     "wgs84_from_gcj02",
     "write_credential",
 ]
