@@ -33,6 +33,8 @@ def add(
     full = wiring.resolved(settings(home=home))
     with bar() as progress:
         task = progress.add_task("enrolling", total=len(names))
+        if progress.disable and len(names) > 500:
+            ERR.print(f"enrolling {len(names)} devices: some 2 ms each, then the broker reads its list")
         wanted = [(name, kind) for name in dict.fromkeys(names)]
         folder, made = enrol_here(full, wanted, "own", lambda n: progress.advance(task, n))
     show([{"device": c.device, "kind": c.kind, "credential": str(folder / f"{c.device}.json")} for c in made], as_json)

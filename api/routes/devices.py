@@ -202,7 +202,8 @@ async def enrol(request: Request, wanted: Annotated[Wanted, Depends(_wanted)]) -
 
 @router.get("/api/v1/me")
 def export(request: Request, me: Me) -> Response:
-    """Everything that is kept of this device, but for its raw chunks, which are counted here: see /api/v1/me/chunks."""
+    """Everything that is kept of this device; its raw chunks are counted here and given by /api/v1/me/chunks. `cut_off`
+    names tables of which there was too much for one answer."""
     with request.app.state.site.pool.connection() as conn:
         device = own.device(conn, me)
         number, size, first, last = own.own_chunk_sums(conn, me)
@@ -211,6 +212,7 @@ def export(request: Request, me: Me) -> Response:
         "device": None if device is None else device.__dict__,
         "chunks": {"number": number, "bytes": size, "first_day": first, "last_day": last, "at": "/api/v1/me/chunks"},
         **tables,
+        "cut_off": sorted(table for table, rows in tables.items() if len(rows) == _MOST_ROWS),
     }
     return _plain(body)
 

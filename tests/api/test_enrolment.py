@@ -38,7 +38,7 @@ def conn(database: str) -> Iterator[Conn]:
 def taker(database: str, city: City, flood: Buckets | None = None, see: Any = observe) -> Worker:
     return Worker(
         lambda: psycopg.connect(database, autocommit=True), city, wiring.EVIDENCE, wiring.day_context(city),
-        lambda: START_S + 600, see, flood,
+        lambda: START_S + 600, see=see, flood=flood,
     )  # fmt: skip
 
 

@@ -138,6 +138,7 @@ def test_a_device_reads_all_that_is_kept_of_it_and_nothing_of_others(fort: Fort)
     with fort.connect() as conn:
         held = set(own.tables_of_devices(conn))
     assert held <= mine.keys()
+    assert mine["cut_off"] == []
     assert {"seen", "dead_letter"} <= held
 
 
