@@ -291,30 +291,24 @@ def place(
     """The squares that the vehicle's middle passed, and nothing of what it felt: `observe` without recognition, for
     measurements of everything around it. Arguments as there."""
     del slot, weight
-    fastest_mps = max(float(trace.speed_mps.max()), 1.0)
-    track = sample(trace, np.arange(chunk.start_s, chunk.end_s, _PLACED_M / fastest_mps))
-    step = track.speed_mps * (_PLACED_M / fastest_mps)
-    if not track.usable.all():
-        track, step = _usable(track), step[track.usable]
-    level = _level(_radius(float(track.sigma_m.max())), kind, options) if len(step) else None
+    t = np.arange(chunk.start_s, chunk.end_s, _PLACED_M / max(float(trace.speed_mps.max()), 1.0))
+    x, y = np.interp(t, trace.t_s, trace.x_m), np.interp(t, trace.t_s, trace.y_m)
+    if trace.broken.any():
+        usable = sample(trace, t).usable
+        x, y = x[usable], y[usable]
+    distance_m = float(np.hypot(x[1:] - x[:-1], y[1:] - y[:-1]).sum())
+    level = _level(_radius(float(trace.sigma_m.max())), kind, options) if len(x) else None
     if level is None:
-        return Observation(merge([]), (), float(step.sum()), trace.faults)
-    cell = cells_at(track.x_m, track.y_m, Zone(city.utm_zone, city.utm_north), level)
+        return Observation(merge([]), (), distance_m, trace.faults)
+    cell = cells_at(x, y, Zone(city.utm_zone, city.utm_north), level)
     cell.sort()
     cells = cell[np.concatenate((_TRUE, cell[1:] != cell[:-1]))]
     ones = np.ones(len(cells), np.int64)
-    return Observation(Deltas(cells, ones.astype(np.uint8) * PASSES, ones), (), float(step.sum()), trace.faults)
+    return Observation(Deltas(cells, np.full(len(cells), PASSES, np.uint8), ones), (), distance_m, trace.faults)
 
 
 _PLACED_M = 0.5  # from point to point: a square metre that is crossed has one, but for a corner of half a metre
 _TRUE = np.ones(1, dtype=bool)
-
-
-def _usable(track: Track) -> Track:
-    w = track.usable
-    return Track(
-        track.x_m[w], track.y_m[w], track.u_x[w], track.u_y[w], track.speed_mps[w], track.sigma_m[w], w[w], track.faults
-    )
 
 
 def observe(
