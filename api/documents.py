@@ -26,7 +26,7 @@ from defects import ALL_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
 from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 
 from .cli import app as command_line
-from .routes import cells, service, tiles
+from .routes import cells, devices, service, tiles
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -226,14 +226,16 @@ def _commands() -> dict[str, Any]:
 
 
 def commands() -> str:
-    """Commands of `roadcode` with their options."""
+    """Commands of `roadcode` with their options; those of a group by group."""
     rows = []
     for name, command in _commands().items():
-        said = []
-        for p in command.params:
-            shown = f"`{p.opts[0]}`" if p.opts[0].startswith("-") else f"`{p.name.upper()}`"
-            said.append(f"{shown} {getattr(p, 'help', None) or ''}".rstrip())
-        rows.append((f"`roadcode {name}`", command.help or "", "; ".join(said)))
+        inner = getattr(command, "commands", None)
+        for called, one in {f"{name} {n}": c for n, c in inner.items()}.items() if inner else [(name, command)]:
+            said = []
+            for p in one.params:
+                shown = f"`{p.opts[0]}`" if p.opts[0].startswith("-") else f"`{p.name.upper()}`"
+                said.append(f"{shown} {getattr(p, 'help', None) or ''}".rstrip())
+            rows.append((f"`roadcode {called}`", one.help or "", "; ".join(said)))
     return table(("command", "what", "arguments and options"), rows)
 
 
@@ -245,7 +247,7 @@ def targets() -> str:
 
 def answers() -> str:
     """What HTTP answers."""
-    routes = [r for router in (service, cells, tiles) for r in router.router.routes if isinstance(r, APIRoute)]
+    routes = [r for router in (service, cells, tiles, devices) for r in router.router.routes if isinstance(r, APIRoute)]
     rows = [(f"`{'/'.join(sorted(r.methods or ()))} {r.path}`", _doc(r.endpoint)) for r in routes]
     return table(("request", "answer"), rows)
 

@@ -14,7 +14,8 @@ import psycopg
 from defects import Deltas, EvidenceOptions, fold, merge, observe
 from defects import recode as reading
 from defects import store as defects_store
-from ingest import City, Refused, decode
+from grid import level_of
+from ingest import City, Refused, decode, devices
 from ingest import store as ingest_store
 
 from .days import Days, read_day
@@ -78,7 +79,10 @@ def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: 
     different: list[tuple[int, date]] = []
     should = {(b, day): e for day, parts in sums.items() for b, e in reading.by_block(merge(parts)).items()}
     waiting = reading.fold_in(defects_store.read_journal(conn), {})
+    erased = devices.erased_days(conn)
     for block, day in sorted(should.keys() | waiting.keys() | set(defects_store.evidence_keys(conn))):
+        if day in erased and int(level_of(block)) > 0:
+            continue  # a phone's chunks went at its owner's wish: what they added can no longer be counted again
         stored = defects_store.evidence_of(conn, [block]).get(block, {}).get(day, reading.NO_EVIDENCE)
         if (block, day) in waiting:
             stored = fold(stored, waiting[block, day])

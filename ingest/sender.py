@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from .outbox import Outbox
-from .refusal import Reason
+from .refusal import NOT_NOW, Reason
 from .wire import MAX_BYTES, peek
 
 
@@ -27,9 +28,19 @@ class SenderError(RuntimeError):
     """The broker cannot be reached or does not let the device in; the text says which and what to do."""
 
 
+SYSTEM_CA = "system"
+"""As the CA of a credential: those that the device's own system trusts."""
+_TURNED_AWAY = 2
+"""Connections that end before they are answered, until it is called a fault. One may be a broker that is starting."""
+
+
 @dataclass(frozen=True)
 class Credential:
-    """What a device needs to connect. It is secret: the client id too, since who knows it can end the session."""
+    """What a device needs to connect. It is secret: the client id too, since who knows it can end the session.
+
+    ca: None connects in the clear; a certificate as PEM, or `SYSTEM_CA`, by TLS, and to nobody whom it does not vouch
+    for under the name ``host``. There is no way to leave that check out.
+    """
 
     device: str
     kind: str
@@ -37,6 +48,7 @@ class Credential:
     password: str = field(repr=False)
     host: str = "127.0.0.1"
     port: int = 1883
+    ca: str | None = field(default=None, repr=False)
 
 
 def read_credential(path: Path) -> Credential:
@@ -45,7 +57,7 @@ def read_credential(path: Path) -> Credential:
         tree = json.loads(path.read_text())
         return Credential(
             str(tree["device"]), str(tree["kind"]), str(tree["client_id"]), str(tree["password"]), str(tree["host"]),
-            int(tree["port"]),
+            int(tree["port"]), None if tree.get("ca") is None else str(tree["ca"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SenderError(f"{path} is not a device's credential ({error}): enrol the device again") from None
@@ -54,10 +66,39 @@ def read_credential(path: Path) -> Credential:
 def write_credential(path: Path, credential: Credential) -> None:
     """Writes the credential as JSON, readable by its owner alone from the first moment on."""
     tree = {name: getattr(credential, name) for name in ("device", "kind", "client_id", "password", "host", "port")}
+    if credential.ca is not None:
+        tree["ca"] = credential.ca
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(json.dumps(tree, indent=1))
     new.replace(path)
+
+
+def tls_context(credential: Credential) -> ssl.SSLContext:
+    """What a credential's `ca` asks for. Raises SenderError where that is no certificate."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and for the host's name in it
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if credential.ca == SYSTEM_CA:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(cadata=credential.ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise SenderError(f"the CA in the credential of {credential.device} is no certificate ({error})") from None
+    return context
+
+
+class _Context(ssl.SSLContext):
+    """Shakes hands at once and closes the connection where that fails: paho would leave it open."""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        spoken = super().wrap_socket(*args, **{**options, "do_handshake_on_connect": False})
+        try:
+            spoken.do_handshake()
+        except OSError:
+            spoken.close()
+            raise
+        return spoken
 
 
 @dataclass
@@ -70,6 +111,21 @@ class Report:
     waiting: int = 0
     resent: int = 0
     latency_s: list[float] = field(default_factory=list)
+
+
+_UNANSWERED = (
+    "it closes the connection without an answer. If it listens with TLS, the credential needs its CA: enrol the device "
+    "again with ROADCODE_TLS_CA set, or take the new credential"
+)
+
+
+def _not_trusted(where: str, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"whoever answers at {where} is not trusted ({error.verify_message}): nothing was sent. Is the CA in the "
+            "credential this platform's, is the host one of the names in its certificate, and is the clock right?"
+        )
+    return f"what answers at {where} does not speak TLS ({error.reason}): the credential's CA says that it should"
 
 
 @dataclass
@@ -100,10 +156,13 @@ class Sender:
         self._changed = threading.Condition()
         self._ready = False
         self._fault = ""
+        self._unanswered = 0
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=credential.client_id, clean_session=False, protocol=mqtt.MQTTv311
         )
         self._client.username_pw_set(credential.device, credential.password)
+        if credential.ca is not None:
+            self._client.tls_set_context(tls_context(credential))
         self._client.max_inflight_messages_set(max(window, 20))
         self._client.reconnect_delay_set(1, 5)
         self._client.on_connect = self._on_connect
@@ -119,6 +178,8 @@ class Sender:
         where = f"{self._credential.host}:{self._credential.port}"
         try:
             self._client.connect(self._credential.host, self._credential.port, keepalive=30)
+        except ssl.SSLError as error:
+            raise SenderError(_not_trusted(where, error)) from None
         except OSError as error:
             raise SenderError(f"no broker at {where} ({error}): is the platform running?") from None
         self._client.loop_start()
@@ -138,6 +199,8 @@ class Sender:
         self._client.loop_stop()
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+        with self._changed:
+            self._unanswered = -1  # whatever ends from here on was answered once
         if code.is_failure:
             with self._changed:
                 self._fault = str(code)
@@ -148,6 +211,10 @@ class Sender:
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, _code: Any, _props: Any) -> None:
         with self._changed:
             self._ready = False
+            if self._unanswered >= 0:
+                self._unanswered += 1
+                if self._unanswered >= _TURNED_AWAY:
+                    self._fault = self._fault or _UNANSWERED
             self._changed.notify_all()
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
@@ -170,7 +237,7 @@ class Sender:
                 # Accepted comes first: a chunk that was taken, and resent so late that it was refused, was taken.
                 if waiting.key and waiting.key[0] == trip and any(a <= waiting.key[1] <= b for a, b in ranges):
                     self._report.accepted += 1
-                elif sha in refused:
+                elif sha in refused and refused[sha] not in NOT_NOW:
                     self._report.refused[refused[sha]] = self._report.refused.get(refused[sha], 0) + 1
                 else:
                     continue
