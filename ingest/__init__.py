@@ -1,6 +1,7 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import jetstream, recordings, store
+from . import beats, jetstream, mosquitto, mqtt, recordings, store
+from .broker import BrokerUrl, BrokerUrlError, read_broker_url, tls_of
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -32,6 +33,8 @@ __all__ = [
     "VERSION",
     "Arrived",
     "Bands",
+    "BrokerUrl",
+    "BrokerUrlError",
     "Chunk",
     "City",
     "CityFileError",
@@ -47,17 +50,22 @@ __all__ = [
     "SenderError",
     "Verdict",
     "admit",
+    "beats",
     "decode",
     "decode_json",
     "encode",
     "encode_json",
     "gcj02_from_wgs84",
     "jetstream",
+    "mosquitto",
+    "mqtt",
     "peek",
+    "read_broker_url",
     "read_city",
     "read_credential",
     "recordings",
     "store",
+    "tls_of",
     "to_frame",
     "wgs84_from_gcj02",
     "write_credential",
