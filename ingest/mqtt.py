@@ -3,8 +3,10 @@ arrival after the commit, verdicts published after the commit too.
 
 A plain broker brings an unacknowledged message again only to a new connection. So a batch that was not taken is kept and
 worked again for as long as the connection lasts; when it is lost, all that was not acknowledged is forgotten here and
-comes again. The broker lets only so many be unacknowledged (MQTT 5: receive maximum), which bounds our memory whatever
-the backlog. One session, one worker: shared subscriptions lose the messages of a worker whose session ends.
+comes again. MQTT 5 lets us say how many may be unacknowledged (receive maximum). Mosquitto 2.0 sends more than that (for
+each acknowledgement as many again), and MQTT 3.1.1 knows no such limit; hence the socket is not read while enough waits
+here, which bounds our memory whatever the backlog. Verdicts never wait for what is behind them in that socket.
+One session, one worker: shared subscriptions lose the messages of a worker whose session ends.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -42,8 +44,15 @@ HELD_BYTES: Final = 64 * 1024 * 1024
 """Payloads that wait here for their batch: at more the socket is not read any further. Less starves batches of large
 chunks, more is memory of ours that a broker without a limit of its own would fill."""
 VERDICTS: Final = 20_000
-"""Verdicts that wait for the broker at the most; what is over it is told by the trip's next verdict."""
+"""Verdicts that wait for the broker at the most. Fewer and more devices send again after a burst, more is our memory."""
+ON_WAY: Final = 20
+"""Verdicts that the broker has not acknowledged: above the receive maximum of a broker (Mosquitto's own default is 20)
+it ends the connection; fewer wait longer."""
+FAREWELL_S: Final = 2.0
+"""For the last verdicts at a stop in order: shorter and their devices send again, longer and the stop is felt."""
 LONGEST_PAUSE_S: Final = 5.0
+FIRST = MQTTProtocolVersion.MQTTv5
+"""Asked for first: it bounds what is unacknowledged, and tells what became of a verdict. 3.1.1 where it is refused."""
 
 
 class NotLetIn(ConnectionError):
@@ -93,7 +102,6 @@ class _Session:
         if tls is not None:
             self._client.tls_set_context(tls)
         self._client.connect_timeout = 5.0
-        self._client.max_queued_messages_set(VERDICTS)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
@@ -107,7 +115,8 @@ class _Session:
         self._pending: deque[tuple[int, int, Arrived]] = deque()
         self._pending_bytes = 0
         self._first_s = 0.0
-        self._verdicts: set[int] = set()
+        self._telling: deque[tuple[str, bytes]] = deque()
+        self._on_way = 0
         self.changed = asyncio.Event()
         self.lost = ""
 
@@ -250,6 +259,10 @@ class _Session:
         self.changed.set()
 
     def _on_publish(self, _client: Any, _data: Any, _mid: int, code: Any, _told: Any) -> None:
+        self._on_way -= 1
+        self._tell()
+        if not self._on_way:
+            self.changed.set()
         # "No matching subscribers" (16) is a device that is away: it asks by sending again.
         if code.is_failure:
             self._note(f"the broker refused a verdict ({code}): may the worker's user write rhc/v1/+/verdict?")
@@ -283,18 +296,30 @@ class _Session:
             raise _Lost(self.lost)
 
     def answer(self, taken: list[tuple[int, int, Arrived]], verdicts: list[tuple[str, bytes]]) -> None:
-        """Verdicts first, then the acknowledgements in the order of arrival: who dies in between has the batch come
-        again, and tells its verdicts once more. Raises _Lost."""
+        """Verdicts, then the acknowledgements in the order of arrival. Raises _Lost."""
         if self.lost:
             raise _Lost(self.lost)
-        untold = 0
-        for device, payload in verdicts:
-            info = self._client.publish(f"rhc/v1/{device}/verdict", payload, qos=1)
-            untold += info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS
+        room = VERDICTS - len(self._telling)
+        self._telling.extend(verdicts[:room])
+        self._tell()
         for mid, qos, _ in taken:
             self._client.ack(mid, qos)
-        if untold:
-            self._note(f"{untold} verdicts wait for the trip's next one: the broker takes them more slowly than we make them")
+        if len(verdicts) > room:
+            self._note(f"{len(verdicts) - room} verdicts are left to their trips' next ones: the broker is too slow for them")
+
+    def _tell(self) -> None:
+        while self._telling and self._on_way < ON_WAY and not self.lost:
+            device, payload = self._telling.popleft()
+            self._on_way += 1
+            self._client.publish(f"rhc/v1/{device}/verdict", payload, qos=1)
+
+    async def told(self, within_s: float) -> None:
+        """Waits until the broker has all verdicts, but no longer than that."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while (self._telling or self._on_way) and not self.lost:
+                    self.changed.clear()
+                    await self.changed.wait()
 
 
 async def subscribe(
@@ -316,7 +341,7 @@ async def subscribe(
     wrong, ``well`` that chunks can flow. A lost connection is waited for, for ever.
     """
     pause_s = 0.2
-    version = MQTTProtocolVersion.MQTTv5
+    version = FIRST
     while not stop.is_set():
         session = _Session(url, client_id, version, tls, min(65_535, 2 * most), note)
         rest = True
@@ -331,6 +356,7 @@ async def subscribe(
                 taken = await session.batch(stop, most, age_s)
                 if taken:
                     await _work(session, taken, handle, stop, note, well)
+            await session.told(FAREWELL_S)
         except _OtherVersion as error:
             # MQTT 5 bounds what is unacknowledged, so it is asked for first.
             five = version == MQTTProtocolVersion.MQTTv5
