@@ -1,4 +1,4 @@
-"""Signs of life of the pumps, and the password hashes of plain brokers. Functions take a connection and never commit."""
+"""Signs of life of the pumps, and the password hashes of plain brokers. Functions take a connection, never commit."""
 
 from __future__ import annotations
 

@@ -15,8 +15,8 @@ from typing import Final
 from .wire import MAX_BYTES
 
 ITERATIONS: Final = 101
-"""Rounds of PBKDF2, the number that mosquitto_passwd itself takes. More protect a password that can be guessed; ours are
-160 random bits. Each round is paid at every connect of every device, also when 10,000 come back after a power cut."""
+"""Rounds of PBKDF2, the number that mosquitto_passwd itself takes. More protect a password that can be guessed; ours
+are 160 random bits. Each is paid at every connect of every device, also when 10,000 come back after a power cut."""
 SALT_BYTES: Final = 12
 """Mosquitto 2.0 reads salts of exactly this length."""
 HEADROOM_BYTES: Final = 1024
@@ -67,18 +67,25 @@ topic write rhc/v1/+/verdict
 """
 
 
-def options_file(passwords: Path, access: Path) -> str:
-    """Options for mosquitto.conf (include_dir); listener, TLS and the place of its store are the operator's."""
+def options_file(
+    passwords: Path, access: Path, host: str, port: int, certificate: Path | None = None, key: Path | None = None
+) -> str:
+    """Options for mosquitto.conf (or a file in its conf.d); the place of the store is the operator's to say.
+    certificate, key: PEM files for TLS, with its whole chain."""
+    tls = f"certfile {certificate}\nkeyfile {key}\ntls_version tlsv1.2\n" if certificate and key else ""
     return f"""# Written by the platform; changes here are lost.
 allow_anonymous false
 password_file {passwords}
 acl_file {access}
-# A client's id is its user name: who learns another's id can neither end its session nor take what waits in it.
-use_username_as_clientid true
 persistence true
 # What came since the last save is lost when the broker is killed; devices send it again, having no verdict for it.
 autosave_interval {AUTOSAVE_S}
 max_queued_messages {QUEUED}
 max_inflight_messages {INFLIGHT}
 message_size_limit {MAX_BYTES + HEADROOM_BYTES}
+
+listener {port} {host}
+{tls}# A client's id is its user name: who learns another's id can neither end its session nor take what waits in it.
+# (It belongs to the listener above: before it, it would open a second one, on 1883 and to everybody.)
+use_username_as_clientid true
 """

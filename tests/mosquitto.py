@@ -45,8 +45,9 @@ class Mosquitto:
         self.write_users()
         user = "user root\n" if os.geteuid() == 0 else ""
         (folder / "mosquitto.conf").write_text(
-            mosquitto.options_file(self.passwords_path, self.access_path)
-            + f"listener {self.port} 127.0.0.1\npersistence_location {folder}/\nlog_dest file {folder}/log\n{user}{more}"
+            f"{user}persistence_location {folder}/\nlog_dest file {folder}/log\n"
+            + mosquitto.options_file(self.passwords_path, self.access_path, "127.0.0.1", self.port)
+            + more
         )
 
     def write_users(self) -> None:

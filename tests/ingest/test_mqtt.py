@@ -4,15 +4,16 @@ a failing commit, a lost connection and a stranger with the worker's client id c
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
-import json
 import os
 import secrets
 import signal
+import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 
 from api.embedded import Broker, open_folder
 from ingest import Arrived, BrokerUrl, BrokerUrlError, Verdict, mosquitto, mqtt, read_broker_url, tls_of
+from ingest.mqtt_session import ON_WAY, Session
 
 from ..mosquitto import Mosquitto, mosquitto_with, needs_mosquitto
 from ..street import until
@@ -74,8 +76,8 @@ class Worker:
     """A subscription that runs in a thread of its own, with a handle that the test gives."""
 
     def __init__(
-        self, url: BrokerUrl, handle: Callable[[list[Arrived]], list[Verdict]], *, most: int = MOST, age_s: float = 0.05,
-        client_id: str = "a secret", tls: ssl.SSLContext | None = None,
+        self, url: BrokerUrl, handle: Callable[[list[Arrived]], list[Verdict]], *, age_s: float = 0.05,
+        client_id: str = "a-secret", tls: ssl.SSLContext | None = None,
     ) -> None:  # fmt: skip
         self.notes: list[str] = []
         self.well = 0
@@ -87,7 +89,7 @@ class Worker:
             self._stop = lambda: loop.call_soon_threadsafe(stop.set)
             started.set()
             await mqtt.subscribe(
-                url, handle, stop, self.notes.append, most, age_s, client_id=client_id, tls=tls, well=self._is_well
+                url, handle, stop, self.notes.append, MOST, age_s, client_id=client_id, tls=tls, well=self._is_well
             )
 
         self.thread = threading.Thread(target=lambda: asyncio.run(run()))
@@ -218,13 +220,13 @@ def test_a_backlog_waits_at_the_broker_and_not_in_the_worker(
 ) -> None:
     """Neither version bounds it at Mosquitto 2.0: what bounds it is that the socket is not read."""
     held: list[int] = []
-    read = mqtt._Session._read
+    read = Session._read
 
-    def watched(session: mqtt._Session) -> None:
+    def watched(session: Session) -> None:
         read(session)
         held.append(len(session._pending))
 
-    monkeypatch.setattr(mqtt._Session, "_read", watched)
+    monkeypatch.setattr(Session, "_read", watched)
     monkeypatch.setattr(mqtt, "FIRST", mqtt.MQTTProtocolVersion[version])
     take = Taken()
     take.may.clear()
@@ -236,7 +238,7 @@ def test_a_backlog_waits_at_the_broker_and_not_in_the_worker(
         take.may.set()
         until(lambda: len(box.verdicts) == 600, 30, "every one was taken")
     assert len(take.all) == 600
-    assert max(held) <= 2 * 2 * MOST + mqtt.ON_WAY
+    assert max(held) <= 2 * 2 * MOST + ON_WAY
 
 
 @needs_mosquitto
@@ -250,10 +252,10 @@ def test_the_worker_outlives_its_broker_and_goes_on_where_it_was(broker: Mosquit
             until(lambda: len(take.all) == 3, 10, "the first came")
         broker.end(end)
         until(lambda: any("is away" in note for note in worker.notes), 20, "it says that the broker is away")
+        before = worker.well
         broker.start()
         with Device(broker, "box-1") as box:
-            before = worker.well
-            until(lambda: worker.well > before or worker.notes[-1] == "", 20, "the worker is let in again")
+            until(lambda: worker.well > before, 20, "the worker is let in again")
             send(box, numbers(3, 3))
             until(lambda: set(take.all) == set(numbers(0, 6)), 20, "the rest came")
     # A broker that was killed has forgotten acknowledgements since its last save: it brings those chunks again.
@@ -296,7 +298,7 @@ def test_a_device_publishes_its_own_topic_only_and_reads_its_own_verdicts_only(b
         until(lambda: two.verdicts == [b"taken mine"], 10, "its own verdict came")
         send(one, [b"end"])
         until(lambda: bool(one.verdicts), 10, "its own verdict came, too")
-    assert one.verdicts == [b"taken end"], "nothing of the other's"
+    assert set(one.verdicts) == {b"taken end"}, "nothing of the other's"
     assert take.all == [b"mine", b"end"]
 
 
@@ -313,7 +315,7 @@ def test_a_device_that_speaks_3_1_1_is_told_success_for_what_was_dropped(broker:
 
 
 @needs_mosquitto
-@pytest.mark.parametrize("stolen", ["a secret", "worker"])
+@pytest.mark.parametrize("stolen", ["a-secret", "worker"])
 def test_a_device_with_the_workers_client_id_neither_ends_its_session_nor_takes_what_waits_there(
     broker: Mosquitto, stolen: str
 ) -> None:
@@ -352,15 +354,17 @@ def test_a_second_worker_on_the_session_is_named(broker: Mosquitto) -> None:
     with Worker(broker.url, Taken()) as first:
         until(lambda: first.well > 0, 10, "the first is in")
         with Worker(broker.url, Taken()):
-            until(lambda: any("run one worker" in note for note in first.notes), 10, "the first says why it was thrown out")
+            until(lambda: any("one worker" in note for note in first.notes), 15, "the first says why it is thrown out")
 
 
 @needs_mosquitto
 def test_what_is_too_large_is_dropped_by_the_broker_and_the_next_one_comes(broker: Mosquitto) -> None:
     take = Taken()
-    with Worker(broker.url, take) as worker, Device(broker, "box-1") as box:
+    with Worker(broker.url, take) as worker, Device(broker, "box-1", version=4) as box:
         until(lambda: worker.well > 0, 10, "the worker is let in")
-        assert box.publish("rhc/v1/box-1/chunk", bytes(mosquitto.MAX_BYTES + mosquitto.HEADROOM_BYTES + 1)) != "Success"
+        # Another reason not to take a PUBACK for acceptance.
+        too_large = bytes(mosquitto.MAX_BYTES + mosquitto.HEADROOM_BYTES + 1)
+        assert box.publish("rhc/v1/box-1/chunk", too_large) == "Success"
         until(box.client.is_connected, 10, "the device is still, or again, connected")
         send(box, [b"small"])
         until(lambda: take.all == [b"small"], 10, "the next one came")
@@ -402,8 +406,6 @@ def test_where_mqtt_5_is_refused_3_1_1_is_spoken(tmp_path: Path) -> None:
 
 
 def free_ports(n: int) -> list[int]:
-    import socket
-
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
         for one in sockets:
@@ -412,6 +414,7 @@ def free_ports(n: int) -> list[int]:
 
 
 @needs_mosquitto
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho's
 def test_over_tls_the_brokers_certificate_is_checked(tmp_path: Path) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     made = subprocess.run(
@@ -476,8 +479,6 @@ def test_our_hash_is_the_one_that_mosquittos_own_program_makes(tmp_path: Path) -
     if made.returncode:
         pytest.skip("mosquitto_passwd is not here")
     _, _, iterations, salt, _ = file.read_text().strip().split("$")
-    import base64
-
     assert int(iterations) == mosquitto.ITERATIONS
     assert file.read_text() == mosquitto.password_file(
         [("box-1", mosquitto.password_hash(password, base64.b64decode(salt)))]
