@@ -202,6 +202,34 @@ def enrol(
 
 
 @app.command()
+def mosquitto(
+    folder: Annotated[Path, typer.Argument(help="where the files go; Mosquitto must be able to read it")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT where devices and the worker connect")] = "127.0.0.1:1883",
+    certificate: Annotated[Path | None, typer.Option(help="PEM file for TLS, the whole chain")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of its key")] = None,
+    pid_file: Annotated[Path | None, typer.Option(help="of the running Mosquitto, which is told to read anew")] = None,
+    every: Annotated[float, typer.Option(help="look again every so many seconds until Ctrl-C; 0: once", min=0)] = 0.0,
+    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Write Mosquitto's users, rights and options, so that enrolled devices (and nobody else) may publish there."""
+    from .commands.mosquitto import write  # noqa: PLC0415
+
+    for done in write(_settings(home=home), folder, listen, certificate, key, pid_file, every):
+        _show([done], as_json)
+
+
+@app.command()
+def doctor(home: Annotated[Path | None, typer.Option(help="the data folder")] = None, as_json: _Json = False) -> None:
+    """Look at each part (set-up, folder, city, database, broker, chain, pumps, clocks) and say what to do."""
+    from .commands.doctor import examine  # noqa: PLC0415
+
+    findings = examine(_settings(home=home))
+    _show([vars(f) for f in findings], as_json, "doctor")
+    raise typer.Exit(1 if any(f.state == "fault" for f in findings) else 0)
+
+
+@app.command()
 def bench(as_json: _Json = False) -> None:
     """Measure the pure parts on this machine: addresses, decoding, observing, folding, painting."""
     from .bench import run_bench  # noqa: PLC0415
@@ -262,12 +290,12 @@ def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, SenderError, recordings  # noqa: PLC0415
 
-    from . import embedded, enrolment, migrate, platform, story, wiring  # noqa: PLC0415
+    from . import embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
 
     known = (
         CityFileError, SenderError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, OSError,
+        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -14,6 +14,7 @@ from ingest import Credential, SenderError, read_credential, write_credential
 from ingest import store as ingest_store
 
 from .embedded import Broker, BrokerUser, hash_secret
+from .plain_broker import note_password
 
 RESERVED = ("backend", "worker")
 """Names under which the platform itself appears at the broker."""
@@ -52,6 +53,7 @@ def enrol(
                 credential = Credential(device, kind, secrets.token_hex(20), secrets.token_hex(20), host, port)
                 if not ingest_store.enrol(conn, device, kind, hash_secret(credential.password)):
                     raise BadDeviceName(f"{device} is enrolled as another kind, or was disabled: choose another name")
+                note_password(conn, device, credential.password)
             write_credential(path, credential)
             credentials.append(credential)
         users = [BrokerUser(device, hashed) for device, hashed in ingest_store.device_hashes(conn)]

@@ -25,6 +25,7 @@ from .embedded import (
     Pumps,
     ServiceError,
     environment_of,
+    open_folder,
     supervising,
 )
 from .enrolment import enrol
@@ -84,7 +85,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def enrol_here(settings: Settings, devices: Sequence[tuple[str, str]], group: str) -> tuple[Path, list[Credential]]:
     """Enrols devices at the platform of a data folder, from any process that may read it."""
     folder = settings.home.resolve() / "devices" / group
-    broker = Broker(EmbeddedServices(settings.home).folder)
+    broker = Broker(open_folder(settings.home))
     with wiring.database(settings) as conn:
         return folder, enrol(conn, broker, folder, devices, settings.mqtt_host, settings.mqtt_port)
 
@@ -112,12 +113,14 @@ def pump_command(name: str, settings: Settings, arguments: Sequence[str] = ()) -
 def running(settings: Settings, pumps: Sequence[str] = PUMPS) -> Iterator[Platform]:
     """A platform that runs while the context lasts, and leaves no process behind.
 
-    Raises FolderInUse, ServiceError, MigrationChanged, NotReady, CityFileError.
+    What settings say is outside is used and not started. Raises FolderInUse, ServiceError, OutsideError,
+    MigrationChanged, NotReady, CityFileError.
     """
     settings.read_city()
     wiring.check_exposure(settings)
-    with supervising(settings.home) as services:
+    with supervising(settings.home, wiring.embedded_names(settings)) as services:
         full = wiring.resolved(settings, services.services())
+        wiring.check_outside(full, settings)
         full = full.model_copy(update={"port": _free_port(full.host, full.port)})
         with wiring.database(full) as conn:
             migrate(conn)

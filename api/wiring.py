@@ -9,15 +9,18 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions
-from ingest import City
+from ingest import City, read_broker_url
 from ledger import Chain, Record, Tiles, context_record
 
+from . import heartbeat, outside
 from .app import Site, is_loopback
 from .coder import CHANNEL
 from .embedded import OversizeCount, Services, found
@@ -40,34 +43,38 @@ class NotConfigured(ValueError):
     """A setting is missing or unsafe; the text says which."""
 
 
+def embedded_names(settings: Settings) -> tuple[str, ...]:
+    """The services that are ours to run: those of which no setting says that they are outside."""
+    given = {"postgres": settings.database_url, "nats": settings.broker_url, "chain": settings.rpc_url}
+    return tuple(name for name, url in given.items() if not url)
+
+
 def resolved(settings: Settings, services: Services | None = None) -> Settings:
     """Settings with the addresses of the embedded services filled in where none were given.
 
-    Raises NotRunning where the embedded ones are needed and do not run.
+    Raises NotRunning where embedded ones are needed and do not run.
     """
-    given = {"database_url": settings.database_url, "nats_url": settings.nats_url, "rpc_url": settings.rpc_url}
-    if all(given.values()) and settings.mqtt_port:
-        return settings
-    services = services or found(settings.home)
-    if services is None:
-        raise NotRunning(f"no platform runs on {settings.home}: start it with `make run`, or `roadcode up`")
-    broker = services.broker
-    nats_url = f"nats://{broker.backend_user}:{broker.backend_password}@{broker.host}:{broker.nats_port}"
-    fill = Settings(
-        database_url=settings.database_url or services.database_url,  # type: ignore[arg-type]
-        nats_url=settings.nats_url or nats_url,  # type: ignore[arg-type]
-        rpc_url=settings.rpc_url or services.rpc_url,  # type: ignore[arg-type]
-    )
-    return settings.model_copy(
-        update={
-            "database_url": fill.database_url,
-            "nats_url": fill.nats_url,
-            "rpc_url": fill.rpc_url,
-            "mqtt_host": broker.host if not settings.mqtt_port else settings.mqtt_host,
-            "mqtt_port": settings.mqtt_port or broker.mqtt_port,
-            "broker_monitor": settings.broker_monitor or f"http://{broker.host}:{broker.monitor_port}",
-        }
-    )
+    names = embedded_names(settings)
+    update: dict[str, Any] = {}
+    if names:
+        services = services or found(settings.home, names)
+        if services is None:
+            raise NotRunning(f"no platform runs on {settings.home}: start it with `make run`, or `roadcode up`")
+        if services.database_url:
+            update["database_url"] = SecretStr(services.database_url)
+        if services.rpc_url:
+            update["rpc_url"] = SecretStr(services.rpc_url)
+        if broker := services.broker:
+            url = f"nats://{broker.backend_user}:{broker.backend_password}@{broker.host}:{broker.nats_port}"
+            monitor = settings.broker_monitor or f"http://{broker.host}:{broker.monitor_port}"
+            update |= {"broker_url": SecretStr(url), "broker_monitor": monitor}
+            if not settings.mqtt_port:
+                update |= {"mqtt_host": broker.host, "mqtt_port": broker.mqtt_port}
+    if settings.broker_url and not settings.mqtt_port:
+        outside = read_broker_url(settings.broker_url.get_secret_value())
+        if outside.plain:  # devices and worker come to the same listener, unless it is said otherwise
+            update |= {"mqtt_host": outside.host, "mqtt_port": outside.port}
+    return settings.model_copy(update=update)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -116,6 +123,26 @@ def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
 
 
+def admin_key(settings: Settings) -> Path:
+    """The key of the account that deploys the contract: the operator's for an outside chain, else the embedded one."""
+    home = settings.home.resolve()
+    own = home / "secrets" / "chain-admin"
+    return own if own.exists() else home / "chain" / "genesis.key"
+
+
+def check_outside(settings: Settings, given: Settings) -> None:
+    """Asks every service that ``given`` names as outside whether it can be used; settings: with all addresses.
+
+    Raises OutsideError.
+    """
+    if given.database_url:
+        outside.check_database(given.database_url.get_secret_value())
+    if given.broker_url:
+        outside.check_broker(settings)
+    if given.rpc_url and (known := chain(settings)) is not None:
+        outside.check_chain(known, admin_key(settings))
+
+
 def ledger(settings: Settings) -> Ledger:
     """What is needed to prove. The log's public key is read from its folder; before the first record it is empty."""
     folder = log_folder(settings)
@@ -147,11 +174,11 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     )
     log = structlog.get_logger("web")
     oversize = OversizeCount()
-    monitor_port = int(settings.broker_monitor.rsplit(":", 1)[1]) if settings.broker_monitor else 0
+    monitor = urlsplit(settings.broker_monitor or "")
 
     def count_oversize() -> int | None:
         try:
-            return oversize.look(monitor_port) if monitor_port else None
+            return oversize.look(monitor.port, monitor.hostname or "") if monitor.port else None
         except OSError:
             return None
 
@@ -160,7 +187,10 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             conn.execute("SELECT 1")
 
     def ask_broker() -> None:
-        oversize.look(monitor_port)
+        if monitor.port:
+            oversize.look(monitor.port, monitor.hostname or "")
+        else:
+            outside.reach_broker(settings)
 
     known = ledger(settings)
 
@@ -175,8 +205,12 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         if known.chain is not None:
             known.chain.head()
 
+    def ask_pumps() -> dict[str, str]:
+        with pool.connection(timeout=3) as conn:
+            return heartbeat.told(conn)
+
     parts = {"database": ask_database, "chain": ask_chain}
-    if monitor_port:
+    if monitor.port or settings.broker_url:
         parts["broker"] = ask_broker
     return (
         Site(
@@ -187,6 +221,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             ledger=proving,
             oversize=count_oversize,
             parts=parts,
+            pumps=ask_pumps,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

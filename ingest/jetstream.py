@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -84,17 +85,36 @@ def _arrived(message: Msg) -> Arrived:
 
 
 async def pull(
-    url: str, handle: Handle, stop: asyncio.Event, note: Callable[[str], None], most: int, age_s: float
+    url: str,
+    handle: Handle,
+    stop: asyncio.Event,
+    note: Callable[[str], None],
+    most: int,
+    age_s: float,
+    *,
+    tls: ssl.SSLContext | None = None,
+    well: Callable[[], None] = lambda: None,
 ) -> None:
     """Feeds batches to ``handle`` until ``stop``; acknowledges a batch only after ``handle`` has come back.
 
     ``handle`` runs in a thread and commits. When it raises, nothing is acknowledged: the broker brings the batch again.
-    ``note`` is told what went wrong. A lost connection is waited for, for ever.
+    ``note`` is told what went wrong, ``well`` that chunks can flow. A lost connection is waited for, for ever.
     """
     pause_s = 0.2
+
+    async def away() -> None:
+        if not stop.is_set():
+            note("the broker is away")
+
+    async def back() -> None:
+        well()
+
     while not stop.is_set():
         try:
-            client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.5, connect_timeout=5)
+            client = await nats.connect(
+                url, max_reconnect_attempts=-1, reconnect_time_wait=0.5, connect_timeout=5, tls=tls,
+                disconnected_cb=away, reconnected_cb=back,
+            )  # fmt: skip
         except (TimeoutError, OSError, nats.errors.Error) as error:
             note(f"the broker does not answer ({type(error).__name__})")
             pause_s = await _rest(stop, pause_s)
@@ -103,6 +123,7 @@ async def pull(
             context = client.jetstream(timeout=5)
             await ensure_consumer(context)
             subscription = await context.pull_subscribe_bind(CONSUMER, STREAM)
+            well()
             while not stop.is_set():
                 messages = await _batch(subscription, most, age_s)
                 if not messages:
@@ -118,6 +139,7 @@ async def pull(
                     await client.publish(f"rhc.v1.{verdict.device}.verdict", verdict.payload)
                 await client.flush()
                 pause_s = 0.2
+                well()
         except asyncio.CancelledError:
             raise
         except Exception as error:

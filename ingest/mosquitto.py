@@ -42,6 +42,13 @@ def password_hash(password: str, salt: bytes) -> str:
     return f"$7${ITERATIONS}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
+def salt_of(hashed: str) -> bytes:
+    """The salt of a hash of ours. Raises ValueError where it is none."""
+    if not _HASH.fullmatch(hashed):
+        raise ValueError("no hash of Mosquitto's")
+    return base64.b64decode(hashed.split("$")[3])
+
+
 def password_file(users: Iterable[tuple[str, str]]) -> str:
     """Names and hashes, a line each. Raises ValueError for a name or hash that would reach beyond its line."""
     lines = []

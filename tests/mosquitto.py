@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from api.embedded.folder import choose_port
+from api.plain_broker import ACCESS, PASSWORDS
 from ingest import BrokerUrl, Credential, mosquitto
 
 from .street import until
@@ -41,11 +42,11 @@ class Mosquitto:
         self.kinds = dict(devices)
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self.passwords_path, self.access_path = folder / "passwords", folder / "access"
+        self.passwords_path, self.access_path = folder / PASSWORDS, folder / ACCESS
         self.write_users()
         user = "user root\n" if os.geteuid() == 0 else ""
         (folder / "mosquitto.conf").write_text(
-            f"{user}persistence_location {folder}/\nlog_dest file {folder}/log\n"
+            f"{user}persistence_location {folder}/\nlog_dest file {folder}/log\npid_file {folder}/pid\n"
             + mosquitto.options_file(self.passwords_path, self.access_path, "127.0.0.1", self.port)
             + more
         )

@@ -226,9 +226,9 @@ class Broker:
         )
 
 
-def monitor(port: int, path: str) -> Any:
+def monitor(port: int, path: str, host: str = HOST) -> Any:
     """What the broker says of itself, as JSON. Raises OSError when it is not there."""
-    with DIRECT.open(f"http://{HOST}:{port}/{path}", timeout=5) as answer:
+    with DIRECT.open(f"http://{host}:{port}/{path}", timeout=5) as answer:
         return json.load(answer)
 
 
@@ -280,13 +280,13 @@ class OversizeCount:
         self._server, self._newest = "", 0
         self._lock = threading.Lock()
 
-    def look(self, monitor_port: int) -> int:
+    def look(self, monitor_port: int, host: str = HOST) -> int:
         """The total by now; from any thread. Raises OSError when the broker is not there."""
         with self._lock:
-            return self._look(monitor_port)
+            return self._look(monitor_port, host)
 
-    def _look(self, monitor_port: int) -> int:
-        told = monitor(monitor_port, "connz?state=closed&limit=10000")
+    def _look(self, monitor_port: int, host: str) -> int:
+        told = monitor(monitor_port, "connz?state=closed&limit=10000", host)
         if told["server_id"] != self._server:
             self._server, self._newest = told["server_id"], 0
         # Connections close in any order, so the newest number seen cannot say which were counted: the stop time can.

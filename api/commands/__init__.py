@@ -1,0 +1,1 @@
+"""What commands of `roadcode` do that is more than one call. `api/cli.py` registers them."""
