@@ -21,7 +21,7 @@ from paho.mqtt.enums import MQTTProtocolVersion
 
 from .broker import BrokerUrl
 from .jetstream import Arrived, Handle
-from .mqtt_session import Lost, NotLetIn, OtherVersion, Session, Spoken
+from .mqtt_session import Lost, NotLetIn, OtherVersion, Session
 
 FAREWELL_S: Final = 2.0
 """For the last verdicts at a stop in order: shorter and their devices send again, longer and the stop is felt."""
@@ -133,14 +133,23 @@ async def _rest(stop: asyncio.Event, pause_s: float) -> float:
     return min(LONGEST_PAUSE_S, pause_s * 2)
 
 
-async def ask(url: BrokerUrl, tls: ssl.SSLContext | None = None) -> Spoken:
-    """Connects once with a session of its own, and says what the broker speaks. Raises OSError, NotLetIn."""
+async def ask(url: BrokerUrl, tls: ssl.SSLContext | None = None) -> int:
+    """Which version of MQTT the broker speaks: 5, or 4 for 3.1.1. Raises OSError, NotLetIn where it says nothing.
+
+    Asked without user and password: a broker that takes the user name as client id would take us for the worker, throw
+    the worker out and empty its session. That it does not let a nobody in is an answer, too.
+    """
+    nobody = BrokerUrl(url.scheme, url.host, url.port)
     for version in (MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311):
-        session = Session(url, "", version, tls, 1, lambda _text: None, durable=False)
+        session = Session(nobody, "", version, tls, 1, lambda _text: None, durable=False)
         try:
-            return await session.open()
+            await session.open()
         except OtherVersion:
             continue
+        except NotLetIn as refusal:
+            if not refusal.answered:
+                raise
         finally:
             session.close()
+        return int(version)
     raise NotLetIn(f"{url.shown} speaks neither MQTT 5 nor 3.1.1")

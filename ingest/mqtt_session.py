@@ -8,7 +8,6 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import paho.mqtt.client as paho
@@ -42,7 +41,11 @@ ON_WAY: Final = 20
 """Verdicts that the broker has not acknowledged: above the receive maximum of a broker (Mosquitto's own default is 20)
 it ends the connection; fewer wait longer."""
 class NotLetIn(ConnectionError):
-    """The broker does not let the worker in, or not read; the text says why and what to do."""
+    """The broker does not let the worker in, or not read; the text says why and what to do. answered: it said so."""
+
+    def __init__(self, text: str, *, answered: bool = False) -> None:
+        super().__init__(text)
+        self.answered = answered
 
 
 class OtherVersion(Exception):
@@ -51,16 +54,6 @@ class OtherVersion(Exception):
 
 class Lost(ConnectionError):
     """The connection ended; what was not acknowledged comes again."""
-
-
-@dataclass(frozen=True)
-class Spoken:
-    """What a broker said when we connected. receive: messages it lets be unacknowledged; None: it did not say."""
-
-    version: int
-    session_present: bool
-    session_s: int | None
-    receive: int | None
 
 
 class Session:
@@ -96,7 +89,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
         self._reading = False
-        self._let_in: asyncio.Future[Spoken] = self._loop.create_future()
+        self._let_in: asyncio.Future[None] = self._loop.create_future()
         self._granted: asyncio.Future[None] = self._loop.create_future()
         self._pending: deque[tuple[int, int, Arrived]] = deque()
         self._pending_bytes = 0
@@ -108,7 +101,7 @@ class Session:
 
     # ------------------------------------------------------------ connecting
 
-    async def open(self) -> Spoken:
+    async def open(self) -> None:
         """Connects and waits to be let in. Raises OSError, NotLetIn, OtherVersion."""
         properties = None
         if self._five:
@@ -128,7 +121,7 @@ class Session:
         self._client.on_socket_unregister_write = self._written
         self._read_on()
         try:
-            return await asyncio.wait_for(self._let_in, ANSWER_S)
+            await asyncio.wait_for(self._let_in, ANSWER_S)
         except TimeoutError:
             raise NotLetIn(f"{self._url.shown} took the connection and says nothing for {ANSWER_S:.0f} s") from None
 
@@ -214,21 +207,16 @@ class Session:
 
     # ------------------------------------------------------------ what the broker says
 
-    def _on_connect(self, _client: Any, _data: Any, flags: Any, code: Any, told: Any) -> None:
+    def _on_connect(self, _client: Any, _data: Any, _flags: Any, code: Any, _told: Any) -> None:
         if self._let_in.done():
             return
         if code.is_failure:
             version = code.value == 132 or "protocol version" in str(code).lower()
             advice = "check user and password in ROADCODE_BROKER_URL"
             text = f"{self._url.shown} does not let the worker in ({code}): {advice}"
-            self._let_in.set_exception(OtherVersion(str(code)) if version else NotLetIn(text))
+            self._let_in.set_exception(OtherVersion(str(code)) if version else NotLetIn(text, answered=True))
             return
-        self._let_in.set_result(
-            Spoken(
-                int(self._version), bool(flags.session_present), getattr(told, "SessionExpiryInterval", None),
-                getattr(told, "ReceiveMaximum", None),
-            )
-        )  # fmt: skip
+        self._let_in.set_result(None)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, code: Any, _told: Any) -> None:
         self._gone(str(code))
