@@ -375,7 +375,7 @@ def test_what_is_too_large_is_dropped_by_the_broker_and_the_next_one_comes(broke
 
 @needs_mosquitto
 def test_who_asks_which_version_is_spoken_leaves_the_worker_alone(broker: Mosquitto) -> None:
-    """Mosquitto takes the user name as client id: asked with the worker's, it would end and empty the worker's session."""
+    """Mosquitto takes the user name as client id: asked with the worker's, it would end and empty its session."""
     stuck, take = Taken(), Taken()
     stuck.may.clear()
     with Worker(broker.url, stuck) as worker, Device(broker, "box-1") as box:
