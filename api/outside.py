@@ -74,8 +74,9 @@ async def _check_nats(settings: Settings, url: BrokerUrl) -> str:
 
     secret = settings.broker_url.get_secret_value() if settings.broker_url else ""
     tls = tls_of(url, settings.broker_ca)
-    client = await nats.connect(secret, allow_reconnect=False, connect_timeout=_WITHIN_S, tls=tls, error_cb=quiet)
+    client = nats.NATS()  # made before it connects, so that one that is turned away is closed, too
     try:
+        await client.connect(secret, allow_reconnect=False, connect_timeout=_WITHIN_S, tls=tls, error_cb=quiet)
         version = client.connected_server_version
         if (version.major, version.minor) < NATS_LEAST:
             raise OutsideError(
