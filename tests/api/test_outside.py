@@ -306,6 +306,20 @@ def test_the_files_hold_who_may_connect_and_nobody_else(
     assert third["changed"] is True
 
 
+def test_again_and_again_only_changes_are_written(conn: psycopg.Connection, database: str, tmp_path: Path) -> None:
+    given = Settings(
+        home=tmp_path / "home", database_url=SecretStr(database), rpc_url=SecretStr("http://127.0.0.1:1"),
+        broker_url=SecretStr(f"mqtt://worker:{SECRET}@127.0.0.1:1883"),
+    )  # fmt: skip
+    turns = write(given, tmp_path / "files", "127.0.0.1:1884", None, None, None, 0.05)
+    assert next(turns)["devices"] == 0
+    enrolled(conn, "box-1", "one")
+    enrolled(conn, "box-2", "two")
+    done = next(turns)
+    assert (done["changed"], done["devices"]) == (True, 2)
+    turns.close()
+
+
 @pytest.mark.parametrize(
     ("listen", "says"), [("0.0.0.0:1883", "open to the network"), ("1883", "HOST:PORT"), ("h:0", "HOST:PORT")]
 )
