@@ -42,7 +42,8 @@ _COOKIE = "roadcode"
 
 @dataclass(frozen=True)
 class Site:
-    """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in."""
+    """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
 
     city: City
     options: EvidenceOptions
@@ -51,6 +52,7 @@ class Site:
     ledger: Callable[[], Ledger]
     oversize: Callable[[], int | None]
     parts: dict[str, Callable[[], None]]
+    pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
     door: Door

@@ -15,10 +15,10 @@ from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions
-from ingest import Buckets, Budget, City, ConditionOptions
+from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
 from ledger import Chain, Record, Tiles, context_record
 
-from . import tls
+from . import heartbeat, outside, tls
 from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
@@ -43,33 +43,37 @@ class NotRunning(RuntimeError):
     """The platform of this data folder does not run, so there is nothing to ask."""
 
 
+def embedded_names(settings: Settings) -> tuple[str, ...]:
+    """The services that are ours to run: those of which no setting says that they are outside."""
+    given = {"postgres": settings.database_url, "nats": settings.broker_url, "chain": settings.rpc_url}
+    return tuple(name for name, url in given.items() if not url)
+
+
 def resolved(settings: Settings, services: Services | None = None) -> Settings:
     """Settings with the addresses of the embedded services filled in where none were given.
 
-    Raises NotRunning where the embedded ones are needed and do not run.
+    Raises NotRunning where embedded ones are needed and do not run.
     """
-    given = {"database_url": settings.database_url, "nats_url": settings.nats_url, "rpc_url": settings.rpc_url}
-    if all(given.values()) and settings.mqtt_port:
-        return settings
-    services = services or found(settings.home)
-    if services is None:
-        raise NotRunning(f"no platform runs on {settings.home}: start it with `make run`, or `roadcode up`")
-    broker = services.broker
-    nats_url = f"nats://{broker.backend_user}:{broker.backend_password}@{broker.host}:{broker.nats_port}"
-    fill = Settings(
-        database_url=settings.database_url or services.database_url,  # type: ignore[arg-type]
-        nats_url=settings.nats_url or nats_url,  # type: ignore[arg-type]
-        rpc_url=settings.rpc_url or services.rpc_url,  # type: ignore[arg-type]
-    )
-    return settings.model_copy(
-        update={
-            "database_url": fill.database_url,
-            "nats_url": fill.nats_url,
-            "rpc_url": fill.rpc_url,
-            "mqtt_port": settings.mqtt_port or broker.mqtt_port,
-            "broker_monitor": settings.broker_monitor or SecretStr(broker.monitor_url),
-        }
-    )
+    names = embedded_names(settings)
+    update: dict[str, Any] = {}
+    if names:
+        services = services or found(settings.home, names)
+        if services is None:
+            raise NotRunning(f"no platform runs on {settings.home}: start it with `make run`, or `roadcode up`")
+        if services.database_url:
+            update["database_url"] = SecretStr(services.database_url)
+        if services.rpc_url:
+            update["rpc_url"] = SecretStr(services.rpc_url)
+        if broker := services.broker:
+            url = f"nats://{broker.backend_user}:{broker.backend_password}@{broker.host}:{broker.nats_port}"
+            monitor = settings.broker_monitor or SecretStr(broker.monitor_url)
+            update |= {"broker_url": SecretStr(url), "broker_monitor": monitor}
+            update["mqtt_port"] = settings.mqtt_port or broker.mqtt_port
+    if settings.broker_url and not settings.mqtt_port:
+        outside = read_broker_url(settings.broker_url.get_secret_value())
+        if outside.plain:  # devices and worker come to the same listener, unless it is said otherwise
+            update |= {"mqtt_host": outside.host, "mqtt_port": outside.port}
+    return settings.model_copy(update=update)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -118,6 +122,26 @@ def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     if settings.rpc_url is None:
         return None
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
+
+
+def admin_key(settings: Settings) -> Path:
+    """The key of the account that deploys the contract: the operator's for an outside chain, else the embedded one."""
+    home = settings.home.resolve()
+    own = home / "secrets" / "chain-admin"
+    return own if own.exists() else home / "chain" / "genesis.key"
+
+
+def check_outside(settings: Settings, given: Settings) -> None:
+    """Asks every service that ``given`` names as outside whether it can be used; settings: with all addresses.
+
+    Raises OutsideError.
+    """
+    if given.database_url:
+        outside.check_database(given.database_url.get_secret_value())
+    if given.broker_url:
+        outside.check_broker(settings)
+    if given.rpc_url and (known := chain(settings)) is not None:
+        outside.check_chain(known, admin_key(settings))
 
 
 def ledger(settings: Settings) -> Ledger:
@@ -181,7 +205,10 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             conn.execute("SELECT 1")
 
     def ask_broker() -> None:
-        oversize.look(monitor_url)
+        if monitor_url:
+            oversize.look(monitor_url)
+        else:
+            outside.reach_broker(settings)
 
     known = ledger(settings)
 
@@ -202,8 +229,12 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         with pool.connection() as conn:
             return users(conn)
 
+    def ask_pumps() -> dict[str, str]:
+        with pool.connection(timeout=3) as conn:
+            return heartbeat.told(conn)
+
     parts = {"database": ask_database, "chain": ask_chain}
-    if monitor_url:
+    if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
     return (
         Site(
@@ -216,6 +247,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            pumps=ask_pumps,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -1,6 +1,7 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import condition_store, devices, jetstream, phone, recordings, store
+from . import beats, condition_store, devices, jetstream, mosquitto, mqtt, phone, recordings, store
+from .broker import BrokerUrl, BrokerUrlError, read_broker_url, tls_of
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -52,6 +53,8 @@ __all__ = [
     "VERSION",
     "Arrived",
     "Bands",
+    "BrokerUrl",
+    "BrokerUrlError",
     "Buckets",
     "Budget",
     "Chunk",
@@ -82,6 +85,7 @@ __all__ = [
     "Trust",
     "Verdict",
     "admit",
+    "beats",
     "condition_store",
     "cost_of",
     "decode",
@@ -95,15 +99,19 @@ __all__ = [
     "judge",
     "judge_all",
     "missing_share",
+    "mosquitto",
+    "mqtt",
     "newcomer_pct",
     "peek",
     "phone",
+    "read_broker_url",
     "read_city",
     "read_credential",
     "recordings",
     "redact",
     "store",
     "summarise",
+    "tls_of",
     "to_frame",
     "trim",
     "trust",

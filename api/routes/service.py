@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -95,9 +97,14 @@ def metrics(request: Request) -> Response:
     return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+HEALTH_S = 8.0
+"""For the answer of a part: shorter calls a busy database dead, longer keeps who asks waiting for a frozen one."""
+
+
 @router.get("/healthz")
 def health(request: Request) -> JSONResponse:
-    """ok, or degraded and which part says what."""
+    """ok, or degraded and which part says what. Pumps are told as long as the database is there to ask."""
+    site = request.app.state.site
 
     def ask(check: Callable[[], None]) -> str:
         try:
@@ -106,8 +113,25 @@ def health(request: Request) -> JSONResponse:
             return f"{type(error).__name__}: {str(error)[:200]}"
         return "ok"
 
-    parts = request.app.state.site.parts
-    with ThreadPoolExecutor(len(parts) or 1) as pool:
-        said = dict(zip(parts, pool.map(ask, parts.values()), strict=True))
+    def ask_pumps() -> dict[str, str]:
+        try:
+            pumps: dict[str, str] = site.pumps()
+        except Exception:  # the database is away, which its own part says
+            return {}
+        return pumps
+
+    pool = ThreadPoolExecutor(len(site.parts) + 1)
+    end_s = time.monotonic() + HEALTH_S
+    asked = {name: pool.submit(ask, check) for name, check in site.parts.items()}
+    beating = pool.submit(ask_pumps)
+    said: dict[str, str] = {}
+    for name, answer in asked.items():
+        try:
+            said[name] = answer.result(max(0.0, end_s - time.monotonic()))
+        except TimeoutError:
+            said[name] = f"no answer within {HEALTH_S:.0f} s"
+    with contextlib.suppress(TimeoutError):
+        said |= beating.result(max(0.0, end_s - time.monotonic()))
+    pool.shutdown(wait=False)  # who does not answer is not waited for
     well = all(v == "ok" for v in said.values())
     return JSONResponse({"status": "ok" if well else "degraded", "parts": said}, status_code=200 if well else 503)
