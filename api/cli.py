@@ -251,6 +251,14 @@ def anchorer() -> None:
 
 
 @app.command(rich_help_panel="Pumps (started by `up`)")
+def keeper() -> None:
+    """Let go of what must not be kept: citizens' chunks, slots, old chunks, old letters."""
+    from .loops import run_keeper  # noqa: PLC0415
+
+    _pump(run_keeper)
+
+
+@app.command(rich_help_panel="Pumps (started by `up`)")
 def web() -> None:
     """Serve the map."""
     from .loops import run_web  # noqa: PLC0415

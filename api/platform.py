@@ -31,7 +31,7 @@ from .enrolment import enrol
 from .migrate import migrate
 from .settings import Settings
 
-PUMPS = ("worker", "coder", "anchorer", "web")
+PUMPS = ("worker", "coder", "anchorer", "keeper", "web")
 _READY_S = 60.0
 
 

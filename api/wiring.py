@@ -21,6 +21,7 @@ from ledger import Chain, Record, Tiles, context_record
 from .app import Site, is_loopback
 from .coder import CHANNEL
 from .embedded import OversizeCount, Services, found
+from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
@@ -102,6 +103,11 @@ def day_context(city: City) -> Callable[[date], Record]:
         return context_record(day, content, city.origins)
 
     return of
+
+
+def keep_options(settings: Settings) -> KeepOptions:
+    """How long what is kept."""
+    return KeepOptions(raw_days=settings.keep_raw_days, archive=settings.archive)
 
 
 def log_folder(settings: Settings) -> Path:

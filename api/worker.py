@@ -23,8 +23,11 @@ import psycopg
 from defects import EvidenceOptions, Observation, merge, observe
 from defects import store as defects_store
 from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode, peek
+from ingest import letters as letters_store
 from ingest import store as ingest_store
 from ledger import Record, enqueue
+
+from .sealed import turn_away
 
 Connection = psycopg.Connection[Any]
 
@@ -98,11 +101,12 @@ class Worker:
             try:
                 one = self._look(conn, a, kinds)
             except Refused as refusal:
-                letters.append(_letter(a, refusal))
+                letters.append(_letter(a, refusal, kinds.get(a.device)))
                 continue
             doubles += one.key in taken
             taken.setdefault(one.key, one)
         with conn.transaction():
+            letters += turn_away(conn, taken)
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
@@ -179,11 +183,12 @@ def _sha(arrived: Arrived) -> bytes:
     return hashlib.sha256(arrived.payload).digest()
 
 
-def _letter(arrived: Arrived, refusal: Refused) -> ingest_store.DeadLetter:
+def _letter(arrived: Arrived, refusal: Refused, kind: str | None) -> ingest_store.DeadLetter:
     trip, seq = peek(arrived.payload) or (None, None)
     return ingest_store.DeadLetter(
         device=arrived.device, sha256=_sha(arrived), reason=refusal.reason,
         detail=refusal.detail.replace("\x00", "?"), trip=trip, seq=seq, bytes=len(arrived.payload),
+        sample=letters_store.sample_of(arrived.payload, kind, refusal.reason),
     )  # fmt: skip
 
 

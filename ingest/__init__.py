@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import jetstream, recordings, store
+from . import jetstream, letters, raw, recordings, store
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -53,7 +53,9 @@ __all__ = [
     "encode_json",
     "gcj02_from_wgs84",
     "jetstream",
+    "letters",
     "peek",
+    "raw",
     "read_city",
     "read_credential",
     "recordings",

@@ -10,6 +10,9 @@ from typing import Any
 
 import psycopg
 
+from . import letters as letters_store
+from .refusal import Reason, Refused
+
 Connection = psycopg.Connection[Any]
 Key = tuple[date, str, str, int]
 """Day, device, trip, sequence number: what makes a chunk the same chunk."""
@@ -34,7 +37,7 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A payload that was refused: its hash and the reason, never the payload."""
+    """A payload that was refused: its hash and the reason. sample: the payload, of boxes only, never of a phone."""
 
     device: str
     sha256: bytes
@@ -43,6 +46,7 @@ class DeadLetter:
     trip: str | None
     seq: int | None
     bytes: int
+    sample: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,21 @@ def device_hashes(conn: Connection) -> list[tuple[str, str]]:
 
 
 def open_day(conn: Connection, day: date, salt: bytes, body: bytes, sha256: bytes) -> tuple[Day, bool]:
-    """The context of a day, and whether this call has opened it. The first writer's stands."""
+    """The context of a day, and whether this call has opened it. The first writer's stands, and with it comes the room
+    for the day's raw chunks. Raises Refused where the day is sealed: it has no salt any more."""
     row = conn.execute(
         "INSERT INTO day_context (day, salt, body, sha256) VALUES (%s, %s, %s, %s) ON CONFLICT (day) DO NOTHING "
         "RETURNING salt, sha256",
         (day, salt, body, sha256),
     ).fetchone()
     if row is not None:
+        conn.execute("SELECT open_chunk_day(%s)", (day,))
         return Day(day, row[0], row[1]), True
     row = conn.execute("SELECT salt, sha256 FROM day_context WHERE day = %s", (day,)).fetchone()
     if row is None:
         raise LookupError(f"the context of {day} vanished while it was read: is somebody emptying the database?")
+    if row[0] is None:
+        raise Refused(Reason.TOO_LATE, f"service day {day} is sealed")
     return Day(day, row[0], row[1]), False
 
 
@@ -158,12 +166,11 @@ def add_chunks(conn: Connection, chunks: Sequence[StoredChunk]) -> list[int]:
     with conn.cursor() as cursor:
         for c in chunks:
             row = cursor.execute(
-                "INSERT INTO chunk (day, device, trip, seq, kind, origin, start_s, distance_m, raw, salt, leaf) "
-                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-                (
-                    c.day, c.device, c.trip, c.seq, c.kind, c.origin, c.start_s, c.distance_m, c.raw, c.salt, c.leaf,
-                ),
-            ).fetchone()  # fmt: skip
+                f"INSERT INTO chunk_{c.kind} "
+                "(day, device, trip, seq, origin, start_s, distance_m, raw, salt, leaf) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+                (c.day, c.device, c.trip, c.seq, c.origin, c.start_s, c.distance_m, c.raw, c.salt, c.leaf),
+            ).fetchone()
             if row is not None:
                 ids.append(int(row[0]))
     return ids
@@ -184,6 +191,7 @@ def bury(conn: Connection, letters: Sequence[DeadLetter]) -> None:
             "ON CONFLICT (device, sha256) DO UPDATE SET times = dead_letter.times + 1",
             (d.device, d.sha256, d.reason, d.detail, d.trip, d.seq, d.bytes),
         )
+    letters_store.keep(conn, {(d.device, d.sha256): d.sample for d in letters})
 
 
 def count(conn: Connection, counts: Mapping[tuple[str, str], int]) -> None:
@@ -209,7 +217,7 @@ def chunks_by_id(conn: Connection, ids: Sequence[int]) -> list[tuple[int, date, 
 
 def salts(conn: Connection) -> dict[date, bytes]:
     """The salt of every day that is not sealed."""
-    return {r[0]: bytes(r[1]) for r in conn.execute("SELECT day, salt FROM day_context")}
+    return {r[0]: bytes(r[1]) for r in conn.execute("SELECT day, salt FROM day_context WHERE salt IS NOT NULL")}
 
 
 def chunk_ids_after(conn: Connection, after: int, most: int) -> list[int]:

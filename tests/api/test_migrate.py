@@ -36,7 +36,7 @@ def test_every_room_comes_in_floor_order_and_only_once(empty: str) -> None:
         applied = migrate(conn)
         rooms = [name.partition("/")[0] for name in applied]
         assert rooms == sorted(rooms, key=ROOMS.index)
-        assert {"chunk", "journal", "evidence", "code", "record", "outbox"} <= tables(conn)
+        assert {"chunk_box", "journal", "evidence", "code", "record", "outbox"} <= tables(conn)
         conn.execute("INSERT INTO tally (name, n) VALUES ('kept', 1)")
         assert migrate(conn) == []
         assert conn.execute("SELECT n FROM tally").fetchone() == (1,)
