@@ -40,12 +40,12 @@ def day_states(conn: Connection) -> list[DayState]:
 
 def hold_open(conn: Connection, days: Iterable[date]) -> set[date]:
     """Keeps days from being sealed until this transaction ends, and gives those that are sealed already."""
+    # All of them are locked, so the condition may not stand in the query: it would lock the sealed ones only.
     rows = conn.execute(
-        "SELECT day FROM (SELECT day, sealed_at FROM day_context WHERE day = ANY(%s) ORDER BY day FOR SHARE) AS held "
-        "WHERE sealed_at IS NOT NULL",
+        "SELECT day, sealed_at IS NOT NULL FROM day_context WHERE day = ANY(%s) ORDER BY day FOR SHARE",
         (sorted(set(days)),),
     )
-    return {r[0] for r in rows}
+    return {r[0] for r in rows if r[1]}
 
 
 def hold_for_sealing(conn: Connection, day: date) -> bool:
