@@ -1,5 +1,5 @@
-"""What an archive says it holds: one Parquet file a day, and beside it a manifest with the file's hash. Reading a manifest
-needs no Parquet library, so that the keeper can make sure of a day before it lets it go."""
+"""What an archive says it holds: one Parquet file a day, and beside it a manifest with the file's hash. Reading a
+manifest needs no Parquet library, so that the keeper can make sure of a day before it lets it go."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class NotArchived(LookupError):
 @dataclass(frozen=True)
 class Manifest:
     """day: service day. file: the Parquet file's name beside the manifest. rows: chunks in it. bytes, sha256: of the
-    file. first_id, last_id: lowest and highest chunk number, None where there are no chunks. version: of the columns."""
+    file. first_id, last_id: lowest and highest chunk number, None where there are no chunks. version: of the
+    columns."""
 
     day: str
     file: str

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from .commands import archive, dead_letter
 from .settings import Settings
 
 app = typer.Typer(
@@ -55,6 +56,10 @@ def _bar() -> Progress:
     """A progress bar on a terminal, nothing elsewhere (commands say plain lines there)."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     return Progress(*columns, console=_ERR, disable=not _ERR.is_terminal)
+
+
+app.add_typer(dead_letter.app, name="dead-letter")
+app.command("archive")(archive.archive)
 
 
 # ---------------------------------------------------------------- the platform
@@ -268,14 +273,14 @@ def web() -> None:
 
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
-    from ingest import CityFileError, SenderError, recordings  # noqa: PLC0415
+    from ingest import CityFileError, SenderError, letters, recordings  # noqa: PLC0415
 
-    from . import embedded, enrolment, migrate, platform, story, wiring  # noqa: PLC0415
+    from . import archive_days, archived, embedded, enrolment, migrate, platform, story, wiring  # noqa: PLC0415
 
     known = (
         CityFileError, SenderError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, OSError,
+        enrolment.BadDeviceName, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet, OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -206,14 +206,16 @@ def _commands() -> dict[str, Any]:
 
 
 def commands() -> str:
-    """Commands of `roadcode` with their options."""
+    """Commands of `roadcode` with their options; those of a group by group."""
     rows = []
     for name, command in _commands().items():
-        said = []
-        for p in command.params:
-            shown = f"`{p.opts[0]}`" if p.opts[0].startswith("-") else f"`{p.name.upper()}`"
-            said.append(f"{shown} {getattr(p, 'help', None) or ''}".rstrip())
-        rows.append((f"`roadcode {name}`", command.help or "", "; ".join(said)))
+        inner = getattr(command, "commands", None)
+        for called, one in {f"{name} {n}": c for n, c in inner.items()}.items() if inner else [(name, command)]:
+            said = []
+            for p in one.params:
+                shown = f"`{p.opts[0]}`" if p.opts[0].startswith("-") else f"`{p.name.upper()}`"
+                said.append(f"{shown} {getattr(p, 'help', None) or ''}".rstrip())
+            rows.append((f"`roadcode {called}`", one.help or "", "; ".join(said)))
     return table(("command", "what", "arguments and options"), rows)
 
 

@@ -61,7 +61,7 @@ def _faults(
     except ValueError as error:
         return [*faults, Fault("evidence", "evidence", str(error))]
     for left in counted.left_out:
-        told(f"not counted again: {left}")
+        told(f"all but {left}")
     faults += [Fault("chunk", f"chunk {n}", "its bytes are not those that were accepted") for n in counted.damaged]
     faults += [
         Fault("evidence", f"block {block} of {day}", "is not the sum of its chunks") for block, day in counted.different
@@ -101,7 +101,8 @@ def _codes(conn: Connection) -> list[Fault]:
 
 
 def _seals(conn: Connection) -> list[Fault]:
-    """What a day's evidence was when it was sealed stands in the log: it cannot have changed since, chunks or no chunks."""
+    """What a day's evidence was when it was sealed stands in the log: it cannot have changed since, chunks or no
+    chunks."""
     faults = []
     said = seals(conn)
     for state in ingest_raw.day_states(conn):

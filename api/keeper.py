@@ -1,5 +1,5 @@
-"""The fifth pump: what must not be kept goes, when this page says so. Citizens' raw chunks at the end of their day, whose a
-slot was at the seal, boxes' raw chunks after the retention, dead letters after two weeks.
+"""The fifth pump: what must not be kept goes, when this page says so. Citizens' raw chunks at the end of their day,
+whose a slot was at the seal, boxes' raw chunks after the retention, dead letters after two weeks.
 
 Each step is one transaction, and may be taken again; any number of keepers may run, one works. Files are unlinked, not
 rows swept up: a day's raw chunks are a partition. Of small tables the old bytes go too: they are written anew.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +36,9 @@ _LOCK_S = 2.0
 """How long a step waits for readers and writers, who wait behind it meanwhile. It comes again in a minute: shorter and
 a busy instance never gets there, longer and devices wait for verdicts."""
 REWRITE_BYTES = 256 << 20
-"""A table up to this size is written anew after rows of citizens went, so that no page holds their old bytes: it is closed
-for a few seconds, in the small hours. Larger ones would be closed for minutes: they are only swept, and the old bytes
-stay until new rows fall on them."""
+"""A table up to this size is written anew after rows of citizens went, so that no page holds their old bytes: it is
+closed for a few seconds, in the small hours. Larger ones would be closed for minutes: they are only swept, and the old
+bytes stay until new rows fall on them."""
 REWRITTEN = ("day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence")
 """Tables that held something of citizens in rows that are deleted or changed."""
 TURN_EVERY_S = 300.0
@@ -84,20 +85,21 @@ class Keeper:
                 continue
             if state.sealed_at is None:
                 if ingest_raw.phones_left(conn, state.day):
-                    self._try(conn, done, "phones of", state.day, lambda d=state.day: self._empty(conn, d, now, done))
+                    self._try(conn, done, "phones of", state.day, partial(self._empty, conn, state.day, now, done))
                     self._owes_rewrite |= state.phones_gone_at is None
                 if now_s >= ended_s + SEAL_AFTER_S:
-                    self._try(conn, done, "seal of", state.day, lambda d=state.day: self._seal(conn, d, now, done))
+                    self._try(conn, done, "seal of", state.day, partial(self._seal, conn, state.day, now, done))
             elif now_s >= ended_s + self._options.raw_days * 86_400:
-                self._try(conn, done, "boxes of", state.day, lambda d=state.day: self._drop(conn, d, now, done))
-        self._try(conn, done, "letters", None, lambda: self._letters(conn, now, done))
+                self._try(conn, done, "boxes of", state.day, partial(self._drop, conn, state.day, now, done))
+        self._try(conn, done, "letters", None, partial(self._letters, conn, now, done))
         self._owes_rewrite |= bool(done.sealed)
         self._owes_turn |= bool(done.emptied or done.sealed or done.letters)
         self._clean(conn, now_s, done)
         return done
 
     def _try(self, conn: Connection, done: Kept, what: str, day: date | None, step: Callable[[], None]) -> None:
-        """One step in a transaction of its own; what cannot be done now is told, and comes again with the next round."""
+        """One step in a transaction of its own; what cannot be done now is told, and comes again with the next
+        round."""
         told = f"{what} {day}" if day else what
         try:
             with _alone(conn):
@@ -116,7 +118,8 @@ class Keeper:
         done.emptied.append(day)
 
     def _seal(self, conn: Connection, day: date, now: datetime, done: Kept) -> None:
-        """Nothing comes for the day any more: whose a slot was is forgotten, and what the evidence is goes to the log."""
+        """Nothing comes for the day any more: whose a slot was is forgotten, and what the evidence is goes to the
+        log."""
         defects_retention.hold_evidence(conn)
         if not ingest_raw.hold_for_sealing(conn, day):
             return

@@ -1,9 +1,9 @@
 """Was anything lost or counted twice? Every kept chunk is observed again from its bytes, and the sum is held against
 the evidence. It can be done because observing is a pure function and evidence is a sum of integers.
 
-What is no longer kept cannot be counted again, and that is said rather than called a fault: coarse squares of days whose
-citizens' chunks have gone (phones speak for coarse squares only), slots of sealed days, whole days whose boxes' chunks
-have gone. All the rest is compared bit for bit. What a seal recorded stays comparable for ever: see `fsck`."""
+What is no longer kept cannot be counted again, and that is said rather than called a fault: coarse squares of days
+whose citizens' chunks have gone (phones speak for coarse squares only), slots of sealed days, whole days whose boxes'
+chunks have gone. All the rest is compared bit for bit. What a seal recorded stays comparable for ever: see `fsck`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The seal of a day, from the worker's side: what comes for a sealed day is turned away in the transaction that would have
-taken it, so that nothing gets in between the worker's look at a chunk and its commit."""
+"""The seal of a day, from the worker's side: what comes for a sealed day is turned away in the transaction that would
+have taken it, so that nothing gets in between the worker's look at a chunk and its commit."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from .evidence import OR_PLANES, BlockEvidence
 
 
 def sealed(evidence: BlockEvidence) -> BlockEvidence:
-    """The same evidence with the slots of each square pushed together: n bits are set, the lowest n. The read-out counts
-    bits, so no code changes; the bits of two squares no longer say whether it was the same device. Once sealed, sealing
-    again changes nothing."""
+    """The same evidence with the slots of each square pushed together: n bits are set, the lowest n. The read-out
+    counts bits, so no code changes; the bits of two squares no longer say whether it was the same device. Once sealed,
+    sealing again changes nothing."""
     slots = np.isin(evidence.key & 63, OR_PLANES)
     count = np.bitwise_count(evidence.value).astype(np.int64)
     return BlockEvidence(evidence.key, np.where(slots, (1 << count) - 1, evidence.value))

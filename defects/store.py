@@ -206,8 +206,8 @@ def changes_of(conn: Connection, cell: int) -> list[dict[str, Any]]:
 
 
 def chunk_leaves(conn: Connection, block: int, day: date) -> list[bytes]:
-    """Salted hashes of the chunks that passed a block on a day and are folded into its evidence, sorted; those of phones
-    are there when the chunks have gone."""
+    """Salted hashes of the chunks that passed a block on a day and are folded into its evidence, sorted; those of
+    phones are there when the chunks have gone."""
     rows = conn.execute(
         "SELECT leaf FROM (SELECT chunk.leaf, pass.journal FROM pass JOIN chunk ON chunk.id = pass.chunk "
         "WHERE pass.blk = %(blk)s AND pass.day = %(day)s AND chunk.day = %(day)s "

@@ -1,4 +1,5 @@
-"""Dead letters: what is kept of refused payloads, how much of it, how long. Functions take a connection and never commit."""
+"""Dead letters: what is kept of refused payloads, how much of it, how long. Functions take a connection and never
+commit."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ SAMPLES_A_DEVICE = 100
 """The first ones stay, until they are retried or too old: a device that sends rubbish sends the same kind of rubbish.
 Fewer and the one interesting payload is missed, more and a few hostile boxes fill the disk."""
 SAMPLES_IN_ALL = 4_000
-"""A quarter of a gigabyte at the most, however many boxes are hostile; fewer and one bad firmware on all boxes leaves no
-room for any other fault."""
+"""A quarter of a gigabyte at the most, however many boxes are hostile; fewer and one bad firmware on all boxes leaves
+no room for any other fault."""
 LETTERS_A_DEVICE = 1_000
 """The newest stay. A verdict tells 500; ten times more and 100,000 hostile devices would leave 200 GB of letters."""
 KEEP_S = 14 * 86_400.0
@@ -117,7 +118,7 @@ def found(
         "ORDER BY l.first_at DESC, l.sha256 LIMIT %(most)s",
         {"device": device, "reason": reason, "sha256": sha256.lower(), "most": most},
     )
-    return [Letter(*r[:2], bytes(r[2]), *r[3:]) for r in rows]
+    return [Letter(r[0], r[1], bytes(r[2]), *r[3:]) for r in rows]
 
 
 def one(conn: Connection, sha256: str, device: str | None = None) -> tuple[Letter, bytes | None]:

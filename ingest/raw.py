@@ -116,6 +116,16 @@ def boxes_of(conn: Connection, day: date) -> int:
     return int(row[0]) if row else 0
 
 
+def whole_boxes(conn: Connection, day: date, after: int, most: int) -> list[tuple[Any, ...]]:
+    """A day's raw chunks of boxes above a number, rising, at most so many: id, device, trip, seq, origin, start_s,
+    distance_m, raw, salt, leaf, received_at."""
+    return conn.execute(
+        "SELECT id, device, trip, seq, origin, start_s, distance_m, raw, salt, leaf, received_at FROM chunk_box "
+        "WHERE day = %s AND id > %s ORDER BY id LIMIT %s",
+        (day, after, most),
+    ).fetchall()
+
+
 def box_days(conn: Connection) -> list[tuple[date, int]]:
     """Sealed days whose boxes' raw chunks are kept, and how many those are; oldest first."""
     rows = conn.execute(

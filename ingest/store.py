@@ -14,6 +14,7 @@ from . import letters as letters_store
 from .refusal import Reason, Refused
 
 Connection = psycopg.Connection[Any]
+Payload = bytes
 Key = tuple[date, str, str, int]
 """Day, device, trip, sequence number: what makes a chunk the same chunk."""
 
@@ -46,7 +47,7 @@ class DeadLetter:
     trip: str | None
     seq: int | None
     bytes: int
-    sample: bytes | None = None
+    sample: Payload | None = None
 
 
 @dataclass(frozen=True)
@@ -160,15 +161,20 @@ def refused_of_trip(conn: Connection, device: str, trip: str, most: int) -> list
     return [(r[0], r[1], bytes(r[2]).hex()) for r in rows]
 
 
+_COLUMNS = (
+    "(day, device, trip, seq, origin, start_s, distance_m, raw, salt, leaf) "
+    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
+)
+_INSERT = {"box": f"INSERT INTO chunk_box {_COLUMNS}", "phone": f"INSERT INTO chunk_phone {_COLUMNS}"}
+
+
 def add_chunks(conn: Connection, chunks: Sequence[StoredChunk]) -> list[int]:
     """Stores chunks and gives their ids, in the same order."""
     ids = []
     with conn.cursor() as cursor:
         for c in chunks:
             row = cursor.execute(
-                f"INSERT INTO chunk_{c.kind} "
-                "(day, device, trip, seq, origin, start_s, distance_m, raw, salt, leaf) "
-                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+                _INSERT[c.kind],
                 (c.day, c.device, c.trip, c.seq, c.origin, c.start_s, c.distance_m, c.raw, c.salt, c.leaf),
             ).fetchone()
             if row is not None:
@@ -183,12 +189,13 @@ def exhume(conn: Connection, payloads: Sequence[tuple[str, bytes]]) -> None:
 
 
 def bury(conn: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Notes refused payloads; one that comes again is counted, not stored again."""
+    """Notes refused payloads; one that comes again is counted, not stored again, and gets its newest reason."""
     for d in sorted(letters, key=lambda d: (d.device, d.sha256)):
         conn.execute(
             "INSERT INTO dead_letter (device, sha256, reason, detail, trip, seq, bytes) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (device, sha256) DO UPDATE SET times = dead_letter.times + 1",
+            "ON CONFLICT (device, sha256) DO UPDATE SET times = dead_letter.times + 1, reason = excluded.reason, "
+            "detail = excluded.detail",
             (d.device, d.sha256, d.reason, d.detail, d.trip, d.seq, d.bytes),
         )
     letters_store.keep(conn, {(d.device, d.sha256): d.sample for d in letters})

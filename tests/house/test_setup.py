@@ -32,7 +32,7 @@ def test_a_lock_pins_and_hashes_all_and_names_no_address(lock):
 def test_the_locks_agree():
     """One environment takes runtime, test and dev together."""
     pins = {}
-    for name in ("runtime", "test", "dev"):
+    for name in ("runtime", "archive", "test", "dev"):
         text = (ROOT / "requirements" / f"{name}.lock").read_text()
         for package, version, marker in re.findall(r"(?m)^([a-z0-9-]+)==(\S+)(?: ; (.*?))? \\$", text):
             pins.setdefault((package, marker), set()).add(version)
