@@ -72,7 +72,6 @@ class Keeper:
 
     def __init__(self, city: City, options: KeepOptions) -> None:
         self._city, self._options = city, options
-        self._owes_rewrite = self._owes_turn = True  # a keeper that was killed in between may have left them undone
         self._turned_s = float("-inf")
 
     def __call__(self, conn: Connection, now_s: float) -> Kept:
@@ -86,14 +85,11 @@ class Keeper:
             if state.sealed_at is None:
                 if ingest_raw.phones_left(conn, state.day):
                     self._try(conn, done, "phones of", state.day, partial(self._empty, conn, state.day, now, done))
-                    self._owes_rewrite |= state.phones_gone_at is None
                 if now_s >= ended_s + SEAL_AFTER_S:
                     self._try(conn, done, "seal of", state.day, partial(self._seal, conn, state.day, now, done))
             elif now_s >= ended_s + self._options.raw_days * 86_400:
                 self._try(conn, done, "boxes of", state.day, partial(self._drop, conn, state.day, now, done))
         self._try(conn, done, "letters", None, partial(self._letters, conn, now, done))
-        self._owes_rewrite |= bool(done.sealed)
-        self._owes_turn |= bool(done.emptied or done.sealed or done.letters)
         self._clean(conn, now_s, done)
         return done
 
@@ -114,7 +110,9 @@ class Keeper:
         if not ingest_raw.hold_phones(conn, day):
             return
         defects_retention.forget_phones(conn, day)
-        ingest_raw.empty_phones(conn, day, now)
+        first = ingest_raw.empty_phones(conn, day, now)
+        # What comes late goes at once, its rows' old places with the next day's: else all day long tables were closed.
+        ingest_raw.owe(conn, "log", *(["pages"] if first else []))
         done.emptied.append(day)
 
     def _seal(self, conn: Connection, day: date, now: datetime, done: Kept) -> None:
@@ -134,6 +132,8 @@ class Keeper:
         done.letters += ingest_letters.forget_phones(conn, ended)
         context = ingest_raw.close_day(conn, day, now)
         enqueue(conn, [seal_record(day, len(leaves), root_of(leaves), context, self._city.origins)])
+        ingest_raw.forget_conditions(conn, day, phones_only=True)
+        ingest_raw.owe(conn, "log", "pages")
         ingest_raw.drop_phone_room(conn, day)
         done.sealed.append(day)
 
@@ -142,6 +142,7 @@ class Keeper:
         if self._options.archive is not None:
             check_archived(self._options.archive, day, ingest_raw.boxes_of(conn, day))
         defects_retention.forget_boxes(conn, day)
+        ingest_raw.forget_conditions(conn, day, phones_only=False)
         ingest_raw.drop_boxes(conn, day, now)
         done.dropped.append(day)
 
@@ -152,11 +153,14 @@ class Keeper:
 
     def _clean(self, conn: Connection, now_s: float, done: Kept) -> None:
         """Old bytes: in pages of tables, then in the write-ahead log (which the first of these fills again)."""
-        if self._owes_rewrite:
+        owed = ingest_raw.owed(conn)
+        if "pages" in owed:
             for table in REWRITTEN:
                 _rewrite(conn, table)
-            self._owes_rewrite, self._owes_turn, self._turned_s = False, True, float("-inf")
-        if self._owes_turn and now_s >= self._turned_s + TURN_EVERY_S:
+            ingest_raw.settle(conn, "pages")
+            self._turned_s = float("-inf")
+        if "log" in owed and now_s >= self._turned_s + TURN_EVERY_S:
+            ingest_raw.settle(conn, "log")  # before: what is noted from here on is in the log's next part
             try:
                 conn.execute("SELECT pg_switch_wal()")
                 conn.execute("CHECKPOINT")
@@ -165,7 +169,11 @@ class Keeper:
                     "write-ahead log: the database user may not turn it over: GRANT pg_checkpoint and EXECUTE ON "
                     "FUNCTION pg_switch_wal() to it; until then it goes when PostgreSQL recycles it"
                 )
-            self._owes_turn, self._turned_s = False, now_s
+            except BaseException:
+                if not conn.closed:
+                    ingest_raw.owe(conn, "log")
+                raise
+            self._turned_s = now_s
 
 
 class _NotNow(RuntimeError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import threading
 import time
@@ -27,8 +26,8 @@ from .worker import Worker
 _LONGEST_PAUSE_S = 5.0
 
 
-def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception], ...]) -> None:
-    """Calls ``turn`` again and again, pausing as long as it says; after an error of ``away`` it waits and goes on."""
+def _told_to_stop() -> threading.Event:
+    """Is set when the process is asked to end."""
     stop = threading.Event()
 
     def told(_number: int, _frame: FrameType | None) -> None:
@@ -36,6 +35,12 @@ def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told)
+    return stop
+
+
+def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception], ...]) -> None:
+    """Calls ``turn`` again and again, pausing as long as it says; after an error of ``away`` it waits and goes on."""
+    stop = _told_to_stop()
     log = structlog.get_logger(name)
     pause_s = 0.2
     log.info("ready")
@@ -61,16 +66,9 @@ def run_worker(settings: Settings) -> None:
         raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
     url = settings.nats_url.get_secret_value()
     log = structlog.get_logger("worker")
-
-    async def main() -> None:
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        log.info("ready")
-        await jetstream.pull(url, worker, stop, log.warning, settings.batch_most, settings.batch_age_s)
-        log.info("stopped")
-
-    asyncio.run(main())
+    log.info("ready")
+    jetstream.pull(url, worker, _told_to_stop(), log.warning, settings.batch_most, settings.batch_age_s)
+    log.info("stopped")
 
 
 def run_coder(settings: Settings) -> None:

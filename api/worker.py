@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import secrets
-from bisect import bisect_left
+import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -28,6 +27,7 @@ from ingest import store as ingest_store
 from ledger import Record, enqueue
 
 from .sealed import turn_away
+from .verdicts import Progress
 
 Connection = psycopg.Connection[Any]
 
@@ -37,6 +37,7 @@ class _Taken:
     """A chunk that passed every check, and what it says."""
 
     arrived: Arrived
+    sha256: bytes
     chunk: Chunk
     kind: str
     day: date
@@ -53,15 +54,16 @@ def slot_of(device: str, salt: bytes) -> int:
     return 1 << int.from_bytes(digest[:8], "big") % 63
 
 
-def leaf_of(raw: bytes, salt: bytes) -> bytes:
+def leaf_of(raw_sha256: bytes, salt: bytes) -> bytes:
     """The salted hash that stands for a chunk in the log; without the salt it says nothing."""
-    return hashlib.sha256(salt + hashlib.sha256(raw).digest()).digest()
+    return hashlib.sha256(salt + raw_sha256).digest()
 
 
 class Worker:
     """Takes batches. One at a time in a process; any number of processes side by side.
 
-    context: makes the day's context record when the first chunk of a day comes.
+    context: makes the day's context record when the first chunk of a day comes. see: what a chunk says; something else
+    than `observe` only in measurements of everything around it.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Worker:
         options: EvidenceOptions,
         context: Callable[[date], Record],
         clock: Callable[[], float],
+        see: Callable[[Chunk, str, int, City, EvidenceOptions], Observation] = observe,
     ) -> None:
         self._connect = connect
         self._conn: Connection | None = None
@@ -78,7 +81,9 @@ class Worker:
         self._options = options
         self._context = context
         self._clock = clock
+        self._see = see
         self._days: dict[date, ingest_store.Day] = {}
+        self._progress = Progress(time.monotonic)
 
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
         """Commits a batch and gives the verdicts to send. Raises psycopg.Error when the database is away."""
@@ -110,10 +115,12 @@ class Worker:
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
-            ingest_store.exhume(conn, [(one.arrived.device, _sha(one.arrived)) for one in fresh])
+            ingest_store.exhume(conn, [(one.arrived.device, one.sha256) for one in fresh])
             ingest_store.bury(conn, letters)
             ingest_store.count(conn, self._counts(arrived, fresh, letters, doubles + len(taken) - len(fresh)))
-            return _verdicts(conn, taken, letters)
+            verdicts, runs = self._progress.verdicts(conn, taken, letters)
+        self._progress.keep(runs)
+        return verdicts
 
     def _look(self, conn: Connection, arrived: Arrived, kinds: dict[str, str]) -> _Taken:
         """One payload, checked and observed. Raises Refused."""
@@ -125,11 +132,11 @@ class Worker:
         day = self._city.service_day(chunk.start_s)
         slot = slot_of(arrived.device, self._day(conn, day).salt)
         try:
-            seen = observe(chunk, kind, slot, self._city, self._options)
+            seen = self._see(chunk, kind, slot, self._city, self._options)
         # A chunk that breaks us must not stop the others: it goes to the dead letters under our own name.
         except Exception as error:
             raise Refused(Reason.INTERNAL, f"{type(error).__name__}: {error}") from error
-        return _Taken(arrived, chunk, kind, day, seen)
+        return _Taken(arrived, _sha(arrived), chunk, kind, day, seen)
 
     def _day(self, conn: Connection, day: date) -> ingest_store.Day:
         if day not in self._days:
@@ -150,7 +157,7 @@ class Worker:
                 ingest_store.StoredChunk(
                     day=one.day, device=one.arrived.device, trip=one.chunk.trip, seq=one.chunk.seq, kind=one.kind,
                     origin=one.chunk.origin, start_s=one.chunk.start_s, distance_m=one.seen.distance_m,
-                    raw=one.arrived.payload, salt=salt, leaf=leaf_of(one.arrived.payload, salt),
+                    raw=one.arrived.payload, salt=salt, leaf=leaf_of(one.sha256, salt),
                 )
             )  # fmt: skip
         ids = ingest_store.add_chunks(conn, rows)
@@ -190,48 +197,3 @@ def _letter(arrived: Arrived, refusal: Refused, kind: str | None) -> ingest_stor
         detail=refusal.detail.replace("\x00", "?"), trip=trip, seq=seq, bytes=len(arrived.payload),
         sample=letters_store.sample_of(arrived.payload, kind, refusal.reason),
     )  # fmt: skip
-
-
-MOST_TOLD = 500
-"""Runs of accepted numbers, and refusals, in one verdict at the most: some 40 kB. A device that keeps its trip in order
-has one run; of a ragged one, what this batch brought and the newest are told."""
-
-
-def _verdicts(
-    conn: Connection, taken: Iterable[ingest_store.Key], letters: list[ingest_store.DeadLetter]
-) -> list[Verdict]:
-    """One cumulative verdict a trip, and one for payloads that name no trip."""
-    numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
-    refused: dict[tuple[str, str | None], list[tuple[int | None, str, str]]] = defaultdict(list)
-    for _, device, trip, seq in taken:
-        numbers[device, trip].append(seq)
-    for d in letters:
-        refused[d.device, d.trip].append((d.seq, d.reason, d.sha256.hex()))
-    verdicts = [_verdict(device, None, [], told) for (device, trip), told in refused.items() if trip is None]
-    for device, trip in sorted(numbers.keys() | {(device, trip) for device, trip in refused if trip is not None}):
-        runs = ingest_store.accepted_ranges(conn, device, trip)
-        earlier = ingest_store.refused_of_trip(conn, device, trip, MOST_TOLD)
-        now = refused.get((device, trip), [])
-        told = [*now, *(r for r in earlier if r not in now)][:MOST_TOLD]
-        verdicts.append(_verdict(device, trip, _told(runs, numbers[device, trip]), sorted(told, key=str)))
-    return verdicts
-
-
-def _told(runs: list[tuple[int, int]], numbers: list[int]) -> list[tuple[int, int]]:
-    """Those of the runs that one verdict tells: the ones that hold this batch's numbers, then the highest."""
-    if len(runs) <= MOST_TOLD:
-        return runs
-    lasts = [last for _, last in runs]
-    of_batch = {bisect_left(lasts, n) for n in numbers}
-    chosen = sorted(of_batch) + [i for i in range(len(runs) - 1, -1, -1) if i not in of_batch]
-    return [runs[i] for i in sorted(chosen[:MOST_TOLD])]
-
-
-def _verdict(
-    device: str,
-    trip: str | None,
-    accepted: list[tuple[int, int]],
-    refused: list[tuple[int | None, str, str]],
-) -> Verdict:
-    body = {"v": 1, "trip": trip, "accepted": accepted, "refused": refused}
-    return Verdict(device, json.dumps(body, separators=(",", ":")).encode())

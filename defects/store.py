@@ -35,8 +35,11 @@ def append_journal(
     if row is None:
         raise LookupError("the database gave a journal row no number")
     rows = [(blk, day, chunk, row[0]) for chunk, blocks in sorted(blocks_by_chunk.items()) for blk in sorted(blocks)]
-    with conn.cursor() as cursor:
-        cursor.executemany("INSERT INTO pass (blk, day, chunk, journal) VALUES (%s, %s, %s, %s)", rows)
+    into = "COPY pass (blk, day, chunk, journal) FROM STDIN (FORMAT binary)"
+    with conn.cursor() as cursor, cursor.copy(into) as copy:
+        copy.set_types(("int8", "date", "int8", "int8"))
+        for one in rows:
+            copy.write_row(one)
 
 
 def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:

@@ -8,17 +8,22 @@ acknowledged messages when a leader was killed, this one none.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import json
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
 import nats
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from .nats_line import Line, Message
+from .wire import MAX_BYTES
 
 STREAM: Final = "$MQTT_msgs"
 CONSUMER: Final = "worker"
@@ -28,6 +33,14 @@ ACK_WAIT_S: Final = 5.0
 chunks of a killed worker wait that long."""
 MAX_ACK_PENDING: Final = 4_000
 """Messages that workers may hold unacknowledged: fewer starves them, more are repeated after a crash."""
+ASK_S: Final = 1.0
+"""How long the broker keeps a question for messages open; as long as a stop may have to wait."""
+_RUN_OUT: Final = (404, 408, 409)
+"""Nothing there, time over, bytes over: the question is answered. Any other word of the broker is a fault."""
+_COUNTED: Final = b"Batch Completed"
+MOST_BYTES: Final = 32 * MAX_BYTES
+"""Payload bytes asked for at once (8 MiB), whatever their number: what a worker holds is bounded by this, and a worker
+that is stopped in mid-batch has no more than that in the pipe."""
 
 
 @dataclass(frozen=True)
@@ -67,24 +80,56 @@ async def ensure_consumer(stream: JetStreamContext) -> None:
         )
 
 
-async def _batch(subscription: JetStreamContext.PullSubscription, most: int, age_s: float) -> list[Msg]:
-    """Up to ``most`` messages; closes when full enough or old enough."""
+class _Feed:
+    """Messages of the consumer, a question at a time; what a question still brings belongs to the next batch."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._open = 0
+        self._waiting: list[Message] = []
+
+    def _ask(self, most: int) -> None:
+        question = {"batch": most, "expires": int(ASK_S * 1e9), "max_bytes": MOST_BYTES}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{STREAM}.{CONSUMER}"
+        self._line.publish([(subject, self._line.inbox, json.dumps(question).encode())])
+        self._open = most
+
+    def batch(self, most: int, age_s: float) -> list[Message]:
+        """Up to ``most`` messages; closes when full enough or, once there is one, old enough. Empty after a second
+        without any."""
+        got, self._waiting = self._waiting[:most], self._waiting[most:]
+        end_s = time.monotonic() + (age_s if got else ASK_S)
+        while len(got) < most and (left_s := end_s - time.monotonic()) > 0:
+            if self._open <= 0:
+                self._ask(most - len(got))
+            for message in self._line.receive(left_s):
+                if message.status:
+                    if message.payload != _COUNTED:
+                        self._open = 0
+                    if message.status not in _RUN_OUT or b"Consumer" in message.payload:
+                        raise OSError(f"the broker says {message.status} {message.payload.decode(errors='replace')}")
+                    continue
+                self._open -= 1
+                if not got:
+                    end_s = time.monotonic() + age_s
+                (got if len(got) < most else self._waiting).append(message)
+        return got
+
+
+def _arrived(message: Message) -> Arrived:
+    return Arrived(message.subject.split(".")[-2], message.payload)
+
+
+async def _consumer_there(url: str) -> None:
+    client = await nats.connect(url, allow_reconnect=False, connect_timeout=5)
     try:
-        messages = await subscription.fetch(most, timeout=1.0)
-    except (TimeoutError, nats.errors.TimeoutError):
-        return []
-    if len(messages) < most:
-        with contextlib.suppress(TimeoutError, nats.errors.TimeoutError):
-            messages += await subscription.fetch(most - len(messages), timeout=age_s)
-    return messages
+        await ensure_consumer(client.jetstream(timeout=5))
+    finally:
+        await client.close()
 
 
-def _arrived(message: Msg) -> Arrived:
-    return Arrived(message.subject.split(".")[-2], message.data)
-
-
-async def pull(
-    url: str, handle: Handle, stop: asyncio.Event, note: Callable[[str], None], most: int, age_s: float
+def pull(
+    url: str, handle: Handle, stop: threading.Event, note: Callable[[str], None], most: int, age_s: float
 ) -> None:
     """Feeds batches to ``handle`` until ``stop``; acknowledges a batch only after ``handle`` has come back.
 
@@ -92,43 +137,28 @@ async def pull(
     ``note`` is told what went wrong. A lost connection is waited for, for ever.
     """
     pause_s = 0.2
-    while not stop.is_set():
-        try:
-            client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.5, connect_timeout=5)
-        except (TimeoutError, OSError, nats.errors.Error) as error:
-            note(f"the broker does not answer ({type(error).__name__})")
-            pause_s = await _rest(stop, pause_s)
-            continue
-        try:
-            context = client.jetstream(timeout=5)
-            await ensure_consumer(context)
-            subscription = await context.pull_subscribe_bind(CONSUMER, STREAM)
-            while not stop.is_set():
-                messages = await _batch(subscription, most, age_s)
-                if not messages:
-                    continue
-                working = asyncio.create_task(asyncio.to_thread(handle, [_arrived(m) for m in messages]))
-                while not (await asyncio.wait({working}, timeout=ACK_WAIT_S / 3))[0]:
-                    for message in messages:  # a slow batch is not a lost one: do not bring it again yet
-                        await message.in_progress()
-                verdicts = working.result()
-                for message in messages:
-                    await message.ack()
-                for verdict in verdicts:
-                    await client.publish(f"rhc.v1.{verdict.device}.verdict", verdict.payload)
-                await client.flush()
-                pause_s = 0.2
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            note(f"a batch was not taken and will come again ({type(error).__name__}: {error})")
-            pause_s = await _rest(stop, pause_s)
-        finally:
-            await client.close()
+    with ThreadPoolExecutor(1, thread_name_prefix="batch") as pool:
+        while not stop.is_set():
+            try:
+                asyncio.run(_consumer_there(url))
+                with Line(url) as line:
+                    feed = _Feed(line)
+                    while not stop.is_set():
+                        if messages := feed.batch(most, age_s):
+                            _work(line, messages, handle, pool)
+                        pause_s = 0.2
+            # The broker away, the database away, a batch that nobody can take: all of it is waited for.
+            except Exception as error:
+                note(f"waiting; what was not acknowledged comes again ({type(error).__name__}: {str(error)[:200]})")
+                stop.wait(pause_s)
+                pause_s = min(5.0, pause_s * 2)
 
 
-async def _rest(stop: asyncio.Event, pause_s: float) -> float:
-    """Waits, but not beyond ``stop``; gives the next, longer pause."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), pause_s)
-    return min(5.0, pause_s * 2)
+def _work(line: Line, messages: list[Message], handle: Handle, pool: ThreadPoolExecutor) -> None:
+    working = pool.submit(handle, [_arrived(m) for m in messages])
+    while not wait([working], timeout=ACK_WAIT_S / 3).done:
+        # A slow batch is not a lost one: do not bring it again yet.
+        line.publish([(m.reply, "", b"+WPI") for m in messages])
+    verdicts = working.result()
+    line.publish([(m.reply, "", b"+ACK") for m in messages])
+    line.publish([(f"rhc.v1.{verdict.device}.verdict", "", verdict.payload) for verdict in verdicts])

@@ -32,6 +32,34 @@ def hold_keeper_lease(conn: Connection) -> bool:
     return bool(row and row[0])
 
 
+def owe(conn: Connection, *what: str) -> None:
+    """Notes that old bytes of tables (pages) or of the write-ahead log (log) are still to go."""
+    for one in what:
+        conn.execute("INSERT INTO upkeep (what) VALUES (%s) ON CONFLICT DO NOTHING", (one,))
+
+
+def owed(conn: Connection) -> set[str]:
+    """What is still to go."""
+    return {r[0] for r in conn.execute("SELECT what FROM upkeep")}
+
+
+def settle(conn: Connection, what: str) -> None:
+    """Notes that it has gone."""
+    conn.execute("DELETE FROM upkeep WHERE what = %s", (what,))
+
+
+def forget_conditions(conn: Connection, day: date, *, phones_only: bool) -> None:
+    """What was noted of single devices on a day goes, where such tables are: of phones, or of all."""
+    for table in ("device_day", "device_weight"):
+        if not _there(conn, table):
+            continue
+        query = sql.SQL(
+            "DELETE FROM {} AS noted WHERE day = %s AND "
+            "(NOT %s OR EXISTS (SELECT FROM device WHERE device.id = noted.device AND kind = 'phone'))"
+        )
+        conn.execute(query.format(sql.Identifier(table)), (day, phones_only))
+
+
 def day_states(conn: Connection) -> list[DayState]:
     """Every day that was opened, oldest first."""
     rows = conn.execute("SELECT day, phones_gone_at, sealed_at, boxes_gone_at FROM day_context ORDER BY day")
@@ -91,12 +119,14 @@ def hold_phones(conn: Connection, day: date) -> bool:
     return True
 
 
-def empty_phones(conn: Connection, day: date, at: datetime) -> None:
-    """A day's raw chunks of phones go: their file is unlinked at the commit. More may come, and goes likewise."""
+def empty_phones(conn: Connection, day: date, at: datetime) -> bool:
+    """A day's raw chunks of phones go: their file is unlinked at the commit. More may come, and goes likewise. Gives
+    whether it was the first time."""
     conn.execute(sql.SQL("TRUNCATE {}").format(sql.Identifier(_partition("chunk_phone", day))))
-    conn.execute(
+    noted = conn.execute(
         "UPDATE day_context SET phones_gone_at = %s WHERE day = %s AND phones_gone_at IS NULL", (at, day)
     )
+    return noted.rowcount > 0
 
 
 def drop_phone_room(conn: Connection, day: date) -> None:

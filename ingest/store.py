@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -118,16 +118,20 @@ def note_keys(conn: Connection, keys: Iterable[Key]) -> set[Key]:
     windows: dict[tuple[date, str, str, int], int] = defaultdict(int)
     for day, device, trip, seq in keys:
         windows[day, device, trip, seq >> 6] |= 1 << (seq & 63)
+    if not windows:
+        return set()
+    ordered = sorted(windows)
+    rows = conn.execute(
+        "INSERT INTO seen (day, device, trip, w, mask) "
+        "SELECT * FROM unnest(%s::date[], %s::text[], %s::text[], %s::int[], %s::bigint[]) "
+        "ON CONFLICT (day, device, trip, w) DO UPDATE SET mask = seen.mask | excluded.mask "
+        "RETURNING day, device, trip, w, coalesce(old.mask, 0)",
+        (*(list(column) for column in zip(*ordered, strict=True)), [_signed(windows[key]) for key in ordered]),
+    )
     new: set[Key] = set()
-    for (day, device, trip, w), mask in sorted(windows.items()):
-        row = conn.execute(
-            "INSERT INTO seen (day, device, trip, w, mask) VALUES (%s, %s, %s, %s, %s) "
-            "ON CONFLICT (day, device, trip, w) DO UPDATE SET mask = seen.mask | excluded.mask RETURNING old.mask",
-            (day, device, trip, w, _signed(mask)),
-        ).fetchone()
-        before = 0 if row is None or row[0] is None else int(row[0]) & (1 << 64) - 1
-        fresh = mask & ~before
-        new.update((day, device, trip, w << 6 | bit) for bit in range(64) if fresh >> bit & 1)
+    for day, device, trip, w, before in rows:
+        fresh = windows[day, device, trip, w] & ~before
+        new.update((day, device, trip, w << 6 | bit) for bit in _bits(fresh))
     return new
 
 
@@ -135,57 +139,95 @@ def _signed(mask: int) -> int:
     return mask - (1 << 64) if mask >> 63 else mask
 
 
-def accepted_ranges(conn: Connection, device: str, trip: str) -> list[tuple[int, int]]:
-    """First and last of each unbroken run of sequence numbers taken of a trip: a verdict is cumulative."""
-    numbers: list[int] = []
-    rows = conn.execute("SELECT w, mask FROM seen WHERE device = %s AND trip = %s ORDER BY w", (device, trip))
-    for w, mask in rows:
-        bits = int(mask) & (1 << 64) - 1
-        numbers += [w << 6 | bit for bit in range(64) if bits >> bit & 1]
-    runs: list[tuple[int, int]] = []
-    for n in numbers:
-        if runs and runs[-1][1] == n - 1:
-            runs[-1] = (runs[-1][0], n)
-        else:
-            runs.append((n, n))
-    return runs
+def _bits(mask: int) -> Iterator[int]:
+    """Numbers of the bits that are set, rising; of the lowest 64."""
+    mask &= (1 << 64) - 1
+    while mask:
+        yield (mask & -mask).bit_length() - 1
+        mask &= mask - 1
 
 
-def refused_of_trip(conn: Connection, device: str, trip: str, most: int) -> list[tuple[int | None, str, str]]:
-    """Sequence number, reason and hash of what was refused of a trip, the newest ``most``."""
+def accepted_runs(
+    conn: Connection, trips: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], list[tuple[int, int]]]:
+    """First and last of each unbroken run of sequence numbers taken, by (device, trip); trips without any are left out.
+
+    A trip's name begins with its day, which is how its rows are found.
+    """
     rows = conn.execute(
-        "SELECT seq, reason, sha256 FROM dead_letter WHERE device = %s AND trip = %s "
-        "ORDER BY first_at DESC, sha256 LIMIT %s",
-        (device, trip, most),
+        "SELECT s.device, s.trip, s.w, s.mask FROM unnest(%s::date[], %s::text[], %s::text[]) AS t (day, device, trip) "
+        "JOIN seen AS s USING (day, device, trip) ORDER BY s.device, s.trip, s.w",
+        ([day_of(trip) for _, trip in trips], [device for device, _ in trips], [trip for _, trip in trips]),
     )
-    return [(r[0], r[1], bytes(r[2]).hex()) for r in rows]
+    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    for device, trip, w, mask in rows:
+        runs = found.setdefault((device, trip), [])
+        parts = [(0, 63)] if mask == -1 else [(bit, bit) for bit in _bits(mask)]
+        for first, last in parts:
+            if runs and runs[-1][1] == (w << 6 | first) - 1:
+                runs[-1] = (runs[-1][0], w << 6 | last)
+            else:
+                runs.append((w << 6 | first, w << 6 | last))
+    return found
 
 
-_COLUMNS = (
-    "(day, device, trip, seq, origin, start_s, distance_m, raw, salt, leaf) "
-    "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id"
-)
-_INSERT = {"box": f"INSERT INTO chunk_box {_COLUMNS}", "phone": f"INSERT INTO chunk_phone {_COLUMNS}"}
+def day_of(trip: str) -> date | None:
+    """The service day that a trip's name begins with; None where that is no date."""
+    try:
+        return date(int(trip[:4]), int(trip[4:6]), int(trip[6:8]))
+    except ValueError:
+        return None
+
+
+def refused_of_trips(
+    conn: Connection, trips: Sequence[tuple[str, str]], most: int
+) -> dict[tuple[str, str], list[tuple[int | None, str, str]]]:
+    """Sequence number, reason and hash of what was refused, by (device, trip); of each trip the newest ``most``."""
+    rows = conn.execute(
+        "SELECT t.device, t.trip, d.seq, d.reason, d.sha256 FROM unnest(%s::text[], %s::text[]) AS t (device, trip) "
+        "CROSS JOIN LATERAL (SELECT seq, reason, sha256 FROM dead_letter WHERE device = t.device AND trip = t.trip "
+        "ORDER BY first_at DESC, sha256 LIMIT %s) AS d",
+        ([device for device, _ in trips], [trip for _, trip in trips], most),
+    )
+    found: dict[tuple[str, str], list[tuple[int | None, str, str]]] = {}
+    for device, trip, seq, reason, sha256 in rows:
+        found.setdefault((device, trip), []).append((seq, reason, bytes(sha256).hex()))
+    return found
+
+
+_CHUNK_TYPES = ("int8", "date", "text", "text", "int4", "text", "float8", "float4", "bytea", "bytea", "bytea")
+
+
+_COLUMNS = "(id, day, device, trip, seq, origin, start_s, distance_m, raw, salt, leaf) FROM STDIN (FORMAT binary)"
+_COPY = {"box": f"COPY chunk_box {_COLUMNS}", "phone": f"COPY chunk_phone {_COLUMNS}"}
 
 
 def add_chunks(conn: Connection, chunks: Sequence[StoredChunk]) -> list[int]:
     """Stores chunks and gives their ids, in the same order."""
-    ids = []
-    with conn.cursor() as cursor:
-        for c in chunks:
-            row = cursor.execute(
-                _INSERT[c.kind],
-                (c.day, c.device, c.trip, c.seq, c.origin, c.start_s, c.distance_m, c.raw, c.salt, c.leaf),
-            ).fetchone()
-            if row is not None:
-                ids.append(int(row[0]))
+    if not chunks:
+        return []
+    numbers = conn.execute("SELECT nextval('chunk_id') FROM generate_series(1, %s)", (len(chunks),))
+    ids = [int(row[0]) for row in numbers]
+    # COPY in the binary format: a statement a row cost three times the row itself.
+    for kind, into in _COPY.items():
+        mine = [(number, c) for number, c in zip(ids, chunks, strict=True) if c.kind == kind]
+        if not mine:
+            continue
+        with conn.cursor() as cursor, cursor.copy(into) as copy:
+            copy.set_types(_CHUNK_TYPES)
+            for number, c in mine:
+                where = (number, c.day, c.device, c.trip, c.seq, c.origin, c.start_s, c.distance_m)
+                copy.write_row((*where, c.raw, c.salt, c.leaf))
     return ids
 
 
 def exhume(conn: Connection, payloads: Sequence[tuple[str, bytes]]) -> None:
     """Forgets the refusals (device, hash) of what has been accepted since: a clock was set, a device enabled again."""
-    for device, sha256 in sorted(payloads):
-        conn.execute("DELETE FROM dead_letter WHERE device = %s AND sha256 = %s", (device, sha256))
+    conn.execute(
+        "DELETE FROM dead_letter AS d USING unnest(%s::text[], %s::bytea[]) AS p (device, sha256) "
+        "WHERE d.device = p.device AND d.sha256 = p.sha256",
+        ([device for device, _ in payloads], [sha256 for _, sha256 in payloads]),
+    )
 
 
 def bury(conn: Connection, letters: Sequence[DeadLetter]) -> None:
@@ -203,12 +245,12 @@ def bury(conn: Connection, letters: Sequence[DeadLetter]) -> None:
 
 def count(conn: Connection, counts: Mapping[tuple[str, str], int]) -> None:
     """Adds to tallies, in one order for the locks' sake."""
-    for (name, label), n in sorted(counts.items()):
-        conn.execute(
-            "INSERT INTO tally (name, label, n) VALUES (%s, %s, %s) "
-            "ON CONFLICT (name, label) DO UPDATE SET n = tally.n + excluded.n",
-            (name, label, n),
-        )
+    ordered = sorted(counts.items())
+    conn.execute(
+        "INSERT INTO tally (name, label, n) SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) "
+        "ON CONFLICT (name, label) DO UPDATE SET n = tally.n + excluded.n",
+        ([name for (name, _), _ in ordered], [label for (_, label), _ in ordered], [n for _, n in ordered]),
+    )
 
 
 def tallies(conn: Connection) -> list[tuple[str, str, int]]:

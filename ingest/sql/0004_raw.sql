@@ -84,6 +84,9 @@ ALTER TABLE day_context ADD COLUMN sealed_at      timestamptz;   -- nothing is t
 ALTER TABLE day_context ADD COLUMN boxes_gone_at  timestamptz;   -- boxes' raw chunks: after the retention
 ALTER TABLE day_context ADD CONSTRAINT day_context_sealed CHECK ((salt IS NULL) = (sealed_at IS NOT NULL));
 
+-- Old bytes that are still to be overwritten, noted with what made them old: a keeper that is killed does not forget.
+CREATE TABLE upkeep (what text PRIMARY KEY CHECK (what IN ('pages', 'log')));
+
 -- The planner's samples of these would outlive the rows: none are taken.
 ALTER TABLE day_context ALTER COLUMN salt SET STATISTICS 0;
 ALTER TABLE device ALTER COLUMN id SET STATISTICS 0;

@@ -158,11 +158,19 @@ def test_the_command_archives_what_is_sealed_and_says_so(
     assert isinstance(missing.exception, NotArchived)
 
 
+_WITHOUT = """
+import sys
+sys.modules["pyarrow"] = None
+from api.cli import main
+sys.argv[1:] = ["archive", "--to", sys.argv[1]]
+main()
+"""
+
+
 def test_without_the_parquet_library_it_is_said_how_to_get_it(tmp_path: Path, database: str, conn: Conn) -> None:
     """In a process that cannot import it, as after `make run` alone."""
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.modules['pyarrow'] = None; from api.cli import main; "
-         "sys.argv[1:] = ['archive', '--to', sys.argv[1]]; main()", str(tmp_path / "a")],
+        [sys.executable, "-c", _WITHOUT, str(tmp_path / "a")],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT), "ROADCODE_DATABASE_URL": database,
              "ROADCODE_NATS_URL": "nats://nowhere", "ROADCODE_RPC_URL": "http://nowhere", "ROADCODE_MQTT_PORT": "1"},

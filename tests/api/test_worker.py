@@ -14,9 +14,10 @@ import numpy as np
 import psycopg
 import pytest
 
-from api import wiring, worker
+from api import wiring
 from api.recount import recount
 from api.worker import Worker
+from defects import merge, observe
 from defects import store as defects_store
 from ingest import MAX_BYTES, Arrived, Chunk, City, Detection, decode, encode
 from ingest import store as ingest_store
@@ -45,7 +46,10 @@ def make(database: str, city: City, conn: psycopg.Connection[Any]) -> Iterator[C
         opened.append(psycopg.connect(database, autocommit=True))
         return opened[-1]
 
-    yield lambda now_s=NOW_S: Worker(connect, city, wiring.EVIDENCE, wiring.day_context(city), lambda: now_s)
+    def worker(now_s: float = NOW_S, **more: Any) -> Worker:
+        return Worker(connect, city, wiring.EVIDENCE, wiring.day_context(city), lambda: now_s, **more)
+
+    yield worker
     for one in opened:
         one.close()
 
@@ -74,7 +78,7 @@ def counted(conn: psycopg.Connection[Any]) -> dict[tuple[str, str], int]:
 
 def waiting(conn: psycopg.Connection[Any]) -> list[tuple[bytes, bytes, bytes]]:
     """What the journal adds up to: squares, planes and sums."""
-    merged = {day: worker.merge(parts) for day, parts in sorted(defects_store.read_journal(conn).items())}
+    merged = {day: merge(parts) for day, parts in sorted(defects_store.read_journal(conn).items())}
     return [(d.cell.tobytes(), d.plane.tobytes(), d.value.tobytes()) for d in merged.values()]
 
 
@@ -273,7 +277,7 @@ def test_a_phone_may_sample_slower_than_a_box_but_not_at_25_hz(
 
 
 def test_a_chunk_that_breaks_us_is_named_internal_and_the_others_of_the_batch_are_taken(
-    conn: psycopg.Connection[Any], make: Callable[..., Worker], city: City, monkeypatch: pytest.MonkeyPatch
+    conn: psycopg.Connection[Any], make: Callable[..., Worker], city: City
 ) -> None:
     """`observe` is made to raise for one chunk: no input is known that does it, and one may come."""
     a, b, c = payloads(city, 3)
@@ -283,13 +287,10 @@ def test_a_chunk_that_breaks_us_is_named_internal_and_the_others_of_the_batch_ar
             raise ZeroDivisionError("a wheel of no radius\x00")
         return observe(chunk, *rest)
 
-    observe = worker.observe
-    monkeypatch.setattr(worker, "observe", breaks_at_seq_1)
-    (verdict,) = told(make()(from_device("box-1", a, b, c))).values()
+    (verdict,) = told(make(see=breaks_at_seq_1)(from_device("box-1", a, b, c))).values()
     assert verdict["accepted"] == [[0, 0], [2, 2]]
     assert [(seq, reason) for seq, reason, _ in verdict["refused"]] == [(1, "internal")]
     assert "ZeroDivisionError" in one(conn, "SELECT detail FROM dead_letter")
-    monkeypatch.setattr(worker, "observe", observe)
     assert recount(conn, city, wiring.EVIDENCE).exact
 
 
