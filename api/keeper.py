@@ -39,8 +39,8 @@ REWRITE_BYTES = 256 << 20
 """A table up to this size is written anew after rows of citizens went, so that no page holds their old bytes: it is
 closed for a few seconds, in the small hours. Larger ones would be closed for minutes: they are only swept, and the old
 bytes stay until new rows fall on them."""
-REWRITTEN = ("day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence")
-"""Tables that held something of citizens in rows that are deleted or changed."""
+REWRITTEN = ("day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "pg_statistic")
+"""Tables that held something of citizens in rows that are deleted or changed; the last holds the planner's samples."""
 TURN_EVERY_S = 300.0
 """The write-ahead log is turned over at most so often, as often as PostgreSQL does by itself: each time makes pages
 be logged whole again."""
