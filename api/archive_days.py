@@ -60,9 +60,8 @@ def archive_day(
 
     Raises NoParquet, NotArchived where what is there is damaged or what was written does not read back, OSError.
     """
-    rows = ingest_raw.boxes_of(conn, day)
     if not again and read_manifest(folder, day) is not None:
-        return check_archived(folder, day, rows)
+        return check_archived(folder, day, lambda: ingest_raw.boxes_of(conn, day))
     pa, parquet = _pyarrow()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = parquet_path(folder, day)

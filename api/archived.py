@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -67,12 +68,13 @@ def read_manifest(folder: Path, day: date) -> Manifest | None:
         raise NotArchived(f"{path} cannot be read ({error}): move it away and run roadcode archive") from None
 
 
-def check_archived(folder: Path, day: date, rows: int) -> Manifest:
-    """Makes sure that a day is archived with so many chunks and that the file is the one that was written. Raises
-    NotArchived."""
+def check_archived(folder: Path, day: date, count: Callable[[], int]) -> Manifest:
+    """Makes sure that a day is archived, with as many chunks as ``count`` gives, and that the file is the one that was
+    written. Raises NotArchived."""
     manifest = read_manifest(folder, day)
     if manifest is None:
         raise NotArchived(f"{day} is not in {folder}: run roadcode archive, which needs make archive")
+    rows = count()  # only now: it reads a whole day
     if manifest.rows != rows:
         raise NotArchived(
             f"the archive of {day} holds {manifest.rows} chunks, the database {rows}: run roadcode archive --again"

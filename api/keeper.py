@@ -39,8 +39,11 @@ REWRITE_BYTES = 256 << 20
 """A table up to this size is written anew after rows of citizens went, so that no page holds their old bytes: it is
 closed for a few seconds, in the small hours. Larger ones would be closed for minutes: they are only swept, and the old
 bytes stay until new rows fall on them."""
-REWRITTEN = ("day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "pg_statistic")
-"""Tables that held something of citizens in rows that are deleted or changed; the last holds the planner's samples."""
+REWRITTEN = (
+    "day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "device_weight",
+    "pg_statistic",
+)  # fmt: skip
+"""Tables that held something of citizens in rows that are deleted or changed; the last holds samples of others."""
 TURN_EVERY_S = 300.0
 """The write-ahead log is turned over at most so often, as often as PostgreSQL does by itself: each time makes pages
 be logged whole again."""
@@ -140,7 +143,7 @@ class Keeper:
     def _drop(self, conn: Connection, day: date, now: datetime, done: Kept) -> None:
         """A day's boxes' raw chunks go, and what was kept to prove them."""
         if self._options.archive is not None:
-            check_archived(self._options.archive, day, ingest_raw.boxes_of(conn, day))
+            check_archived(self._options.archive, day, lambda: ingest_raw.boxes_of(conn, day))
         defects_retention.forget_boxes(conn, day)
         ingest_raw.forget_conditions(conn, day, phones_only=False)
         ingest_raw.drop_boxes(conn, day, now)

@@ -94,6 +94,7 @@ def run_keeper(settings: Settings) -> None:
     """What must not be kept goes."""
     keeper = Keeper(settings.read_city(), wiring.keep_options(settings))
     log = structlog.get_logger("keeper")
+    told: set[str] = set()
     conn: wiring.Connection | None = None
 
     def turn() -> float:
@@ -112,8 +113,10 @@ def run_keeper(settings: Settings) -> None:
                 "gone", phones_of=[str(d) for d in done.emptied], sealed=[str(d) for d in done.sealed],
                 boxes_of=[str(d) for d in done.dropped], letters=done.letters,
             )  # fmt: skip
-        for why in done.waits:
+        for why in set(done.waits) - told:
             log.warning("waiting", why=why)
+        told.clear()
+        told.update(done.waits)  # said again only after it was away: an archive may be missing for weeks
         return settings.keep_every_s
 
     _until_told("keeper", turn, (psycopg.Error,))

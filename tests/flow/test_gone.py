@@ -1,7 +1,7 @@
 """What should be gone is gone: every table, and every file of the data folder, is searched for what phones sent.
 
-A real platform, a fleet of boxes and phones, the keeper with its clock turned on. The windows that docs/privacy.md states
-are asserted here; each search is first shown to find what is still there.
+A real platform, a fleet of boxes and phones, the keeper with its clock turned on. The windows that docs/privacy.md
+states are asserted here; each search is first shown to find what is still there.
 """
 
 from __future__ import annotations
