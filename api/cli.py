@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from .commands import archive, dead_letter
+from .commands.condition import condition
 from .settings import Settings
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(condition)
 _Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 _OUT = Console()
 _ERR = Console(stderr=True)
@@ -206,12 +208,31 @@ def enrol(
     _OUT.print(f"credential: {folder / device}.json (0600; keep it secret, the client id too)", soft_wrap=True)
 
 
-@app.command()
-def bench(as_json: _Json = False) -> None:
-    """Measure the pure parts on this machine: addresses, decoding, observing, folding, painting."""
+benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
+app.add_typer(benches, name="bench")
+
+
+@benches.command("parts")
+def bench_parts(as_json: _Json = False) -> None:
+    """The pure parts: addresses, decoding, observing, folding, painting."""
     from .bench import run_bench  # noqa: PLC0415
 
     _show(run_bench(), as_json, "one core, this machine, now")
+
+
+@benches.command("ingest")
+def bench_ingest(
+    chunks: Annotated[int, typer.Option(help="5 s chunks of each of 32 devices", min=10)] = 100, as_json: _Json = False
+) -> None:
+    """From publisher to committed, with the services' cpu, beside a peer that stores undecoded payloads; minutes."""
+    from .bench_ingest import run_bench_ingest  # noqa: PLC0415
+
+    figures = run_bench_ingest(_settings(), _ERR.print, chunks, chunks * 5 // 2)
+    if as_json:
+        print(json.dumps(figures, indent=1))
+    else:
+        rows = [{"figure": name, "value": json.dumps(value)} for name, value in figures.items()]
+        _show(rows, False, "us of cpu per vehicle-second")
 
 
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one

@@ -23,7 +23,7 @@ import typer
 from fastapi.routing import APIRoute
 
 from defects import ALL_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
-from ingest import ADVICE, Reason
+from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 
 from .archive_days import COLUMNS
 from .cli import app as command_line
@@ -108,11 +108,30 @@ def _short(value: object) -> str:
 
 def evidence_to_code() -> str:
     """The table that turns evidence into a code, as it stands beside the function that does it."""
-    module = inspect.getmodule(HealthOptions)
-    lines = [line for line in _doc(module).splitlines() if line.startswith("|")]
+    return _table_beside(HealthOptions)
+
+
+def _table_beside(kind: type[Any]) -> str:
+    """The table in the docstring of the module in which a class stands."""
+    lines = [line for line in _doc(inspect.getmodule(kind)).splitlines() if line.startswith("|")]
     if len(lines) < 3:
-        raise DocumentError("the module of HealthOptions has lost its table of evidence and code")
+        raise DocumentError(f"the module of {kind.__name__} has lost its table")
     return "\n".join(lines)
+
+
+def faults_of_devices() -> str:
+    """What a device's own chunks show of it, and what it is worth, as it stands beside the function that says so."""
+    return _table_beside(ConditionOptions)
+
+
+def condition_options() -> str:
+    """Constants of a device's condition and weight."""
+    return _options(ConditionOptions)
+
+
+def fix_options() -> str:
+    """Constants of what is believed of a fix."""
+    return _options(FixOptions)
 
 
 def health_options() -> str:
@@ -134,7 +153,8 @@ def other_constants() -> str:
     """Constants with a reason that stand beside the options."""
     return _named_constants(
         ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("grid/cells.py", "BLOCK"),
-        ("grid/track.py", "_MAX_GAP_S"), ("ingest/datum.py", "ADDED_M"), ("ingest/quality.py", "LATE_S"),
+        ("ingest/datum.py", "ADDED_M"), ("ingest/redact.py", "SHORTEST_S"), ("ingest/quality.py", "NOT_UNDER_A_BOX"),
+        ("ingest/condition.py", "LOOK_EVERY"), ("ingest/condition.py", "DAYS"), ("ingest/quality.py", "LATE_S"),
         ("ingest/quality.py", "AHEAD_S"), ("ingest/quality.py", "MIN_RATE_HZ"), ("ingest/wire.py", "MAX_BYTES"),
     )  # fmt: skip
 
@@ -244,6 +264,9 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "health-options": health_options,
     "evidence-options": evidence_options,
     "jolt-options": jolt_options,
+    "faults-of-devices": faults_of_devices,
+    "condition-options": condition_options,
+    "fix-options": fix_options,
     "other-constants": other_constants,
     "taxonomy": taxonomy,
     "refusals": refusals,

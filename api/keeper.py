@@ -20,7 +20,7 @@ from psycopg import sql
 
 from defects import evidence_leaf
 from defects import retention as defects_retention
-from ingest import City
+from ingest import City, condition_store
 from ingest import letters as ingest_letters
 from ingest import raw as ingest_raw
 from ledger import enqueue, leaf_hash, root_of, seal_record
@@ -92,7 +92,7 @@ class Keeper:
                     self._try(conn, done, "seal of", state.day, partial(self._seal, conn, state.day, now, done))
             elif now_s >= ended_s + self._options.raw_days * 86_400:
                 self._try(conn, done, "boxes of", state.day, partial(self._drop, conn, state.day, now, done))
-        self._try(conn, done, "letters", None, partial(self._letters, conn, now, done))
+        self._try(conn, done, "what is old", None, partial(self._expire, conn, now, done))
         self._clean(conn, now_s, done)
         return done
 
@@ -135,7 +135,7 @@ class Keeper:
         done.letters += ingest_letters.forget_phones(conn, ended)
         context = ingest_raw.close_day(conn, day, now)
         enqueue(conn, [seal_record(day, len(leaves), root_of(leaves), context, self._city.origins)])
-        ingest_raw.forget_conditions(conn, day, phones_only=True)
+        ingest_raw.forget_weights(conn, day, phones_only=True)
         ingest_raw.owe(conn, "log", "pages")
         ingest_raw.drop_phone_room(conn, day)
         done.sealed.append(day)
@@ -145,13 +145,14 @@ class Keeper:
         if self._options.archive is not None:
             check_archived(self._options.archive, day, lambda: ingest_raw.boxes_of(conn, day))
         defects_retention.forget_boxes(conn, day)
-        ingest_raw.forget_conditions(conn, day, phones_only=False)
+        ingest_raw.forget_weights(conn, day, phones_only=False)
         ingest_raw.drop_boxes(conn, day, now)
         done.dropped.append(day)
 
-    @staticmethod
-    def _letters(conn: Connection, now: datetime, done: Kept) -> None:
+    def _expire(self, conn: Connection, now: datetime, done: Kept) -> None:
+        """What goes by its age, whatever day it belongs to."""
         done.letters += ingest_letters.expire(conn, now)
+        condition_store.forget_conditions(conn, self._city.service_day(now.timestamp()))
         defects_retention.loosen_leaves(conn)
 
     def _clean(self, conn: Connection, now_s: float, done: Kept) -> None:

@@ -13,6 +13,7 @@ import psycopg
 import structlog
 import uvicorn
 
+from defects import observe
 from ingest import jetstream
 from ledger import AnchorOptions, ChainAway, LeaseHeld, Log, WrongContract
 from ledger import step as anchor_step
@@ -21,7 +22,7 @@ from . import coder, wiring
 from .app import create_app
 from .keeper import Keeper
 from .settings import Settings
-from .worker import Worker
+from .worker import See, Worker
 
 _LONGEST_PAUSE_S = 5.0
 
@@ -56,12 +57,13 @@ def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception
     log.info("stopped")
 
 
-def run_worker(settings: Settings) -> None:
+def run_worker(settings: Settings, see: See = observe) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
     worker = Worker(
-        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time
-    )
+        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time,
+        see=see,
+    )  # fmt: skip
     if settings.nats_url is None:
         raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
     url = settings.nats_url.get_secret_value()

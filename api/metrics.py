@@ -12,6 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from defects import store as defects_store
+from ingest import condition_store
 from ingest import store as ingest_store
 from ledger import newest_anchor, outbox_count, record_count
 
@@ -54,6 +55,12 @@ class _Snapshot(Collector):
         yield GaugeMetricFamily("roadcode_journal_rows", "rows to fold", value=defects_store.journal_rows(self._conn))
         yield GaugeMetricFamily("roadcode_outbox_rows", "records not yet in the log", value=outbox_count(self._conn))
         yield GaugeMetricFamily("roadcode_log_records", "records in the log", value=record_count(self._conn))
+        unbelieved = GaugeMetricFamily(
+            "roadcode_devices_not_believed", "devices of weight 0 on the newest day, by fault", labels=["fault"]
+        )
+        for fault, devices in condition_store.faults_of_newest_day(self._conn).items():
+            unbelieved.add_metric([fault], devices)
+        yield unbelieved
         anchor = newest_anchor(self._conn)
         size = anchor.size if anchor else 0
         yield GaugeMetricFamily("roadcode_anchored_records", "records under the newest anchor", value=size)

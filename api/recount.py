@@ -7,7 +7,6 @@ chunks have gone. All the rest is compared bit for bit. What a seal recorded sta
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from ingest import City, Refused, decode
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 
+from .days import Days, read_day
 from .worker import leaf_of, slot_of
 
 Connection = psycopg.Connection[Any]
@@ -59,17 +59,18 @@ def recount(
     damaged: list[int] = []
     n = 0
     after = 0
-    salts = ingest_store.salts(conn)
+    days = Days()
     while ids := ingest_store.chunk_ids_after(conn, after, _AT_ONCE):
         after = ids[-1]
         for number, day, device, kind, raw, salt, leaf in ingest_store.whole_chunks(conn, ids):
             n += 1
             try:
-                if leaf_of(hashlib.sha256(raw).digest(), salt) != leaf:
+                if leaf_of(raw, salt) != leaf:
                     raise ValueError("the bytes are not those that were accepted")
-                # A sealed day has no salt: whose a slot was cannot be said, and is not compared.
-                slot = slot_of(device, salts[day]) if day in salts else 1
-                seen = observe(decode(raw), kind, slot, city, options)
+                # Of a sealed day it cannot be said any more whose a slot was; it is not compared.
+                frozen = days.get(day, lambda d: read_day(conn, d))
+                slot, weight = slot_of(device, frozen.salt), frozen.weight(device, kind)
+                seen = observe(decode(raw), kind, slot, city, options, weight)
             except (Refused, ValueError):
                 damaged.append(number)
                 continue

@@ -4,12 +4,11 @@ have taken it, so that nothing gets in between the worker's look at a chunk and 
 from __future__ import annotations
 
 import hashlib
-from datetime import date
 from typing import Any, Protocol, TypeVar
 
 import psycopg
 
-from ingest import Arrived, Chunk, Reason
+from ingest import Arrived, Reason
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 
@@ -21,14 +20,6 @@ class Taken(Protocol):
     def arrived(self) -> Arrived:
         """The payload and who sent it."""
 
-    @property
-    def chunk(self) -> Chunk:
-        """The payload, decoded."""
-
-    @property
-    def day(self) -> date:
-        """Its service day."""
-
 
 _T = TypeVar("_T", bound=Taken)
 
@@ -38,16 +29,15 @@ def turn_away(
 ) -> list[ingest_store.DeadLetter]:
     """Keeps the days of ``taken`` open until the transaction ends; takes out what belongs to days that are sealed
     already, and gives its letters."""
-    sealed = ingest_raw.hold_open(conn, (one.day for one in taken.values()))
-    late = [key for key, one in taken.items() if one.day in sealed] if sealed else []
+    sealed = ingest_raw.hold_open(conn, (day for day, *_ in taken))
     letters = []
-    for key in late:
-        one = taken.pop(key)
+    for key in [key for key in taken if key[0] in sealed]:
+        day, device, trip, seq = key
+        payload = taken.pop(key).arrived.payload
         letters.append(
             ingest_store.DeadLetter(
-                device=one.arrived.device, sha256=hashlib.sha256(one.arrived.payload).digest(),
-                reason=Reason.TOO_LATE, detail=f"service day {one.day} is sealed", trip=one.chunk.trip,
-                seq=one.chunk.seq, bytes=len(one.arrived.payload),
+                device=device, sha256=hashlib.sha256(payload).digest(), reason=Reason.TOO_LATE,
+                detail=f"service day {day} is sealed", trip=trip, seq=seq, bytes=len(payload),
             )
         )  # fmt: skip
     return letters

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from defects import ALL_TYPES, NO_KIND, OF_THE_STANDARD, TYPES, EvidenceOptions, observe, pass_story
+from defects import ALL_TYPES, NO_KIND, OF_THE_STANDARD, TYPES, EvidenceOptions, PassStory, observe, pass_story
 from defects import recode as reading
 from defects import store as defects_store
 from grid import blocks_of, index_in_block, is_cell, name_of, polygon_deg, side_m
@@ -19,6 +19,8 @@ from ingest import City, Refused, decode
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 from ledger import Chain, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
+
+from .days import Days, read_day
 
 Connection = psycopg.Connection[Any]
 MOST_PASSES = 60
@@ -123,12 +125,14 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
     """What each kept chunk said of the square. Phones: by day only, and only from enough different ones."""
     rows = ingest_store.chunks_by_id(conn, defects_store.chunks_past(conn, int(blocks_of(cell)), MOST_PASSES))
     told: list[tuple[str, dict[str, Any]]] = []
+    days = Days()
     for _, day, device, kind, raw in rows:
         try:
             chunk = decode(raw)
         except Refused:
             continue  # it was accepted once: fsck says what happened to it
-        story = pass_story(observe(chunk, kind, 1, city, options), cell)
+        weight = days.get(day, lambda d: read_day(conn, d)).weight(device, kind)
+        story = pass_story(observe(chunk, kind, 1, city, options, weight), cell)
         if story is None:
             continue
         told.append(
@@ -143,7 +147,7 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
                     "weight": round(story.weight, 3),
                     "speed_kmh": None if story.speed_mps is None else round(story.speed_mps * 3.6),
                     "sigma_m": None if story.sigma_m is None else round(story.sigma_m, 2),
-                    "g": None if story.score is None or story.what != "jolt" else _g(story, options),
+                    "g": _g(story, chunk.carrier, options) if story.what == "jolt" else None,
                 },
             )
         )
@@ -160,11 +164,14 @@ def _kept_from(conn: Connection) -> dict[str, str | None]:
     return {"box": str(min(boxes)) if boxes else None, "phone": str(min(phones)) if phones else None}
 
 
-def _g(story: Any, options: EvidenceOptions) -> float:
+def _g(story: PassStory, carrier: str, options: EvidenceOptions) -> float | None:
     """Peak of the jolt in g, back from its score."""
+    if story.score is None:
+        return None
     jolt = options.jolt
     speed = max(story.speed_mps or 0.0, jolt.slowest_mps)
-    return round(float(story.score * jolt.good_road_g * (speed / jolt.reference_mps) ** 0.5), 2)
+    good_road_g = jolt.good_road_g * jolt.carrier_scale[carrier]
+    return round(float(story.score * good_road_g * (speed / jolt.reference_mps) ** 0.5), 2)
 
 
 def city_time(city: City, t_s: float) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -15,11 +14,12 @@ import structlog
 from psycopg_pool import ConnectionPool
 
 from defects import EvidenceOptions, HealthOptions
-from ingest import City
+from ingest import City, ConditionOptions
 from ledger import Chain, Record, Tiles, context_record
 
 from .app import Site, is_loopback
 from .coder import CHANNEL
+from .days import ContextMaker
 from .embedded import OversizeCount, Services, found
 from .keeper import KeepOptions
 from .push import Board
@@ -30,6 +30,7 @@ Connection = psycopg.Connection[Any]
 
 EVIDENCE = EvidenceOptions()
 HEALTH = HealthOptions()
+CONDITIONS = ConditionOptions()
 _CONNECT_S = 5
 
 
@@ -90,14 +91,16 @@ def database(settings: Settings, autocommit: bool = True) -> Connection:
     )
 
 
-def day_context(city: City) -> Callable[[date], Record]:
+def day_context(city: City) -> ContextMaker:
     """Makes a day's context record: everything that the day's evidence and codes depend on, as text."""
 
-    def of(day: date) -> Record:
+    def of(day: date, weights: str) -> Record:
         content = {
             "city": city.sha256,
             "evidence": json.dumps(asdict(EVIDENCE), sort_keys=True),
             "health": json.dumps(asdict(HEALTH), sort_keys=True),
+            "conditions": json.dumps(asdict(CONDITIONS), sort_keys=True),
+            "weights": weights,
             "recogniser": "jolts, fixed scale, 1",
         }
         return context_record(day, content, city.origins)

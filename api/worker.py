@@ -21,31 +21,70 @@ import psycopg
 
 from defects import EvidenceOptions, Observation, merge, observe
 from defects import store as defects_store
-from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode, peek
-from ingest import letters as letters_store
+from grid import Trace, traces
+from ingest import (
+    Arrived,
+    Chunk,
+    City,
+    Condition,
+    ConditionOptions,
+    Reason,
+    Refused,
+    Verdict,
+    admit,
+    condition_store,
+    decode,
+    encode,
+    inspect,
+    letters,
+    peek,
+)
 from ingest import store as ingest_store
-from ledger import Record, enqueue
 
+from .days import ContextMaker, Days, OpenDay, open_day
 from .sealed import turn_away
 from .verdicts import Progress
 
 Connection = psycopg.Connection[Any]
+See = Callable[..., Observation]
+"""What a chunk says, with the arguments of `observe`."""
+_CONDITIONS = ConditionOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class _Admitted:
+    """A chunk that passed every check. raw: the bytes to keep, those that arrived or what a no-go area left of them."""
+
+    arrived: Arrived
+    chunk: Chunk
+    raw: bytes
+    kind: str
+    day: OpenDay
+
+    @property
+    def key(self) -> ingest_store.Key:
+        return self.day.day, self.arrived.device, self.chunk.trip, self.chunk.seq
 
 
 @dataclass(frozen=True, eq=False)
 class _Taken:
-    """A chunk that passed every check, and what it says."""
+    """An admitted chunk, what it says of the road and what of its device."""
 
-    arrived: Arrived
-    sha256: bytes
-    chunk: Chunk
-    kind: str
-    day: date
+    admitted: _Admitted
     seen: Observation
+    condition: Condition
 
     @property
-    def key(self) -> ingest_store.Key:
-        return self.day, self.arrived.device, self.chunk.trip, self.chunk.seq
+    def arrived(self) -> Arrived:
+        return self.admitted.arrived
+
+    @property
+    def device(self) -> str:
+        return self.admitted.arrived.device
+
+    @property
+    def day(self) -> date:
+        return self.admitted.day.day
 
 
 def slot_of(device: str, salt: bytes) -> int:
@@ -54,16 +93,17 @@ def slot_of(device: str, salt: bytes) -> int:
     return 1 << int.from_bytes(digest[:8], "big") % 63
 
 
-def leaf_of(raw_sha256: bytes, salt: bytes) -> bytes:
+def leaf_of(raw: bytes, salt: bytes) -> bytes:
     """The salted hash that stands for a chunk in the log; without the salt it says nothing."""
-    return hashlib.sha256(salt + raw_sha256).digest()
+    return hashlib.sha256(salt + hashlib.sha256(raw).digest()).digest()
 
 
 class Worker:
     """Takes batches. One at a time in a process; any number of processes side by side.
 
-    context: makes the day's context record when the first chunk of a day comes. see: what a chunk says; something else
-    than `observe` only in measurements of everything around it.
+    context: makes the day's context record when the first chunk of a day comes. conditions: what a device's chunks are
+    asked, and how far it is believed the next days. see: what a chunk says; something else than `observe` only in
+    measurements of everything around it.
     """
 
     def __init__(
@@ -71,9 +111,10 @@ class Worker:
         connect: Callable[[], Connection],
         city: City,
         options: EvidenceOptions,
-        context: Callable[[date], Record],
+        context: ContextMaker,
         clock: Callable[[], float],
-        see: Callable[[Chunk, str, int, City, EvidenceOptions], Observation] = observe,
+        conditions: ConditionOptions = _CONDITIONS,
+        see: See = observe,
     ) -> None:
         self._connect = connect
         self._conn: Connection | None = None
@@ -81,8 +122,9 @@ class Worker:
         self._options = options
         self._context = context
         self._clock = clock
+        self._conditions = conditions
         self._see = see
-        self._days: dict[date, ingest_store.Day] = {}
+        self._days = Days()
         self._progress = Progress(time.monotonic)
 
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
@@ -99,65 +141,81 @@ class Worker:
     def _take(self, conn: Connection, arrived: list[Arrived]) -> list[Verdict]:
         with conn.transaction():
             kinds = ingest_store.device_kinds(conn, (a.device for a in arrived))
-        taken: dict[ingest_store.Key, _Taken] = {}
+        now_s = self._clock()
         letters: list[ingest_store.DeadLetter] = []
-        doubles = 0
+        admitted: list[_Admitted] = []
         for a in arrived:
             try:
-                one = self._look(conn, a, kinds)
+                admitted.append(self._admit(conn, a, kinds, now_s))
             except Refused as refusal:
-                letters.append(_letter(a, refusal, kinds.get(a.device)))
+                letters.append(_letter(a, refusal, kinds.get(a.device), self._city))
+        taken: dict[ingest_store.Key, _Taken] = {}
+        doubles = 0
+        for one, trace in zip(admitted, self._traces([one.chunk for one in admitted]), strict=True):
+            if one.key in taken:
+                doubles += 1
                 continue
-            doubles += one.key in taken
-            taken.setdefault(one.key, one)
+            try:
+                taken[one.key] = self._observe(one, trace, now_s)
+            except Refused as refusal:
+                letters.append(_letter(one.arrived, refusal, one.kind, self._city))
         with conn.transaction():
             letters += turn_away(conn, taken)
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
-            ingest_store.exhume(conn, [(one.arrived.device, one.sha256) for one in fresh])
+            condition_store.add_conditions(conn, [(one.day, one.device, one.condition) for one in fresh])
+            ingest_store.exhume(conn, [(one.device, _sha(one.arrived)) for one in fresh])
             ingest_store.bury(conn, letters)
             ingest_store.count(conn, self._counts(arrived, fresh, letters, doubles + len(taken) - len(fresh)))
             verdicts, runs = self._progress.verdicts(conn, taken, letters)
         self._progress.keep(runs)
         return verdicts
 
-    def _look(self, conn: Connection, arrived: Arrived, kinds: dict[str, str]) -> _Taken:
-        """One payload, checked and observed. Raises Refused."""
+    def _admit(self, conn: Connection, arrived: Arrived, kinds: dict[str, str], now_s: float) -> _Admitted:
+        """One payload, decoded and checked. Raises Refused."""
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
-        chunk = decode(arrived.payload)
-        admit(chunk, kind, self._city, self._clock())
-        day = self._city.service_day(chunk.start_s)
-        slot = slot_of(arrived.device, self._day(conn, day).salt)
+        sent = decode(arrived.payload)
+        chunk = admit(sent, kind, self._city, now_s)
+        # What a no-go area has cut off is not kept either: not in the raw bytes, and not in their hash in the log.
+        raw = arrived.payload if chunk is sent else encode(chunk)
+        return _Admitted(arrived, chunk, raw, kind, self._day(conn, self._city.service_day(chunk.start_s)))
+
+    def _traces(self, chunks: list[Chunk]) -> list[Trace | None]:
+        """Traces of many chunks at once; None for all where one of them breaks us: each is then looked at alone."""
         try:
-            seen = self._see(chunk, kind, slot, self._city, self._options)
+            return list(traces(chunks, self._city, self._options.fixes))
+        except Exception:
+            return [None] * len(chunks)
+
+    def _observe(self, one: _Admitted, trace: Trace | None, now_s: float) -> _Taken:
+        """What an admitted chunk says, and what it tells of its device. Raises Refused."""
+        chunk, device = one.chunk, one.arrived.device
+        slot = slot_of(device, one.day.salt)
+        try:
+            seen = self._see(
+                chunk, one.kind, slot, self._city, self._options, one.day.weight(device, one.kind), trace
+            )
+            condition = inspect(chunk, seen.faults, now_s, self._conditions)
         # A chunk that breaks us must not stop the others: it goes to the dead letters under our own name.
         except Exception as error:
             raise Refused(Reason.INTERNAL, f"{type(error).__name__}: {error}") from error
-        return _Taken(arrived, _sha(arrived), chunk, kind, day, seen)
+        return _Taken(one, seen, condition)
 
-    def _day(self, conn: Connection, day: date) -> ingest_store.Day:
-        if day not in self._days:
-            record = self._context(day)
-            digest = hashlib.sha256(record.body).digest()
-            with conn.transaction():
-                found, opened = ingest_store.open_day(conn, day, secrets.token_bytes(16), record.body, digest)
-                if opened:
-                    enqueue(conn, [record])
-            self._days = {d: v for d, v in self._days.items() if abs((d - day).days) < 7} | {day: found}
-        return self._days[day]
+    def _day(self, conn: Connection, day: date) -> OpenDay:
+        return self._days.get(day, lambda d: open_day(conn, d, self._context, self._conditions))
 
     def _write(self, conn: Connection, fresh: list[_Taken]) -> None:
         rows = []
         for one in fresh:
-            salt = secrets.token_bytes(16)
+            chunk, salt = one.admitted.chunk, secrets.token_bytes(16)
             rows.append(
                 ingest_store.StoredChunk(
-                    day=one.day, device=one.arrived.device, trip=one.chunk.trip, seq=one.chunk.seq, kind=one.kind,
-                    origin=one.chunk.origin, start_s=one.chunk.start_s, distance_m=one.seen.distance_m,
-                    raw=one.arrived.payload, salt=salt, leaf=leaf_of(one.sha256, salt),
+                    day=one.day, device=one.device, trip=chunk.trip, seq=chunk.seq, kind=one.admitted.kind,
+                    origin=chunk.origin, start_s=chunk.start_s, distance_m=one.seen.distance_m,
+                    raw=one.admitted.raw, salt=salt, leaf=leaf_of(one.admitted.raw, salt),
                 )
             )  # fmt: skip
         ids = ingest_store.add_chunks(conn, rows)
@@ -178,7 +236,7 @@ class Worker:
         counts["bytes", ""] = sum(len(a.payload) for a in arrived)
         counts["repeated", ""] = doubles
         for one in fresh:
-            counts["accepted", one.kind] += 1
+            counts["accepted", one.admitted.kind] += 1
             for f in one.seen.findings:
                 counts["findings", f.what] += 1
         for letter in letters:
@@ -190,10 +248,10 @@ def _sha(arrived: Arrived) -> bytes:
     return hashlib.sha256(arrived.payload).digest()
 
 
-def _letter(arrived: Arrived, refusal: Refused, kind: str | None) -> ingest_store.DeadLetter:
+def _letter(arrived: Arrived, refusal: Refused, kind: str | None, city: City) -> ingest_store.DeadLetter:
     trip, seq = peek(arrived.payload) or (None, None)
     return ingest_store.DeadLetter(
         device=arrived.device, sha256=_sha(arrived), reason=refusal.reason,
         detail=refusal.detail.replace("\x00", "?"), trip=trip, seq=seq, bytes=len(arrived.payload),
-        sample=letters_store.sample_of(arrived.payload, kind, refusal.reason),
+        sample=letters.sample_of(arrived.payload, kind, city),
     )  # fmt: skip

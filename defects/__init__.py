@@ -17,7 +17,7 @@ from .code import (
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
-from .observe import EvidenceOptions, Finding, Observation, observe
+from .observe import EvidenceOptions, Finding, Observation, observe, place
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
 from .story import PassStory, pass_story
@@ -55,6 +55,7 @@ __all__ = [
     "observe",
     "pack_codes",
     "pass_story",
+    "place",
     "rate",
     "recode",
     "retention",

@@ -6,7 +6,7 @@ nothing would stand out from the rest. It is a detector without types; a jolt is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -28,7 +28,10 @@ class JoltOptions:
     many times the scale (0.25 g at 40 km/h): at 8 the medium drive gives 28 a km, at 16 the bad ones only 5.
     red_score: from here a jolt is severe (0.5 g at 40 km/h, about a pothole 25 mm deep). low_hz, high_hz: body and
     wheel-hop; below lie hills and braking, above lie engine and mounting. slowest_mps: below 15 km/h a good vehicle
-    hides what a faster one feels, so silence and noise there say nothing. apart_s: two jolts nearer than this are one
+    hides what a faster one feels, so silence and noise there say nothing (a sweeper at work, at 5 to 10 km/h).
+    carrier_scale: how much more than a car a carrier shakes on the same good road, proposed, not measured: two wheels
+    without springs (a bike), or with few (an e-bike), pass on what a car's springs swallow. At 1 every joint under a
+    bike is a jolt, at 10 no hole is one. apart_s: two jolts nearer than this are one
     (the rear axle of a bus follows after 0.5 to 0.8 s).
     """
 
@@ -43,6 +46,11 @@ class JoltOptions:
     apart_s: float = 0.7
     side_window_s: float = 0.15
     side_clear: float = 0.4
+    carrier_scale: dict[str, float] = field(
+        default_factory=lambda: {
+            "bus": 1.0, "sweeper": 1.0, "car": 1.0, "ebike": 2.0, "bike": 3.0, "unknown": 1.0,
+        }
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +94,8 @@ def feel(chunk: Chunk, speed_mps: Series, has_forward_axis: bool, options: JoltO
     vertical_g = ((acc * (mean / gravity)).sum(axis=1) - gravity) / G_MPS2
     taps = _band_pass(chunk.rate_hz, options.low_hz, options.high_hz, options.taps_s)
     heave = np.convolve(vertical_g, taps, "full")[len(taps) // 2 :][: len(acc)]
-    scale_g = options.good_road_g * np.sqrt(np.maximum(speed_mps, options.slowest_mps) / options.reference_mps)
+    good_road_g = options.good_road_g * options.carrier_scale[chunk.carrier]
+    scale_g = good_road_g * np.sqrt(np.maximum(speed_mps, options.slowest_mps) / options.reference_mps)
     score = np.where(speed_mps >= options.slowest_mps, np.abs(heave) / scale_g, 0.0)
     side = np.zeros(len(acc))
     gyro = chunk.gyro_radps

@@ -8,14 +8,14 @@ gives the same sum.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import Track, Zone, cells_at, corner_m, locate, neighbours, project
-from ingest import Chunk, City, Detection, to_frame
+from grid import Trace, Track, Zone, cells_at, corner_m, neighbours, project, sample, traces
+from ingest import Chunk, City, Detection, FixFaults, FixOptions, to_frame
 
 from .evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY, UNIT, Deltas, merge, tally
 from .jolts import Felt, JoltOptions, feel, peaks
@@ -34,7 +34,12 @@ class EvidenceOptions:
     metre. wheel_sigma_m: how far the place of a jolt is from the wheel's centre line (a tyre is .25 m wide, a pothole
     .5 m). finest_m, phone_4m_m, phone_16m_m: largest radius (68 %) at which evidence goes to 1, 4 and 16 m squares;
     beyond the last nothing is written. camera_sight_m: a detection farther from the box is not believed, or one box
-    could speak of a whole city. least_share: a square with less of the position's weight gets nothing.
+    could speak of a whole city. least_share: a square with less of the position's weight gets nothing. carrier_jolt:
+    what a jolt under a carrier is worth, as a share of its log-odds: a rider stands up, dodges and jumps kerbs, and
+    who does not know his carrier does not know his scale. At 1 three bikes that take one kerb make it a hole, at 0 they
+    may as well stay at home. carrier_quiet: what a quiet wheel path is worth: nothing on two wheels, which steer around
+    what they see, and nothing where the wheels' track is unknown. witness: least weight of a device that counts as one
+    of the devices that agree; lower, and three broken ones confirm a hole, higher, and no newcomer's phone does.
     """
 
     p_hit: float = 0.76
@@ -54,7 +59,19 @@ class EvidenceOptions:
     half_track_m: dict[str, float] = field(
         default_factory=lambda: {"bus": 0.9, "sweeper": 0.8, "car": 0.75, "ebike": 0.0, "bike": 0.0, "unknown": 0.8}
     )
+    carrier_jolt: dict[str, float] = field(
+        default_factory=lambda: {
+            "bus": 1.0, "sweeper": 1.0, "car": 1.0, "ebike": 0.5, "bike": 0.5, "unknown": 0.7,
+        }
+    )  # fmt: skip
+    carrier_quiet: dict[str, float] = field(
+        default_factory=lambda: {
+            "bus": 1.0, "sweeper": 1.0, "car": 1.0, "ebike": 0.0, "bike": 0.0, "unknown": 0.0,
+        }
+    )  # fmt: skip
+    witness: float = 0.5
     jolt: JoltOptions = field(default_factory=JoltOptions)
+    fixes: FixOptions = field(default_factory=FixOptions)
 
 
 @dataclass(frozen=True)
@@ -76,11 +93,13 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """What a chunk adds: deltas to the evidence, findings one by one, and the distance on which it could feel."""
+    """What a chunk adds: deltas to the evidence, findings one by one, the distance on which it could feel, and what was
+    wrong with its fixes."""
 
     deltas: Deltas
     findings: tuple[Finding, ...]
     distance_m: float
+    faults: FixFaults
 
 
 def _share(x_m: float, y_m: float, sigma_m: float, level: int, zone: Zone, least: float) -> list[tuple[int, float]]:
@@ -160,7 +179,8 @@ def _jolt(
     if not cells:
         return None
     # A small share of a doubtful place says nothing; it does not speak against a defect, which only silence may.
-    weights = [max(0.0, math.log(1 - p + p * total[c] / clutter)) for c in cells]
+    worth = options.carrier_jolt[chunk.carrier]
+    weights = [worth * max(0.0, math.log(1 - p + p * total[c] / clutter)) for c in cells]
     out.add(cells, LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
     out.add(cells, TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
     out.add(cells, HIT_DEVICES, [slot] * len(cells))
@@ -256,21 +276,65 @@ def _quiet(
         cells = cell[run][mine]
         out.add(cells, PASSES, np.ones(len(cells), np.int64))
         out.add(cells, DEVICES, np.full(len(cells), slot, np.int64))
-        if kind == "box" and level == 0:
+        worth = options.carrier_quiet[chunk.carrier]
+        if kind == "box" and level == 0 and worth:
             quiet = mine & clear & (length >= options.least_path_m)
             share = np.minimum(length[quiet], 1.0)
-            exposure = -np.log(1 - options.p_box * options.p_hit * share)
+            exposure = -worth * np.log(1 - options.p_box * options.p_hit * share)
             out.add(cell[run][quiet], EXPOSURE_BOX, np.rint(exposure * UNIT).astype(np.int64))
     return distance_m
 
 
-def observe(chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions) -> Observation:
+def place(
+    chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions, weight: float, trace: Trace
+) -> Observation:
+    """The squares that the vehicle's middle passed, and nothing of what it felt: `observe` without recognition, for
+    measurements of everything around it. Arguments as there."""
+    del slot, weight
+    fastest_mps = max(float(trace.speed_mps.max()), 1.0)
+    track = sample(trace, np.arange(chunk.start_s, chunk.end_s, _PLACED_M / fastest_mps))
+    step = track.speed_mps * (_PLACED_M / fastest_mps)
+    if not track.usable.all():
+        track, step = _usable(track), step[track.usable]
+    level = _level(_radius(float(track.sigma_m.max())), kind, options) if len(step) else None
+    if level is None:
+        return Observation(merge([]), (), float(step.sum()), trace.faults)
+    cell = cells_at(track.x_m, track.y_m, Zone(city.utm_zone, city.utm_north), level)
+    cell.sort()
+    cells = cell[np.concatenate((_TRUE, cell[1:] != cell[:-1]))]
+    ones = np.ones(len(cells), np.int64)
+    return Observation(Deltas(cells, ones.astype(np.uint8) * PASSES, ones), (), float(step.sum()), trace.faults)
+
+
+_PLACED_M = 0.5  # from point to point: a square metre that is crossed has one, but for a corner of half a metre
+_TRUE = np.ones(1, dtype=bool)
+
+
+def _usable(track: Track) -> Track:
+    w = track.usable
+    return Track(
+        track.x_m[w], track.y_m[w], track.u_x[w], track.u_y[w], track.speed_mps[w], track.sigma_m[w], w[w], track.faults
+    )
+
+
+def observe(
+    chunk: Chunk,
+    kind: str,
+    slot: int,
+    city: City,
+    options: EvidenceOptions,
+    weight: float = 1.0,
+    trace: Trace | None = None,
+) -> Observation:
     """What ``chunk`` of a device of ``kind`` (box or phone) adds to the evidence.
 
-    ``slot`` is one bit (of 63) that stands for the device on this service day.
+    ``slot`` is one bit (of 63) that stands for the device on this service day; ``weight``, 0 to 1, is how far the
+    device is believed on it (`ingest.trust`). ``trace``: of `grid.traces`, where the caller has made many at once.
     """
     zone = Zone(city.utm_zone, city.utm_north)
-    track = locate(chunk, city)
+    if trace is None:
+        (trace,) = traces([chunk], city, options.fixes)
+    track = sample(trace, chunk.sample_t_s)
     felt = feel(chunk, track.speed_mps, kind == "box", options.jolt)
     score = np.where(track.usable, felt.score, 0.0)
     hits = peaks(score, chunk.rate_hz, options.jolt)
@@ -287,4 +351,20 @@ def observe(chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOpt
             if chunk.start_s <= d.t_s < chunk.end_s
         ]
     distance_m = _quiet(chunk, kind, track, felt, hits, zone, slot, options, out)
-    return Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m)
+    seen = Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m, track.faults)
+    return seen if weight == 1.0 else weighed(seen, weight, options)
+
+
+def weighed(seen: Observation, weight: float, options: EvidenceOptions) -> Observation:
+    """An observation at the weight of its device: log-odds and exposure are scaled and rounded, hits are not witnesses
+    below ``witness``; at weight 0 nothing is left of it but how far was driven."""
+    if weight <= 0.0:
+        return replace(seen, deltas=merge([]), findings=())
+    d = seen.deltas
+    scaled = d.plane <= EXPOSURE_BOX  # log-odds of every type, and the exposure above them
+    value = np.where(scaled, np.rint(d.value * weight).astype(np.int64), d.value)
+    deltas = Deltas(d.cell, d.plane, value)
+    if weight < options.witness:
+        kept = d.plane != HIT_DEVICES
+        deltas = Deltas(d.cell[kept], d.plane[kept], value[kept])
+    return replace(seen, deltas=deltas, findings=tuple(replace(f, weight=f.weight * weight) for f in seen.findings))

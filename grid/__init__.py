@@ -23,11 +23,12 @@ from .cells import (
     unproject,
     zone_of,
 )
-from .track import Track, locate
+from .track import Trace, Track, locate, sample, traces
 
 __all__ = [
     "BLOCK",
     "LEVELS",
+    "Trace",
     "Track",
     "Zone",
     "blocks_beside",
@@ -46,7 +47,9 @@ __all__ = [
     "parents",
     "polygon_deg",
     "project",
+    "sample",
     "side_m",
+    "traces",
     "unproject",
     "zone_of",
 ]

@@ -10,7 +10,10 @@ from typing import Any
 
 import psycopg
 
-from .refusal import Reason
+from .city import City
+from .redact import redact
+from .refusal import Refused
+from .wire import decode
 
 Connection = psycopg.Connection[Any]
 
@@ -50,10 +53,22 @@ class NoSuchLetter(LookupError):
     """No dead letter has that hash, several begin with it, or its payload is not kept; the text says which."""
 
 
-def sample_of(payload: bytes, kind: str | None, reason: str) -> bytes | None:
+def sample_of(payload: bytes, kind: str | None, city: City) -> bytes | None:
     """What may be kept of a refused payload: all of a box's up to 64 KiB. Nothing of a phone's, nor of who is not
-    enrolled, nor of what was measured where nobody may measure."""
-    return payload if kind == "box" and reason != Reason.NO_GO and len(payload) <= SAMPLE_BYTES else None
+    enrolled, nor of a drive that touches an area where nobody may measure, whatever else it was refused for."""
+    if kind != "box" or len(payload) > SAMPLE_BYTES:
+        return None
+    if city.no_go:
+        try:
+            chunk = decode(payload)
+        except Refused:
+            return payload  # nobody can read a place out of it
+        try:
+            if redact(chunk, city) is not chunk:
+                return None
+        except Refused:
+            return None
+    return payload
 
 
 def keep(conn: Connection, samples: Mapping[tuple[str, bytes], bytes | None]) -> None:

@@ -1,16 +1,11 @@
 """Is a well-formed chunk one that this city can use? Checks that need the city, the device's kind and the time of now;
-a chunk passes whole or is refused by name."""
+a chunk passes whole, or without what lies in a no-go area, or is refused by name."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import numpy as np
-from numpy.typing import NDArray
-
 from .chunk import Chunk
 from .city import City
-from .datum import to_frame
+from .redact import redact
 from .refusal import Reason, Refused
 
 LATE_S = 48 * 3600.0
@@ -22,6 +17,11 @@ MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
 """At 50 Hz a pothole keeps 93 % of its peak, at 25 Hz 55 %: below 40 Hz silence would say nothing."""
 MOST_SAMPLES = 20_000
 """A minute at 300 Hz. Twice as many take half a second to observe, and one such box would hold up a city's verdicts."""
+NOT_UNDER_A_BOX = ("ebike", "bike")
+"""Carriers on which a box cannot be. A box speaks for single squares and for silence because it is screwed to a frame
+on four wheels: its roll says which wheel was hit. A two-wheeler leans into its curves and has one track, so both would
+be untrue, by a metre and by a wheel. Phones may ride on anything. A box that does not know its carrier is taken, and
+its silence says nothing (`carrier_quiet`)."""
 _RATE_SLACK = 0.99  # a phone's nominal 100 Hz is 99.6: the crystal, not a slower setting
 _EDGE_S = 1.5
 """How far a fix or sample may be from the ends of what the chunk owns; 1 Hz fixes are never farther than 1 s."""
@@ -30,20 +30,8 @@ _ZONE_REACH_DEG = 4.4
 the easting falls below zero at the equator, where a square has no number."""
 
 
-def inside(
-    lon: NDArray[np.float64], lat: NDArray[np.float64], ring: tuple[tuple[float, float], ...]
-) -> NDArray[np.bool_]:
-    """Which points lie in a closed ring (even-odd rule), bool (n,)."""
-    found = np.zeros(len(lon), dtype=bool)
-    for (x0, y0), (x1, y1) in pairwise(ring):
-        if y0 != y1:
-            crosses = (y0 > lat) != (y1 > lat)
-            found ^= crosses & (lon < (x1 - x0) * (lat - y0) / (y1 - y0) + x0)
-    return found
-
-
-def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
-    """Returns if the chunk is taken; raises `Refused` otherwise.
+def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> Chunk:
+    """The chunk that is taken, which is the same one where no no-go area has cut it; raises `Refused` otherwise.
 
     ``kind`` is the device's: box or phone. ``now_s`` is unix time.
     """
@@ -63,6 +51,8 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
         raise Refused(Reason.RATE_TOO_LOW, f"{chunk.rate_hz:g} Hz, a {kind} needs {least:g}")
     if len(chunk.acc_counts) > MOST_SAMPLES:
         raise Refused(Reason.WRONG_LENGTH, f"{len(chunk.acc_counts)} samples, at most {MOST_SAMPLES} are taken at once")
+    if kind == "box" and chunk.carrier in NOT_UNDER_A_BOX:
+        raise Refused(Reason.IMPOSSIBLE_CARRIER, f"a box on a carrier {chunk.carrier}")
     last_sample_s = chunk.t0_s + len(chunk.acc_counts) / chunk.rate_hz
     fixes = chunk.fixes
     if chunk.t0_s > chunk.start_s + _EDGE_S or last_sample_s < chunk.end_s - _EDGE_S:
@@ -72,22 +62,13 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> None:
     if float(fixes.t_s[0]) > chunk.start_s + _EDGE_S or float(fixes.t_s[-1]) < chunk.end_s - _EDGE_S:
         raise Refused(Reason.NOT_COVERED, "the fixes do not cover what the chunk owns")
     meridian_deg = city.utm_zone * 6.0 - 183.0
-    if city.no_go:
-        fix_lon, fix_lat, _ = to_frame(fixes.lon_deg, fixes.lat_deg, chunk.datum, city.frame)
-        # The way between two fixes counts too: at 30 m/s and a fix a second, a step is 1.5 m.
-        step = np.linspace(0, len(fix_lon) - 1, 20 * (len(fix_lon) - 1) + 1)
-        number = np.arange(len(fix_lon))
-        way = np.interp(step, number, fix_lon), np.interp(step, number, fix_lat)
-        seen_lon, seen_lat, _ = to_frame(
-            np.array([d.lon_deg for d in chunk.detections]), np.array([d.lat_deg for d in chunk.detections]),
-            chunk.datum, city.frame,
-        )  # fmt: skip
-        for area in city.no_go:
-            if bool(inside(*way, area.ring_deg).any() or inside(seen_lon, seen_lat, area.ring_deg).any()):
-                raise Refused(Reason.NO_GO, area.name)
     for lon in (float(fixes.lon_deg.min()), float(fixes.lon_deg.max())):
         if abs(lon - meridian_deg) > _ZONE_REACH_DEG:
             raise Refused(Reason.OUTSIDE_CITY, f"longitude {lon:.3f}, the zone's meridian is {meridian_deg:g}")
     south, north = float(fixes.lat_deg.min()), float(fixes.lat_deg.max())
     if south < 0 if city.utm_north else north >= 0:
         raise Refused(Reason.OUTSIDE_CITY, "the other hemisphere")
+    kept = redact(chunk, city)
+    if kept is not chunk and f"{city.service_day(kept.start_s):%Y%m%d}" != day:
+        raise Refused(Reason.NO_GO, "what is left of the chunk lies in the next service day")
+    return kept

@@ -48,16 +48,13 @@ def settle(conn: Connection, what: str) -> None:
     conn.execute("DELETE FROM upkeep WHERE what = %s", (what,))
 
 
-def forget_conditions(conn: Connection, day: date, *, phones_only: bool) -> None:
-    """What was noted of single devices on a day goes, where such tables are: of phones, or of all."""
-    for table in ("device_day", "device_weight"):
-        if not _there(conn, table):
-            continue
-        query = sql.SQL(
-            "DELETE FROM {} AS noted WHERE day = %s AND "
-            "(NOT %s OR EXISTS (SELECT FROM device WHERE device.id = noted.device AND kind = 'phone'))"
-        )
-        conn.execute(query.format(sql.Identifier(table)), (day, phones_only))
+def forget_weights(conn: Connection, day: date, *, phones_only: bool) -> None:
+    """How far single devices were believed on a day goes: of phones, or of all."""
+    conn.execute(
+        "DELETE FROM device_weight AS w WHERE day = %s AND "
+        "(NOT %s OR EXISTS (SELECT FROM device WHERE device.id = w.device AND kind = 'phone'))",
+        (day, phones_only),
+    )
 
 
 def day_states(conn: Connection) -> list[DayState]:

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     CLOCK = "clock"
     OUTSIDE_CITY = "outside_city"
     NO_GO = "no_go"
+    IMPOSSIBLE_CARRIER = "impossible_carrier"
     UNKNOWN_DEVICE = "unknown_device"
     INTERNAL = "internal"
 
@@ -58,7 +59,10 @@ ADVICE: dict[Reason, str] = {
     Reason.TOO_LATE: "chunks are taken for 48 h after they were measured",
     Reason.CLOCK: "the chunk lies in the future: set the device's clock by GNSS time",
     Reason.OUTSIDE_CITY: "the fixes lie outside the city's UTM zone (city.toml, utm_zone)",
-    Reason.NO_GO: "a fix lies in an area where this city does not measure; nothing of the chunk is kept",
+    Reason.NO_GO: "the drive lies in an area where this city does not measure (city.toml, no_go): hold back what is "
+    "measured there",
+    Reason.IMPOSSIBLE_CARRIER: "a box is screwed to a bus, sweeper or car and says which; what rides on two wheels is "
+    "enrolled as a phone",
     Reason.UNKNOWN_DEVICE: "the device is not enrolled or was disabled",
     Reason.INTERNAL: "our fault: please report it with the hash; the chunk may be sent again after an update",
 }

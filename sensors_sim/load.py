@@ -42,8 +42,8 @@ def chunk_of(city: City, run: int, device: int, seq: int, begin_s: float, owned_
     return Chunk(
         trip=f"{city.service_day(start_s):%Y%m%d}-{run:08x}{device:08x}", seq=seq, start_s=start_s,
         end_s=start_s + owned_s, t0_s=start_s - CONTEXT_S, rate_hz=RATE_HZ, carrier="bus", origin="simulated",
-        datum="wgs84", acc_scale_mps2=1 / 512, acc_counts=np.rint(acc * 512).astype(np.int16), gyro_scale_radps=1 / 4096,
-        gyro_counts=rng.integers(-200, 200, (n, 3)).astype(np.int16),
+        datum="wgs84", acc_scale_mps2=1 / 512, acc_counts=np.rint(acc * 512).astype(np.int16),
+        gyro_scale_radps=1 / 4096, gyro_counts=rng.integers(-200, 200, (n, 3)).astype(np.int16),
         fixes=Fixes(
             t, np.full(m, lat + device * 20 / 111_320.0), lon + east_deg, np.full(m, 0.075, np.float32),
             np.full(m, 10.0, np.float32), np.full(m, 90.0, np.float32),
@@ -70,8 +70,10 @@ class Device:
     """One connection, its chunks, and when each was sent."""
 
     credential: Credential
+    trip: str
     payloads: list[bytes]
     window: int
+    until_verdict: bool
     sock: socket.socket = field(init=False)
     sent_s: deque[float] = field(default_factory=deque)
     latency_s: list[float] = field(default_factory=list)
@@ -134,13 +136,17 @@ class Device:
                 return
             if len(self.buffer) < at + length:
                 return
-            if self.buffer[0] >> 4 == 3:
+            if self.buffer[0] >> 4 == 4 and not self.until_verdict:
+                self.told += 1
+            elif self.buffer[0] >> 4 == 3:
                 (topic,) = struct.unpack_from(">H", self.buffer, at)
                 self._verdict(bytes(self.buffer[at + 2 + topic : at + length]), now_s)
             del self.buffer[: at + length]
 
     def _verdict(self, payload: bytes, now_s: float) -> None:
         verdict = json.loads(payload)
+        if verdict["trip"] != self.trip:
+            return  # of an earlier load
         self.refused = len(verdict["refused"])
         if self.refused:
             raise SystemExit(f"{self.credential.device} was refused: {verdict['refused'][0]}")
@@ -188,19 +194,17 @@ def main() -> None:
     parser.add_argument("--per-s", type=float, default=0.0, help="chunks a second over all devices; 0 is unpaced")
     parser.add_argument("--window", type=int, default=20, help="chunks of a device without a verdict at the most")
     parser.add_argument("--run", type=int, default=1, help="makes the trips of one run different from another's")
+    parser.add_argument("--acknowledged", action="store_true", help="wait for the broker alone, not for verdicts")
     parser.add_argument("--begin-s", type=float, required=True, help="unix time at which the trips begin")
     parser.add_argument("--timeout-s", type=float, default=120.0)
     given = parser.parse_args()
     city = read_city(given.city.read_text())
     credentials = [read_credential(p) for p in sorted(given.credentials.glob("*.json"))]
-    devices = [
-        Device(
-            c,
-            [encode(chunk_of(city, given.run, i, n, given.begin_s, given.owned_s)) for n in range(given.chunks)],
-            given.window,
-        )
-        for i, c in enumerate(credentials)
-    ]
+    devices = []
+    for i, credential in enumerate(credentials):
+        made = [chunk_of(city, given.run, i, n, given.begin_s, given.owned_s) for n in range(given.chunks)]
+        payloads = [encode(chunk) for chunk in made]
+        devices.append(Device(credential, made[0].trip, payloads, given.window, not given.acknowledged))
     sys.stdout.write(f"ready {datetime.now(UTC):%H:%M:%S}\n")
     sys.stdout.flush()
     sys.stdin.readline()

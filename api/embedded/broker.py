@@ -77,15 +77,19 @@ def hash_secret(secret: str) -> str:
     return bcrypt.hashpw(secret.encode(), bcrypt.gensalt(BCRYPT_COST, prefix=b"2a")).decode()
 
 
-def server_configuration(store: Path, ports: dict[str, int]) -> str:
-    """The part of the configuration that stays. Only loopback is listened on: TLS belongs to whoever opens more."""
+def server_configuration(store: Path, ports: dict[str, int], sync: str = "1s") -> str:
+    """The part of the configuration that stays. Only loopback is listened on: TLS belongs to whoever opens more.
+
+    sync: how often what was acknowledged is flushed to disk ("always" or a time): a power cut loses what is younger,
+    and a device that keeps its chunks until their verdict sends that again.
+    """
     return f"""# Written by the platform at each start; changes here are lost.
 server_name: road
 listen: "{HOST}:{ports["nats"]}"
 http: "{HOST}:{ports["monitor"]}"
 max_payload: {MAX_BYTES + HEADROOM_BYTES}
 max_control_line: 4KB
-jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: "1s" }}
+jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: {sync if sync == "always" else json.dumps(sync)} }}
 mqtt {{ listen: "{HOST}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s" }}
 websocket {{ listen: "{HOST}:{ports["websocket"]}", no_tls: true }}
 include "users.conf"
@@ -116,9 +120,10 @@ class Broker:
     name = "nats"
     ports = ("nats", "mqtt", "websocket", "monitor")
 
-    def __init__(self, folder: DataFolder) -> None:
+    def __init__(self, folder: DataFolder, sync: str = "1s") -> None:
         self.folder = folder
         self.log = folder.logs / "nats.log"
+        self._sync = sync
         self._config = folder.broker / "nats.conf"
         self._users = folder.broker / "users.conf"
         self._store = folder.broker / "store"
@@ -145,7 +150,7 @@ class Broker:
                 # With no consumer the stream drops what it gets: nobody but us is let in until there is one.
                 self._users.unlink(missing_ok=True)
                 self._write_users([])
-            write_private(self._config, server_configuration(self._store, ports))
+            write_private(self._config, server_configuration(self._store, ports, self._sync))
             server = self._launch()
         self._wait_ready(server, address)
         asyncio.run(ensure_consumer(address))

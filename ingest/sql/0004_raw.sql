@@ -97,5 +97,7 @@ CREATE TABLE upkeep (what text PRIMARY KEY CHECK (what IN ('pages', 'log')));
 -- The planner's samples of these would outlive the rows: none are taken.
 ALTER TABLE day_context ALTER COLUMN salt SET STATISTICS 0;
 ALTER TABLE device ALTER COLUMN id SET STATISTICS 0;
+ALTER TABLE device_day ALTER COLUMN device SET STATISTICS 0;
+ALTER TABLE device_weight ALTER COLUMN device SET STATISTICS 0;
 ALTER TABLE seen ALTER COLUMN device SET STATISTICS 0;
 ALTER TABLE seen ALTER COLUMN trip SET STATISTICS 0;

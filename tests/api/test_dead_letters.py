@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from api.keeper import Keeper, KeepOptions
 from api.letters import retry
 from api.recount import recount
 from api.worker import Worker
-from ingest import Arrived, City, Reason, encode
+from ingest import Arrived, City, NoGo, Reason, encode
 from ingest import letters as ingest_letters
 from ingest import store as ingest_store
 
@@ -66,11 +67,20 @@ def test_a_boxs_payload_is_kept_and_a_phones_never(conn: Conn, city: City, at: C
     assert (letter.reason, payload) == (Reason.MALFORMED, of_box)
 
 
-def test_nothing_is_kept_of_what_was_measured_where_nobody_may_measure(conn: Conn, city: City) -> None:
-    assert ingest_letters.sample_of(b"x", "box", Reason.NO_GO) is None
-    assert ingest_letters.sample_of(b"x", "box", Reason.CLOCK) == b"x"
-    assert ingest_letters.sample_of(bytes(ingest_letters.SAMPLE_BYTES), "box", Reason.MALFORMED) is not None
-    assert ingest_letters.sample_of(bytes(ingest_letters.SAMPLE_BYTES + 1), "box", Reason.MALFORMED) is None
+def test_nothing_is_kept_of_a_drive_that_touches_an_area_where_nobody_may_measure(city: City) -> None:
+    """Whatever else it was refused for: the bytes would hold its places all the same."""
+    lon, lat = city.centre_deg
+    corners = ((-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1))
+    ring = tuple((lon + x / 100, lat + y / 100) for x, y in corners)
+    closed = replace(city, no_go=(NoGo("barracks", ring),))
+    payload = chunk_of(city)
+    assert ingest_letters.sample_of(payload, "box", closed) is None
+    assert ingest_letters.sample_of(payload, "box", replace(city, no_go=())) == payload
+    assert ingest_letters.sample_of(b"\xff" + payload, "box", closed) is not None, "nobody can read a place out of it"
+    assert ingest_letters.sample_of(payload, "phone", city) is None
+    assert ingest_letters.sample_of(payload, None, city) is None
+    assert ingest_letters.sample_of(bytes(ingest_letters.SAMPLE_BYTES), "box", city) is not None
+    assert ingest_letters.sample_of(bytes(ingest_letters.SAMPLE_BYTES + 1), "box", city) is None
 
 
 def test_a_hostile_box_cannot_fill_the_disk(

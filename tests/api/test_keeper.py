@@ -179,6 +179,8 @@ def test_the_seal_forgets_whose_a_slot_was_and_changes_no_colour(
     salt = ingest_store.salts(conn)[day]
     slots = {slot_of(device, salt) for device in DEVICES}
     before = codes(conn)
+    conn.execute("INSERT INTO device_weight (day, device, weight_pct) VALUES (%s, 'phone-1', 50), (%s, 'box-1', 100)",
+                 (day, day))  # fmt: skip
     assert not slots_are_sealed(e for _, e in retention.evidence_of_day(conn, day))
     early = keep(conn, city, now_s - 1)
     assert early.sealed == []
@@ -192,6 +194,8 @@ def test_the_seal_forgets_whose_a_slot_was_and_changes_no_colour(
     most = max(int(e.plane(24).max()) for e in sealed.values())
     assert most == (1 << len(slots & {slot_of(d, salt) for d, k in DEVICES.items() if k == "phone"})) - 1
     assert one(conn, "SELECT count(*) FROM seen") == 0
+    weighed = {r[0] for r in conn.execute("SELECT device FROM device_weight")}
+    assert weighed == {"box-1", "*box", "*phone"}, "boxes' are asked for as long as their chunks can be counted again"
     assert one(conn, "SELECT to_regclass('chunk_phone_' || to_char(max(day), 'YYYYMMDD')) IS NULL FROM day_context")
     assert codes(conn) == before
     fold_all(conn, city, now_s + 60)

@@ -75,11 +75,18 @@ def codes(conn: Conn) -> dict[int, bytes]:
 
 
 def open_days_like(conn: Conn, other: Conn) -> None:
-    """The same devices and days as another platform's: the same salts, so that devices have the same slots."""
+    """The same devices and days as another platform's: the same salts, so that devices have the same slots, and the
+    same weights."""
     for device, kind in KINDS.items():
         ingest_store.enrol(conn, device, kind, "not asked here")
     for row in other.execute("SELECT day, salt, body, sha256 FROM day_context").fetchall():
         ingest_store.open_day(conn, *row)
+    for day, *row in other.execute("SELECT day, device, weight_pct, faults FROM device_weight").fetchall():
+        conn.execute(
+            "INSERT INTO device_weight (day, device, weight_pct, faults) VALUES (%s, %s, %s, %s) "
+            "ON CONFLICT DO NOTHING",
+            (day, *row),
+        )
 
 
 def undisturbed(

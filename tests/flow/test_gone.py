@@ -36,9 +36,10 @@ ENROLMENT = (
     "broker/store/jetstream/$G/streams/$MQTT_msgs/obs/",
 )  # fmt: skip
 """Files that name a device because it is enrolled and subscribes to its verdicts: that is no track."""
-NAMED = {"device", "device_day"}
-"""Tables that name a phone after the seal: the enrolment, and its condition by day, for two weeks."""
-NAMED_UNTIL_SEALED = {"seen", "dead_letter", "device_weight"}
+NAMED = {"device", "device_day", "device_weight"}
+"""Tables that name a phone after the seal: the enrolment; its condition by day, for two weeks; what that makes of days
+that are not sealed yet."""
+NAMED_UNTIL_SEALED = {"seen", "dead_letter"}
 
 
 @dataclass

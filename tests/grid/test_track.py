@@ -1,13 +1,15 @@
 """Where each sample was: between fixes, in curves, in gaps, and how sure that is."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from grid import Zone, locate, project, unproject
+from grid import Zone, locate, project, traces, unproject
 from ingest import Chunk, Fixes, gcj02_from_wgs84, read_city
+
+from ..roads import straight
 
 CITY = read_city((Path(__file__).parents[2] / "city.toml").read_text())
 HOME = Zone(CITY.utm_zone, CITY.utm_north)
@@ -126,17 +128,30 @@ def test_one_fix_is_no_track():
     assert np.isfinite(track.x_m).all()
 
 
-def test_a_leap_is_no_drive():
-    """One fix is 200 m off: the stretches on both sides of it are lost, the others stay."""
+def test_one_fix_that_leaps_is_driven_past():
+    """One fix is 200 m off: it is dropped, and the way goes straight from the one before it to the one after."""
 
     def path(t):
         return 10 * t, np.where(np.abs(t - 4) < 0.5, 200.0, 0.0)
 
     chunk = drive(path)
+    track = locate(chunk, CITY)
+    assert track.usable.all()
+    assert off_m(track, chunk, straight(10.0)).max() < 0.01
+    assert (track.faults.jumps, track.faults.fixes) == (1, 10)
+
+
+def test_where_the_way_leaps_and_stays_there_is_no_position():
+    """All later fixes are 200 m off: nobody knows which side is right, and between them nobody drove."""
+
+    def path(t):
+        return 10 * t, np.where(t > 4.5, 200.0, 0.0)
+
+    chunk = drive(path)
     usable = locate(chunk, CITY).usable
     t = chunk.sample_t_s - START_S
-    assert not usable[(t > 3.001) & (t < 4.999)].any()
-    assert usable[(t < 2.999) | (t > 5.001)].all()
+    assert not usable[(t > 4.001) & (t < 4.999)].any()
+    assert usable[(t < 3.999) | (t > 5.001)].all()
 
 
 def test_sigma_is_of_one_axis_and_the_worse_fix_counts():
@@ -177,3 +192,26 @@ def test_the_track_is_that_of_the_zone_of_the_city():
     track = locate(chunk, replace(CITY, utm_zone=50))
     x, y = project(chunk.fixes.lon_deg[0], chunk.fixes.lat_deg[0], Zone(50))
     assert (track.x_m[0], track.y_m[0]) == pytest.approx((float(x), float(y)), abs=1e-6)
+
+
+def test_a_batch_gives_each_chunk_the_bits_that_it_gets_alone():
+    """Mixed: other datums, a jump, a gap, a drift while standing, one fix only; all at once and one by one."""
+    rng = np.random.default_rng(7)
+    chunks = [
+        straight(CITY, seq=n, speed_mps=float(rng.uniform(0, 25)), datum=datum, accuracy_m=float(rng.uniform(0.05, 6)))
+        for n, datum in enumerate(["wgs84", "cgcs2000", "gcj02", "bd09"] * 8)
+    ]
+    for n, spoil in enumerate((
+        lambda f: replace(f, lat_deg=f.lat_deg + np.where(np.arange(len(f.t_s)) == 7, 1e-3, 0.0)),
+        lambda f: Fixes(*(getattr(f, c.name)[[0, 1, 2, 30, 31, 32]] for c in fields(f))),
+        lambda f: replace(f, speed_mps=np.full(len(f.t_s), -1, np.float32)),
+        lambda f: replace(f, lon_deg=f.lon_deg + rng.normal(0, 3e-5, len(f.t_s))),
+        lambda f: Fixes(*(getattr(f, c.name)[:1] for c in fields(f))),
+    )):  # fmt: skip
+        chunks[5 * n] = replace(chunks[5 * n], fixes=spoil(chunks[5 * n].fixes))
+    together = traces(chunks, CITY)
+    for chunk, trace in zip(chunks, together, strict=True):
+        (alone,) = traces([chunk], CITY)
+        for column in fields(alone):
+            a, b = getattr(alone, column.name), getattr(trace, column.name)
+            assert a.tobytes() == b.tobytes() if isinstance(a, np.ndarray) else a == b, column.name

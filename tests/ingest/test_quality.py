@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest import ORIGINS, NoGo, Reason, Refused, admit, gcj02_from_wgs84, read_city
+from ingest import ORIGINS, Reason, Refused, admit, read_city
 
 from .chunks import START_S, TRIP, box_chunk, fixes_at
 
@@ -167,64 +167,3 @@ def test_a_southern_city_refuses_a_track_that_reaches_the_north():
     city = read_city(TEXT.replace('utm_hemisphere = "north"', 'utm_hemisphere = "south"'))
     fixes = replace(fixes_at(START_S + np.array([0.0, 5.0])), lat_deg=np.array([-30.0, 50.0]))
     assert verdict(box_chunk(fixes=fixes), city=city) is Reason.OUTSIDE_CITY
-
-
-def test_a_chunk_with_a_fix_in_a_no_go_area_is_refused_whole():
-    """Stored bytes would hold the place, so one fix inside is enough; the ring is in the city's frame."""
-    fixes = fixes_at(START_S + np.arange(-2.0, 8.0))
-    lon, lat = float(fixes.lon_deg[4]), float(fixes.lat_deg[4])
-    here = ((lon - 1e-6, lat - 1e-6), (lon + 1e-6, lat - 1e-6), (lon + 1e-6, lat + 1e-6), (lon - 1e-6, lat + 1e-6))
-    there = tuple((x, y + 0.1) for x, y in here)
-    for ring, reason in ((here, Reason.NO_GO), (there, None)):
-        city = replace(CITY, no_go=(NoGo("yard", (*ring, ring[0])),))
-        assert verdict(box_chunk(fixes=fixes), city=city) is reason
-
-
-def test_a_no_go_area_holds_for_offset_datums_too():
-    fixes = fixes_at(START_S + np.arange(-2.0, 8.0))
-    lon, lat = gcj02_from_wgs84(fixes.lon_deg, fixes.lat_deg)
-    offset = replace(fixes, lon_deg=lon, lat_deg=lat)
-    x, y = float(fixes.lon_deg[4]), float(fixes.lat_deg[4])
-    ring = (
-        (x - 2e-5, y - 2e-5),
-        (x + 2e-5, y - 2e-5),
-        (x + 2e-5, y + 2e-5),
-        (x - 2e-5, y + 2e-5),
-        (x - 2e-5, y - 2e-5),
-    )
-    city = replace(CITY, no_go=(NoGo("yard", ring),))
-    assert verdict(box_chunk(fixes=offset, datum="gcj02"), city=city) is Reason.NO_GO
-    assert verdict(box_chunk(fixes=offset), city=city) is None
-
-
-def yard(west, east, south=30.27, north=30.29):
-    """The example city with an area where it does not measure, across the road of `fixes_at`."""
-    ring = ((west, south), (east, south), (east, north), (west, north), (west, south))
-    return replace(CITY, no_go=(NoGo("yard", ring),))
-
-
-@pytest.mark.parametrize(
-    ("city", "reason"),
-    [
-        (yard(120.10, 120.20), Reason.NO_GO),  # all fixes
-        (yard(120.16555, 120.16565), Reason.NO_GO),  # one of them
-        (yard(120.10, 120.20, 30.28, 30.29), None),  # beside the road
-        (yard(120.17, 120.20), None),  # ahead of it
-    ],
-)
-def test_where_the_city_does_not_measure_nothing_is_taken(city, reason):
-    assert verdict(box_chunk(), city=city) is reason
-
-
-def test_a_ring_that_is_not_convex():
-    ring = ((120.16, 30.27), (120.17, 30.27), (120.17, 30.29), (120.1655, 30.275), (120.16, 30.29), (120.16, 30.27))
-    here = box_chunk()  # in the notch, north of its point
-    south = replace(here, fixes=replace(here.fixes, lat_deg=here.fixes.lat_deg - 0.006))
-    city = replace(CITY, no_go=(NoGo("yard", ring),))
-    assert verdict(here, city=city) is None
-    assert verdict(south, city=city) is Reason.NO_GO
-
-
-def test_a_no_go_area_between_two_fixes_keeps_its_samples_out():
-    """A gate of 5 m: at 1 Hz and 10 m/s no fix lies in it, samples do."""
-    assert verdict(box_chunk(), city=yard(120.16552, 120.16557)) is Reason.NO_GO
