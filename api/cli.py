@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import cost, device, phone, tls
+from .commands import archive, cost, dead_letter, device, phone, tls
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -26,6 +26,10 @@ app = typer.Typer(
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.command()(condition)
+
+
+app.add_typer(dead_letter.app, name="dead-letter")
+app.command("archive")(archive.archive)
 
 
 # ---------------------------------------------------------------- the platform
@@ -259,6 +263,14 @@ def anchorer() -> None:
 
 
 @app.command(rich_help_panel="Pumps (started by `up`)")
+def keeper() -> None:
+    """Let go of what must not be kept: citizens' chunks, slots, old chunks, old letters."""
+    from .loops import run_keeper  # noqa: PLC0415
+
+    _pump(run_keeper)
+
+
+@app.command(rich_help_panel="Pumps (started by `up`)")
 def web() -> None:
     """Serve the map."""
     from .loops import run_web  # noqa: PLC0415
@@ -268,14 +280,15 @@ def web() -> None:
 
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
-    from ingest import CityFileError, OutboxError, SenderError, recordings  # noqa: PLC0415
+    from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
 
-    from . import embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
+    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415  # noqa: PLC0415
 
     known = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, OSError,
+        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
+        archived.NotArchived, archive_days.NoParquet, OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -11,7 +11,17 @@ from typing import Any
 
 import psycopg
 
-from ingest import ConditionOptions, Trust, condition_store, missing_share, newcomer_pct, trust, weights_digest
+from ingest import (
+    ConditionOptions,
+    Reason,
+    Refused,
+    Trust,
+    condition_store,
+    missing_share,
+    newcomer_pct,
+    trust,
+    weights_digest,
+)
 from ingest import store as ingest_store
 from ledger import Record, enqueue
 
@@ -41,7 +51,7 @@ class OpenDay:
 
 def open_day(conn: Connection, day: date, context: ContextMaker, options: ConditionOptions) -> OpenDay:
     """The day, opened by this call if nobody has done so: in one transaction its context with a record of it, and the
-    weights that the seven days before it give."""
+    weights that the seven days before it give. Raises Refused where the day is sealed."""
     with conn.transaction():
         if condition_store.known_day(conn, day) is None:
             weights = weights_for(conn, day, options)
@@ -53,11 +63,14 @@ def open_day(conn: Connection, day: date, context: ContextMaker, options: Condit
                 condition_store.put_weights(conn, day, weights)
                 condition_store.forget_conditions(conn, day)
                 enqueue(conn, [record])
-    return read_day(conn, day)
+    found = read_day(conn, day)
+    if not found.salt:
+        raise Refused(Reason.TOO_LATE, f"service day {day} is sealed")
+    return found
 
 
 def read_day(conn: Connection, day: date) -> OpenDay:
-    """A day that is open. Raises LookupError where it is not."""
+    """A day that was opened; without its salt once it is sealed. Raises LookupError where it was not."""
     found = condition_store.known_day(conn, day)
     if found is None:
         raise LookupError(f"the context of {day} is not there: is somebody emptying the database?")

@@ -187,7 +187,8 @@ def _judge(
         Claim("every chunk got its verdict", waiting == 0, f"{waiting} wait"),
         Claim("every broken chunk was refused, and only those", told_refused == bad, f"{told_refused} of {bad}"),
         Claim("nothing is lost or counted twice", counted.exact,
-              f"{counted.chunks} chunks counted again: {counted.lost} lost, {counted.doubled} doubled"),
+              f"{counted.chunks} chunks counted again: {counted.lost} lost, {counted.doubled} doubled"
+              + "".join(f"; left out, {what}" for what in counted.left_out)),
         Claim("everything was folded, recorded and anchored in time", settled, f"{records} records"),
         Claim("every severe pothole of the truth is red within 1 m", len(holes) == len(potholes) > 0,
               f"{len(holes)} of {len(potholes)}"),

@@ -25,6 +25,7 @@ from fastapi.routing import APIRoute
 from defects import ALL_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
 from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 
+from .archive_days import COLUMNS
 from .cli import app as command_line
 from .routes import cells, devices, service, tiles
 from .settings import Settings
@@ -252,6 +253,12 @@ def answers() -> str:
     return table(("request", "answer"), rows)
 
 
+def archive_columns() -> str:
+    """Columns of an archived day."""
+    rows = [(f"`{name}`", *text.split(": ", 1)) for name, text in COLUMNS.items()]
+    return table(("column", "type", "what"), rows)
+
+
 SECTIONS: dict[str, Callable[[], str]] = {
     "evidence-to-code": evidence_to_code,
     "health-options": health_options,
@@ -267,6 +274,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "commands": commands,
     "targets": targets,
     "answers": answers,
+    "archive-columns": archive_columns,
 }
 
 

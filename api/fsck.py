@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Codes, EvidenceOptions, HealthOptions
+from defects import Codes, EvidenceOptions, HealthOptions, evidence_leaf, slots_are_sealed
 from defects import recode as reading
+from defects import retention as defects_retention
 from defects import store as defects_store
 from grid import blocks_beside, cells_of_block, level_of
 from ingest import City, devices
-from ledger import Fault, latest_record, leaf_hash, parse, root_of, subjects, waiting
+from ingest import raw as ingest_raw
+from ledger import Fault, latest_record, leaf_hash, parse, root_of, seals, subjects, waiting
 from ledger import fsck as ledger_fsck
 
 from .recount import recount
@@ -51,11 +53,15 @@ def _faults(
     faults += _codes(conn)
     told("codes against their evidence")
     faults += judged_again(conn, health)
+    told("evidence of sealed days against their seals")
+    faults += _seals(conn)
     told("evidence against every kept chunk")
     try:
         counted = recount(conn, city, options)
     except ValueError as error:
         return [*faults, Fault("evidence", "evidence", str(error))]
+    for left in counted.left_out:
+        told(f"all but {left}")
     faults += [Fault("chunk", f"chunk {n}", "its bytes are not those that were accepted") for n in counted.damaged]
     faults += [
         Fault("evidence", f"block {block} of {day}", "is not the sum of its chunks") for block, day in counted.different
@@ -67,6 +73,7 @@ def _codes(conn: Connection) -> list[Fault]:
     blocks = defects_store.all_code_blocks(conn)
     gone = sorted(subjects(conn, "block") - set(blocks))
     faults = [Fault("code", f"block {block}", "has records, but its codes are gone") for block in gone]
+    dropped = {state.day for state in ingest_raw.day_states(conn) if state.boxes_gone_at}
     for block in blocks:
         where = f"block {block}"
         try:
@@ -88,8 +95,36 @@ def _codes(conn: Connection) -> list[Fault]:
             faults.append(Fault("code", where, f"is at revision {revision}, its record at {body['revision']}"))
         elif body["codes_sha256"] != hashlib.sha256(codes.tobytes()).digest():
             faults.append(Fault("code", where, f"its codes are not those of record {record.idx}"))
-        faults += _chunks(conn, block, record.idx, body)
+        faults += _chunks(conn, block, record.idx, body, dropped)
         faults += _own_records(conn, block, codes)
+    return faults
+
+
+def _seals(conn: Connection) -> list[Fault]:
+    """What a day's evidence was when it was sealed stands in the log: it cannot have changed since, chunks or no
+    chunks."""
+    faults = []
+    said = seals(conn)
+    for state in ingest_raw.day_states(conn):
+        where = f"seal of {state.day}"
+        if state.sealed_at is None:
+            if state.day in said:
+                faults.append(Fault("seal", where, "was said, but the day is open"))
+            continue
+        if state.day not in said:
+            faults.append(Fault("seal", where, "has no record"))
+            continue
+        body = parse(said[state.day])
+        try:
+            of_day = list(defects_retention.evidence_of_day(conn, state.day))
+        except ValueError as error:
+            faults.append(Fault("seal", where, str(error)))
+            continue
+        leaves = [leaf_hash(evidence_leaf(block, e)) for block, e in of_day]
+        if len(leaves) != body["blocks"] or root_of(leaves) != body["evidence_root"]:
+            faults.append(Fault("seal", where, "the day's evidence is not what was sealed"))
+        if not slots_are_sealed(e for _, e in of_day):
+            faults.append(Fault("seal", where, "its evidence still says which devices there were"))
     return faults
 
 
@@ -121,9 +156,12 @@ def _own_records(conn: Connection, block: int, codes: Codes) -> list[Fault]:
     return faults
 
 
-def _chunks(conn: Connection, block: int, idx: int, body: dict[str, Any]) -> list[Fault]:
-    """The chunks behind a block's newest record. More may have come since; those it counted must be there."""
+def _chunks(conn: Connection, block: int, idx: int, body: dict[str, Any], gone: set[date]) -> list[Fault]:
+    """The chunks behind a block's newest record. More may have come since; those it counted must be there, unless the
+    day's boxes' chunks have gone: an archive may have them."""
     day = date.fromisoformat(body["day"])
+    if day in gone:
+        return []
     if int(level_of(block)) > 0 and day in devices.erased_days(conn):
         return []  # some went at their owner's wish
     leaves = defects_store.chunk_leaves(conn, block, day)

@@ -16,7 +16,7 @@ from ingest import Arrived, Verdict, beats
 
 Connection = psycopg.Connection[Any]
 
-PUMPS = ("worker", "coder", "anchorer")
+PUMPS = ("worker", "coder", "anchorer", "keeper")
 """The web needs no beat: who asks for /healthz hears it."""
 BEAT_S = 2.0
 """Shorter is a row written for nothing, longer and `STALE_S` must be longer, too."""

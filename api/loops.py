@@ -20,6 +20,7 @@ from ledger import step as anchor_step
 from . import coder, intake, wiring
 from .app import create_app
 from .heartbeat import Heartbeat
+from .keeper import Keeper
 from .settings import Settings
 from .worker import See, Worker
 
@@ -103,6 +104,38 @@ def run_coder(settings: Settings) -> None:
         return 0.0 if done.rows else settings.fold_every_s
 
     _until_told("coder", turn, (psycopg.Error,), Heartbeat(lambda: wiring.database(settings), "coder"))
+
+
+def run_keeper(settings: Settings) -> None:
+    """What must not be kept goes."""
+    keeper = Keeper(settings.read_city(), wiring.keep_options(settings))
+    log = structlog.get_logger("keeper")
+    told: set[str] = set()
+    conn: wiring.Connection | None = None
+
+    def turn() -> float:
+        nonlocal conn
+        try:
+            if conn is None or conn.closed:
+                conn = wiring.database(settings)
+            done = keeper(conn, time.time())
+        except psycopg.Error:
+            if conn is not None:
+                conn.close()
+            conn = None
+            raise
+        if done.emptied or done.sealed or done.dropped or done.letters:
+            log.info(
+                "gone", phones_of=[str(d) for d in done.emptied], sealed=[str(d) for d in done.sealed],
+                boxes_of=[str(d) for d in done.dropped], letters=done.letters,
+            )  # fmt: skip
+        for why in set(done.waits) - told:
+            log.warning("waiting", why=why)
+        told.clear()
+        told.update(done.waits)  # said again only after it was away: an archive may be missing for weeks
+        return settings.keep_every_s
+
+    _until_told("keeper", turn, (psycopg.Error,), Heartbeat(lambda: wiring.database(settings), "keeper"))
 
 
 def run_anchorer(settings: Settings) -> None:

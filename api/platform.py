@@ -35,7 +35,7 @@ from .migrate import migrate
 from .settings import Settings
 from .tls import listen
 
-PUMPS = ("worker", "coder", "anchorer", "web")
+PUMPS = ("worker", "coder", "anchorer", "keeper", "web")
 _READY_S = 60.0
 
 

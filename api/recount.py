@@ -1,8 +1,13 @@
 """Was anything lost or counted twice? Every kept chunk is observed again from its bytes, and the sum is held against
-the evidence. It can be done because observing is a pure function and evidence is a sum of integers."""
+the evidence. It can be done because observing is a pure function and evidence is a sum of integers.
+
+What is no longer kept cannot be counted again, and that is said rather than called a fault: coarse squares of days
+whose citizens' chunks have gone (phones speak for coarse squares only), slots of sealed days, whole days whose boxes'
+chunks have gone. All the rest is compared bit for bit. What a seal recorded stays comparable for ever: see `fsck`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -11,11 +16,12 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Deltas, EvidenceOptions, fold, merge, observe
+from defects import Deltas, EvidenceOptions, fold, merge, observe, without_slots
 from defects import recode as reading
 from defects import store as defects_store
 from grid import level_of
 from ingest import City, Refused, decode, devices
+from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 
 from .days import Days, read_day
@@ -29,13 +35,15 @@ _AT_ONCE = 500
 class Recount:
     """chunks: how many were observed again. lost, doubled: squares that were passed more or less often than the
     evidence says. different: blocks and days whose evidence is not bit for bit that of the chunks. damaged: chunks
-    whose bytes are no longer those that were accepted."""
+    whose bytes are no longer those that were accepted. left_out: what could not be counted again, because what it was
+    made of had to go; each a sentence."""
 
     chunks: int
     lost: int
     doubled: int
     different: tuple[tuple[int, date], ...]
     damaged: tuple[int, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -59,6 +67,7 @@ def recount(
             try:
                 if leaf_of(raw, salt) != leaf:
                     raise ValueError("the bytes are not those that were accepted")
+                # Of a sealed day it cannot be said any more whose a slot was; it is not compared.
                 frozen = days.get(day, lambda d: read_day(conn, d))
                 slot, weight = slot_of(device, frozen.salt), frozen.weight(device, kind)
                 seen = observe(decode(raw), kind, slot, city, options, weight)
@@ -77,12 +86,22 @@ def recount(
 def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: list[int]) -> Recount:
     lost = doubled = 0
     different: list[tuple[int, date]] = []
+    states = {state.day: state for state in ingest_raw.day_states(conn)}
     should = {(b, day): e for day, parts in sums.items() for b, e in reading.by_block(merge(parts)).items()}
     waiting = reading.fold_in(defects_store.read_journal(conn), {})
+    left: Counter[str] = Counter()
     erased = devices.erased_days(conn)
     for block, day in sorted(should.keys() | waiting.keys() | set(defects_store.evidence_keys(conn))):
+        state = states.get(day)
+        if state and state.boxes_gone_at:
+            left[f"{day}: its raw chunks have gone"] += 1
+            continue
+        if state and state.phones_gone_at and int(level_of(block)) > 0:
+            left[f"{day}: coarse squares, its citizens' chunks have gone"] += 1
+            continue
         if day in erased and int(level_of(block)) > 0:
-            continue  # a phone's chunks went at its owner's wish: what they added can no longer be counted again
+            left[f"{day}: coarse squares, chunks were erased at their owner's wish"] += 1
+            continue
         stored = defects_store.evidence_of(conn, [block]).get(block, {}).get(day, reading.NO_EVIDENCE)
         if (block, day) in waiting:
             stored = fold(stored, waiting[block, day])
@@ -90,6 +109,10 @@ def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: 
         passes = reading.passes_of(stored) - reading.passes_of(right)
         lost += int((passes < 0).sum())
         doubled += int((passes > 0).sum())
+        if state and state.sealed_at:
+            left[f"{day}: which devices, it is sealed"] += 1
+            stored, right = without_slots(stored), without_slots(right)
         if not (np.array_equal(stored.key, right.key) and np.array_equal(stored.value, right.value)):
             different.append((block, day))
-    return Recount(n, lost, doubled, tuple(different), tuple(damaged))
+    told = tuple(f"{what} ({blocks} blocks)" for what, blocks in sorted(left.items()))
+    return Recount(n, lost, doubled, tuple(different), tuple(damaged), told)

@@ -75,6 +75,14 @@ class Settings(BaseSettings):
         if url is not None:
             read_broker_url(url.get_secret_value())
         return url
+    keep_raw_days: float = Field(
+        default=30.0, ge=2, description="days that boxes' raw chunks are kept after their day: a month, to look again "
+        "at a case or to try another model; citizens' go at the end of their day, whatever this says"
+    )
+    archive: Path | None = Field(
+        default=None, description="folder of `roadcode archive`; where set, raw chunks go only once they are in it"
+    )
+    keep_every_s: float = Field(default=60.0, gt=0, le=3600, description="how often the keeper looks what must go")
 
     def read_city(self) -> City:
         """The city of the city file. Raises CityFileError."""

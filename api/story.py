@@ -16,6 +16,7 @@ from defects import recode as reading
 from defects import store as defects_store
 from grid import blocks_of, index_in_block, is_cell, name_of, polygon_deg, side_m
 from ingest import City, Refused, decode
+from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 from ledger import Chain, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
 
@@ -55,9 +56,11 @@ def code_of(conn: Connection, cell: int) -> tuple[int, Any]:
 @contextmanager
 def one_moment(conn: Connection) -> Iterator[None]:
     """A transaction that sees the database as it is now, to its end: a code and its record belong together, and a
-    fold that commits between two questions would make them look apart."""
+    fold that commits between two questions would make them look apart. Raw chunks stay until it ends: a partition that
+    is emptied is empty for everybody at once, also for who looks at an earlier moment."""
     with conn.transaction():
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        conn.execute("LOCK TABLE chunk_box, chunk_phone IN ACCESS SHARE MODE")
         yield
 
 
@@ -95,6 +98,7 @@ def _tell(conn: Connection, cell: int, city: City, options: EvidenceOptions) -> 
         "of": OF_THE_STANDARD,
         "passes": int(code["passes"]),
         "evidence": _passes(conn, cell, city, options),
+        "kept_from": _kept_from(conn),
         "history": defects_store.changes_of(conn, cell),
         "case": defects_store.case_of(conn, cell),
         "origin": list(city.origins),
@@ -150,6 +154,14 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
     phones = {device for device, _ in told if device}
     public = len(phones) >= PUBLIC_CONTRIBUTORS
     return [passed for device, passed in reversed(told) if public or not device]
+
+
+def _kept_from(conn: Connection) -> dict[str, str | None]:
+    """The first day of which single passes can still be told, by sensor: what was before is in the colour, not here."""
+    days = ingest_raw.day_states(conn)
+    boxes = [state.day for state in days if state.boxes_gone_at is None]
+    phones = [state.day for state in days if state.phones_gone_at is None and state.sealed_at is None]
+    return {"box": str(min(boxes)) if boxes else None, "phone": str(min(phones)) if phones else None}
 
 
 def _g(story: PassStory, carrier: str, options: EvidenceOptions) -> float | None:

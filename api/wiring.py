@@ -24,6 +24,7 @@ from .coder import CHANNEL
 from .days import ContextMaker
 from .embedded import Broker, BrokerUser, OversizeCount, Services, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
+from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
@@ -110,6 +111,11 @@ def day_context(city: City) -> ContextMaker:
         return context_record(day, content, city.origins)
 
     return of
+
+
+def keep_options(settings: Settings) -> KeepOptions:
+    """How long what is kept."""
+    return KeepOptions(raw_days=settings.keep_raw_days, archive=settings.archive)
 
 
 def log_folder(settings: Settings) -> Path:

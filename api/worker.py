@@ -40,11 +40,13 @@ from ingest import (
     devices,
     encode,
     inspect,
+    letters,
     peek,
 )
 from ingest import store as ingest_store
 
 from .days import ContextMaker, Days, OpenDay, open_day
+from .sealed import turn_away
 from .verdicts import Progress
 
 Connection = psycopg.Connection[Any]
@@ -153,7 +155,7 @@ class Worker:
             try:
                 admitted.append(self._admit(conn, a, kinds, now_s))
             except Refused as refusal:
-                letters.append(_letter(a, refusal))
+                letters.append(_letter(a, refusal, kinds.get(a.device), self._city))
         taken: dict[ingest_store.Key, _Taken] = {}
         doubles = 0
         for one, trace in zip(admitted, self._traces([one.chunk for one in admitted]), strict=True):
@@ -163,12 +165,14 @@ class Worker:
             try:
                 taken[one.key] = self._observe(one, trace, now_s)
             except Refused as refusal:
-                letters.append(_letter(one.arrived, refusal))
+                letters.append(_letter(one.arrived, refusal, one.kind, self._city))
         with conn.transaction():
             let_in, erased = devices.still_let_in(conn, (a.device for a in arrived))
             for key in [key for key, one in taken.items() if one.arrived.device not in let_in]:
                 shut_out = Refused(Reason.UNKNOWN_DEVICE, "disabled while it was sending")
-                letters.append(_letter(taken.pop(key).arrived, shut_out))
+                gone = taken.pop(key)
+                letters.append(_letter(gone.arrived, shut_out, None, self._city))
+            letters += turn_away(conn, taken)
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
@@ -261,9 +265,10 @@ def _sha(arrived: Arrived) -> bytes:
     return hashlib.sha256(arrived.payload).digest()
 
 
-def _letter(arrived: Arrived, refusal: Refused) -> ingest_store.DeadLetter:
+def _letter(arrived: Arrived, refusal: Refused, kind: str | None, city: City) -> ingest_store.DeadLetter:
     trip, seq = peek(arrived.payload) or (None, None)
     return ingest_store.DeadLetter(
         device=arrived.device, sha256=_sha(arrived), reason=refusal.reason,
         detail=refusal.detail.replace("\x00", "?"), trip=trip, seq=seq, bytes=len(arrived.payload),
+        sample=letters.sample_of(arrived.payload, kind, city),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import recode, store
+from . import recode, retention, store
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -19,6 +19,7 @@ from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
 from .observe import EvidenceOptions, Finding, Observation, observe, place
 from .rates import Rate, rate
+from .sealing import evidence_leaf, slots_are_sealed, without_slots
 from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, OF_THE_STANDARD, TYPES, UNEVEN, DefectType
 
@@ -47,6 +48,7 @@ __all__ = [
     "PassStory",
     "Rate",
     "State",
+    "evidence_leaf",
     "fold",
     "join",
     "merge",
@@ -56,7 +58,10 @@ __all__ = [
     "place",
     "rate",
     "recode",
+    "retention",
+    "slots_are_sealed",
     "store",
     "unknown_codes",
     "unpack_codes",
+    "without_slots",
 ]

@@ -152,8 +152,12 @@ def mark_read(conn: Connection, today: date, blocks: Sequence[int]) -> None:
 
 
 def newest_day(conn: Connection, block: int) -> date | None:
-    """The newest day on which a chunk passed a block."""
-    row = conn.execute("SELECT max(day) FROM pass WHERE blk = %s", (block,)).fetchone()
+    """The newest day on which a chunk passed a block, as far as passes are kept."""
+    row = conn.execute(
+        "SELECT greatest((SELECT max(day) FROM pass WHERE blk = %(blk)s), "
+        "(SELECT max(day) FROM phone_leaf WHERE blk = %(blk)s))",
+        {"blk": block},
+    ).fetchone()
     return row[0] if row else None
 
 
@@ -205,11 +209,14 @@ def changes_of(conn: Connection, cell: int) -> list[dict[str, Any]]:
 
 
 def chunk_leaves(conn: Connection, block: int, day: date) -> list[bytes]:
-    """Salted hashes of the chunks that passed a block on a day and are folded into its evidence, sorted."""
+    """Salted hashes of the chunks that passed a block on a day and are folded into its evidence, sorted; those of
+    phones are there when the chunks have gone."""
     rows = conn.execute(
-        "SELECT leaf FROM pass JOIN chunk ON chunk.id = pass.chunk WHERE pass.blk = %s AND pass.day = %s "
-        "AND NOT EXISTS (SELECT 1 FROM journal WHERE journal.id = pass.journal) ORDER BY leaf",
-        (block, day),
+        "SELECT leaf FROM (SELECT chunk.leaf, pass.journal FROM pass JOIN chunk ON chunk.id = pass.chunk "
+        "WHERE pass.blk = %(blk)s AND pass.day = %(day)s AND chunk.day = %(day)s "
+        "UNION ALL SELECT leaf, journal FROM phone_leaf WHERE blk = %(blk)s AND day = %(day)s) AS past "
+        "WHERE NOT EXISTS (SELECT 1 FROM journal WHERE journal.id = past.journal) ORDER BY leaf",
+        {"blk": block, "day": day},
     )
     return [bytes(r[0]) for r in rows]
 

@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import beats, condition_store, devices, jetstream, mosquitto, mqtt, phone, recordings, store
+from . import beats, condition_store, devices, jetstream, letters, mosquitto, mqtt, phone, raw, recordings, store
 from .broker import BrokerUrl, BrokerUrlError, read_broker_url, tls_of
 from .chunk import (
     CARRIERS,
@@ -98,12 +98,14 @@ __all__ = [
     "jetstream",
     "judge",
     "judge_all",
+    "letters",
     "missing_share",
     "mosquitto",
     "mqtt",
     "newcomer_pct",
     "peek",
     "phone",
+    "raw",
     "read_broker_url",
     "read_city",
     "read_credential",

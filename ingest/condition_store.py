@@ -74,9 +74,9 @@ def kinds(conn: Connection) -> dict[str, str]:
 
 
 def known_day(conn: Connection, day: date) -> Day | None:
-    """The context of a day that is open already."""
+    """The context of a day that was opened; once it is sealed, without its salt."""
     row = conn.execute("SELECT salt, sha256 FROM day_context WHERE day = %s", (day,)).fetchone()
-    return Day(day, bytes(row[0]), bytes(row[1])) if row else None
+    return Day(day, bytes(row[0] or b""), bytes(row[1])) if row else None
 
 
 def newest_day(conn: Connection) -> date | None:

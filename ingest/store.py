@@ -10,7 +10,11 @@ from typing import Any
 
 import psycopg
 
+from . import letters as letters_store
+from .refusal import Reason, Refused
+
 Connection = psycopg.Connection[Any]
+Payload = bytes
 Key = tuple[date, str, str, int]
 """Day, device, trip, sequence number: what makes a chunk the same chunk."""
 
@@ -34,7 +38,7 @@ class StoredChunk:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A payload that was refused: its hash and the reason, never the payload."""
+    """A payload that was refused: its hash and the reason. sample: the payload, of boxes only, never of a phone."""
 
     device: str
     sha256: bytes
@@ -43,6 +47,7 @@ class DeadLetter:
     trip: str | None
     seq: int | None
     bytes: int
+    sample: Payload | None = None
 
 
 @dataclass(frozen=True)
@@ -81,17 +86,21 @@ def device_hashes(conn: Connection) -> list[tuple[str, str]]:
 
 
 def open_day(conn: Connection, day: date, salt: bytes, body: bytes, sha256: bytes) -> tuple[Day, bool]:
-    """The context of a day, and whether this call has opened it. The first writer's stands."""
+    """The context of a day, and whether this call has opened it. The first writer's stands, and with it comes the room
+    for the day's raw chunks. Raises Refused where the day is sealed: it has no salt any more."""
     row = conn.execute(
         "INSERT INTO day_context (day, salt, body, sha256) VALUES (%s, %s, %s, %s) ON CONFLICT (day) DO NOTHING "
         "RETURNING salt, sha256",
         (day, salt, body, sha256),
     ).fetchone()
     if row is not None:
+        conn.execute("SELECT open_chunk_day(%s)", (day,))
         return Day(day, row[0], row[1]), True
     row = conn.execute("SELECT salt, sha256 FROM day_context WHERE day = %s", (day,)).fetchone()
     if row is None:
         raise LookupError(f"the context of {day} vanished while it was read: is somebody emptying the database?")
+    if row[0] is None:
+        raise Refused(Reason.TOO_LATE, f"service day {day} is sealed")
     return Day(day, row[0], row[1]), False
 
 
@@ -186,26 +195,29 @@ def refused_of_trips(
     return found
 
 
-_CHUNK_TYPES = ("int8", "date", "text", "text", "int4", "text", "text", "float8", "float4", "bytea", "bytea", "bytea")
+_CHUNK_TYPES = ("int8", "date", "text", "text", "int4", "text", "float8", "float4", "bytea", "bytea", "bytea")
+
+
+_COLUMNS = "(id, day, device, trip, seq, origin, start_s, distance_m, raw, salt, leaf) FROM STDIN (FORMAT binary)"
+_COPY = {"box": f"COPY chunk_box {_COLUMNS}", "phone": f"COPY chunk_phone {_COLUMNS}"}
 
 
 def add_chunks(conn: Connection, chunks: Sequence[StoredChunk]) -> list[int]:
     """Stores chunks and gives their ids, in the same order."""
     if not chunks:
         return []
-    numbers = conn.execute(
-        "SELECT nextval(pg_get_serial_sequence('chunk', 'id')) FROM generate_series(1, %s)", (len(chunks),)
-    )
+    numbers = conn.execute("SELECT nextval('chunk_id') FROM generate_series(1, %s)", (len(chunks),))
     ids = [int(row[0]) for row in numbers]
     # COPY in the binary format: a statement a row cost three times the row itself.
-    with conn.cursor() as cursor, cursor.copy(
-        "COPY chunk (id, day, device, trip, seq, kind, origin, start_s, distance_m, raw, salt, leaf) "
-        "FROM STDIN (FORMAT binary)"
-    ) as copy:
-        copy.set_types(_CHUNK_TYPES)
-        for number, c in zip(ids, chunks, strict=True):
-            where = (number, c.day, c.device, c.trip, c.seq, c.kind, c.origin, c.start_s, c.distance_m)
-            copy.write_row((*where, c.raw, c.salt, c.leaf))
+    for kind, into in _COPY.items():
+        mine = [(number, c) for number, c in zip(ids, chunks, strict=True) if c.kind == kind]
+        if not mine:
+            continue
+        with conn.cursor() as cursor, cursor.copy(into) as copy:
+            copy.set_types(_CHUNK_TYPES)
+            for number, c in mine:
+                where = (number, c.day, c.device, c.trip, c.seq, c.origin, c.start_s, c.distance_m)
+                copy.write_row((*where, c.raw, c.salt, c.leaf))
     return ids
 
 
@@ -219,14 +231,16 @@ def exhume(conn: Connection, payloads: Sequence[tuple[str, bytes]]) -> None:
 
 
 def bury(conn: Connection, letters: Sequence[DeadLetter]) -> None:
-    """Notes refused payloads; one that comes again is counted, not stored again."""
+    """Notes refused payloads; one that comes again is counted, not stored again, and gets its newest reason."""
     for d in sorted(letters, key=lambda d: (d.device, d.sha256)):
         conn.execute(
             "INSERT INTO dead_letter (device, sha256, reason, detail, trip, seq, bytes) "
             "VALUES (%s, %s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (device, sha256) DO UPDATE SET times = dead_letter.times + 1",
+            "ON CONFLICT (device, sha256) DO UPDATE SET times = dead_letter.times + 1, reason = excluded.reason, "
+            "detail = excluded.detail",
             (d.device, d.sha256, d.reason, d.detail, d.trip, d.seq, d.bytes),
         )
+    letters_store.keep(conn, {(d.device, d.sha256): d.sample for d in letters})
 
 
 def count(conn: Connection, counts: Mapping[tuple[str, str], int]) -> None:
@@ -252,7 +266,7 @@ def chunks_by_id(conn: Connection, ids: Sequence[int]) -> list[tuple[int, date, 
 
 def salts(conn: Connection) -> dict[date, bytes]:
     """The salt of every day that is not sealed."""
-    return {r[0]: bytes(r[1]) for r in conn.execute("SELECT day, salt FROM day_context")}
+    return {r[0]: bytes(r[1]) for r in conn.execute("SELECT day, salt FROM day_context WHERE salt IS NOT NULL")}
 
 
 def chunk_ids_after(conn: Connection, after: int, most: int) -> list[int]:

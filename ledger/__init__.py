@@ -20,6 +20,7 @@ from .records import (
     context_record,
     encode,
     parse,
+    seal_record,
 )
 from .store import (
     AnchorRow,
@@ -34,6 +35,7 @@ from .store import (
     outbox_count,
     record,
     record_count,
+    seals,
     subjects,
     waiting,
 )
@@ -85,6 +87,8 @@ __all__ = [
     "record",
     "record_count",
     "root_of",
+    "seal_record",
+    "seals",
     "step",
     "subjects",
     "verify_consistency",

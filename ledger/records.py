@@ -172,6 +172,19 @@ def case_record(case: int, step: str, cells: Sequence[int], at_ms: int, why: Pla
     return _record("case", case, origin, case=case, step=step, cells=sorted(cells), at_ms=at_ms, why=why)
 
 
+def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, origin: Origin) -> Record:
+    """The seal of a service day: nothing is taken for it any more, and this is the Merkle root of its evidence."""
+    return _record(
+        "seal",
+        None,
+        origin,
+        day=day.isoformat(),
+        blocks=blocks,
+        evidence_root=_digest("evidence_root", evidence_root),
+        context=_digest("context", context),
+    )
+
+
 def _record(record_kind: str, about: int | None, origin: Origin, **fields: Plain) -> Record:
     said: Plain = origin if isinstance(origin, str) else sorted(origin)
     body = encode({"v": VERSION, "kind": record_kind, "alg": ALG, "origin": said, **fields})

@@ -169,6 +169,13 @@ def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Num
     return Numbered(*row) if row else None
 
 
+def seals(conn: psycopg.Connection[Any]) -> dict[date, bytes]:
+    """The bodies of the seals that were said, by service day, in the log or on the way there."""
+    said = [bytes(r[0]) for r in conn.execute("SELECT body FROM record WHERE kind = 'seal' ORDER BY idx")]
+    said += [bytes(r[0]) for r in conn.execute("SELECT body FROM outbox WHERE kind = 'seal' ORDER BY id")]
+    return {day: body for body in said if (day := _day(body)) is not None}
+
+
 def records_in(conn: psycopg.Connection[Any], batch: int) -> Iterator[list[Numbered]]:
     """All records in order of their numbers, in batches; memory for one batch."""
     after = -1

@@ -29,7 +29,8 @@ START_S = 60.0  # recovery after a crash replays at most max_wal_size; 60 s cove
 STOP_S = 20.0
 
 # mmap: containers give /dev/shm 64 MB or less, where the default fails under load. No sockets: a path over 107 bytes
-# is an error, and TCP with a password serves everybody. 1 GB of WAL bounds recovery to seconds.
+# is an error, and TCP with a password serves everybody. 1 GB of WAL bounds recovery to seconds. No recycling of WAL: a
+# recycled file keeps the old bytes, citizens' chunks among them, until it is written over, perhaps never.
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",
@@ -37,6 +38,7 @@ SETTINGS = {
     "shared_buffers": "64MB",
     "max_connections": "80",
     "max_wal_size": "1GB",
+    "wal_recycle": "off",
     "password_encryption": "scram-sha-256",
     "log_line_prefix": "%m [%p] ",
     "timezone": "UTC",

@@ -29,6 +29,10 @@ BOXES = ("box-1", "box-2", "box-3")
 HIT = ((12.5, 3.0, 1.0),)
 """A hard jolt under the left wheel, 125 m into the drive: in the middle of chunk 2."""
 
+EMPTY = (
+    "TRUNCATE seen, chunk_box, chunk_phone, pass, finding, journal, evidence, code, code_change, case_file, case_cell"
+)
+
 Conn = psycopg.Connection[Any]
 
 
@@ -138,7 +142,7 @@ def test_any_order_batch_and_step_give_the_same_evidence_and_codes(
     take(connect, city, sent, at_once=12)
     fold_all(conn, city)
     expected = everything(conn)
-    conn.execute("TRUNCATE seen, chunk, pass, finding, journal, evidence, code, code_change, case_file, case_cell")
+    conn.execute(EMPTY)
     rng = np.random.default_rng(seed)
     shuffled = [sent[i] for i in rng.permutation(np.r_[np.arange(len(sent)), rng.integers(len(sent), size=10)])]
     # Folding begins while chunks still come.
@@ -272,7 +276,7 @@ def test_evidence_of_two_days_adds_up_whichever_day_is_folded_first(
     now_s = NOW_S + DAY_S
     results = []
     for order in ((yesterday, today), (today, yesterday)):
-        conn.execute("TRUNCATE seen, chunk, pass, finding, journal, evidence, code, code_change, case_file, case_cell")
+        conn.execute(EMPTY)
         for part in order:
             take(connect, city, part, now_s=now_s)
             fold_all(conn, city, now_s)

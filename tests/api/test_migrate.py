@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from psycopg import sql
 
 from api import migrate as migration
 from api.migrate import ROOMS, MigrationChanged, migrate
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -36,7 +39,7 @@ def test_every_room_comes_in_floor_order_and_only_once(empty: str) -> None:
         applied = migrate(conn)
         rooms = [name.partition("/")[0] for name in applied]
         assert rooms == sorted(rooms, key=ROOMS.index)
-        assert {"chunk", "journal", "evidence", "code", "record", "outbox"} <= tables(conn)
+        assert {"chunk_box", "journal", "evidence", "code", "record", "outbox"} <= tables(conn)
         conn.execute("INSERT INTO tally (name, n) VALUES ('kept', 1)")
         assert migrate(conn) == []
         assert conn.execute("SELECT n FROM tally").fetchone() == (1,)
@@ -84,3 +87,29 @@ def test_platforms_that_start_at_once_wait_for_each_other(empty: str) -> None:
     assert not failed
     assert sorted(map(len, applied))[:3] == [0, 0, 0]
     assert len(applied[-1]) or any(applied)
+
+
+def test_chunks_of_before_they_lay_by_day_keep_their_numbers_and_the_next_number_is_new(empty: str) -> None:
+    old = sorted(p for p in (ROOT / "ingest" / "sql").glob("*.sql") if p.name < "0004")
+    with psycopg.connect(empty, autocommit=True) as conn:
+        conn.execute("CREATE TABLE migration (name text PRIMARY KEY, sha256 text NOT NULL)")
+        for path in old:
+            conn.execute(path.read_bytes())
+            sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+            conn.execute("INSERT INTO migration (name, sha256) VALUES (%s, %s)", (f"ingest/{path.name}", sha256))
+        conn.execute("INSERT INTO day_context (day, salt, body, sha256) VALUES ('2026-11-24', 's', 'b', 'h')")
+        for n, (day, kind) in enumerate((("2026-11-24", "box"), ("2026-11-24", "phone"), ("2026-11-25", "box"))):
+            conn.execute(
+                "INSERT INTO chunk (day, device, trip, seq, kind, origin, start_s, distance_m, raw, salt, leaf) "
+                "VALUES (%s, %s, 't', %s, %s, 'live', 1, 2, 'r', 's', 'l')",
+                (day, f"{kind}-1", n, kind),
+            )
+        before = conn.execute("SELECT id, day, device, kind, seq, raw FROM chunk ORDER BY id").fetchall()
+        migrate(conn)
+        assert conn.execute("SELECT id, day, device, kind, seq, raw FROM chunk ORDER BY id").fetchall() == before
+        parts = {r[0] for r in conn.execute("SELECT DISTINCT tableoid::regclass::text FROM chunk_box")}
+        assert parts == {"chunk_box_20261124", "chunk_box_20261125"}
+        assert conn.execute("SELECT count(*) FROM chunk_phone").fetchone() == (1,)
+        row = conn.execute("SELECT nextval('chunk_id')").fetchone()
+        assert row is not None
+        assert row[0] > max(r[0] for r in before)

@@ -249,7 +249,7 @@ FLIPS = {
     "record": "UPDATE record SET body = set_byte(body, 40, get_byte(body, 40) # 1) WHERE idx = %(idx)s",
     "code": "UPDATE code SET d = set_byte(d, 20, get_byte(d, 20) # 1) WHERE blk = %(blk)s",
     "evidence": "UPDATE evidence SET d = set_byte(d, 20, get_byte(d, 20) # 1) WHERE blk = %(blk)s",
-    "chunk": "UPDATE chunk SET raw = set_byte(raw, 900, get_byte(raw, 900) # 1) WHERE id = "
+    "chunk": "UPDATE chunk_box SET raw = set_byte(raw, 900, get_byte(raw, 900) # 1) WHERE id = "
     "(SELECT max(chunk) FROM pass WHERE blk = %(blk)s)",
 }
 

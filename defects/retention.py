@@ -1,0 +1,93 @@
+"""What of passes, findings and evidence goes with the raw chunks. Functions take a connection and never commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import psycopg
+
+from .evidence import BlockEvidence, pack_block, unpack_block
+from .sealing import sealed
+from .store import CODER_LEASE
+
+Connection = psycopg.Connection[Any]
+_AT_ONCE = 500
+"""Blocks that are read at a time, some megabytes."""
+
+
+def forget_phones(conn: Connection, day: date) -> int:
+    """Of a day's phone chunks the leaves stay, by block and in the order of their hashes; their passes and findings go.
+    To be called while the chunks are still there and nobody else may touch them. Gives the number of findings."""
+    conn.execute(
+        "INSERT INTO phone_leaf (blk, day, leaf, journal) "
+        "SELECT p.blk, p.day, c.leaf, j.id FROM pass AS p JOIN chunk_phone AS c ON c.day = p.day AND c.id = p.chunk "
+        "LEFT JOIN journal AS j ON j.id = p.journal WHERE p.day = %s ORDER BY c.leaf",
+        (day,),
+    )
+    conn.execute(
+        "DELETE FROM pass USING chunk_phone AS c WHERE pass.day = %(day)s AND c.day = %(day)s AND c.id = pass.chunk",
+        {"day": day},
+    )
+    return conn.execute(
+        "DELETE FROM finding USING chunk_phone AS c WHERE c.day = %s AND c.id = finding.chunk", (day,)
+    ).rowcount
+
+
+def loosen_leaves(conn: Connection) -> int:
+    """Leaves whose batch is folded forget which batch it was; how many."""
+    return conn.execute(
+        "UPDATE phone_leaf SET journal = NULL WHERE journal IS NOT NULL "
+        "AND NOT EXISTS (SELECT FROM journal WHERE journal.id = phone_leaf.journal)"
+    ).rowcount
+
+
+def shuffle_leaves(conn: Connection, day: date) -> None:
+    """Writes a day's leaves anew in the order of their hashes: where a row lies no longer says what came together."""
+    conn.execute(
+        "WITH gone AS (DELETE FROM phone_leaf WHERE day = %s RETURNING blk, day, leaf) "
+        "INSERT INTO phone_leaf (blk, day, leaf) SELECT blk, day, leaf FROM gone ORDER BY leaf, blk",
+        (day,),
+    )
+
+
+def hold_evidence(conn: Connection) -> None:
+    """Waits for the coder's step to end and keeps it from beginning another until this transaction ends."""
+    conn.execute("SELECT pg_advisory_xact_lock(%s)", (CODER_LEASE,))
+
+
+def waits_to_be_folded(conn: Connection, day: date) -> bool:
+    """Whether evidence of a day is still in the journal."""
+    row = conn.execute("SELECT EXISTS (SELECT FROM journal WHERE day = %s)", (day,)).fetchone()
+    return bool(row and row[0])
+
+
+def evidence_of_day(conn: Connection, day: date) -> Iterator[tuple[int, BlockEvidence]]:
+    """A day's evidence, block by block in rising order; memory for some blocks. Raises ValueError for a damaged row."""
+    after: int | None = None
+    while True:
+        rows = conn.execute(
+            "SELECT blk, d FROM evidence WHERE day = %s AND (%s::bigint IS NULL OR blk > %s) ORDER BY blk LIMIT %s",
+            (day, after, after, _AT_ONCE),
+        ).fetchall()
+        for blk, d in rows:
+            yield blk, unpack_block(bytes(d))
+        if len(rows) < _AT_ONCE:
+            return
+        after = rows[-1][0]
+
+
+def seal_evidence(conn: Connection, day: date) -> Iterator[tuple[int, BlockEvidence]]:
+    """Takes the slots out of a day's evidence, and gives each block's as it stands now, in rising order."""
+    for block, evidence in evidence_of_day(conn, day):
+        kept = sealed(evidence)
+        conn.execute("UPDATE evidence SET d = %s WHERE blk = %s AND day = %s", (pack_block(kept), block, day))
+        yield block, kept
+
+
+def forget_boxes(conn: Connection, day: date) -> None:
+    """A day's passes, findings and leaves go, before its boxes' raw chunks do: without them they prove nothing."""
+    conn.execute("DELETE FROM finding USING chunk_box AS c WHERE c.day = %s AND c.id = finding.chunk", (day,))
+    conn.execute("DELETE FROM pass WHERE day = %s", (day,))
+    conn.execute("DELETE FROM phone_leaf WHERE day = %s", (day,))
