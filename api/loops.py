@@ -19,7 +19,7 @@ from ledger import step as anchor_step
 
 from . import coder, intake, wiring
 from .app import create_app
-from .heartbeat import Heartbeat
+from .heartbeat import BEAT_S, Heartbeat
 from .keeper import Keeper
 from .settings import Settings
 from .worker import See, Worker
@@ -59,7 +59,9 @@ def _until_told(
             rest_s = pause_s
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
         heart.beat()
-        stop.wait(rest_s)
+        end_s = time.monotonic() + rest_s
+        while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(left_s, BEAT_S)):
+            heart.beat()  # the keeper rests for a minute, and lives all the while
     heart.end()
     log.info("stopped")
 
