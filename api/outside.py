@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import nats
+import nats.aio.client
 import nats.errors
 import nats.js.errors
 import paho.mqtt.client as paho
@@ -74,7 +75,7 @@ async def _check_nats(settings: Settings, url: BrokerUrl) -> str:
 
     secret = settings.broker_url.get_secret_value() if settings.broker_url else ""
     tls = tls_of(url, settings.broker_ca)
-    client = nats.NATS()  # made before it connects, so that one that is turned away is closed, too
+    client = nats.aio.client.Client()  # made before it connects, so that one that is turned away is closed, too
     try:
         await client.connect(secret, allow_reconnect=False, connect_timeout=_WITHIN_S, tls=tls, error_cb=quiet)
         version = client.connected_server_version
