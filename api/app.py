@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -24,8 +23,10 @@ from defects import DamagedCodes, EvidenceOptions
 from ingest import City
 from ledger import LogDamaged, RecordError
 
+from .embedded import ServiceError
+from .enrolment import Door
 from .push import Board, TooManyReaders
-from .routes import cells, service, tiles
+from .routes import cells, devices, service, tiles
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -41,7 +42,7 @@ _COOKIE = "roadcode"
 
 @dataclass(frozen=True)
 class Site:
-    """What the routes need. token: required of every client where not None."""
+    """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in."""
 
     city: City
     options: EvidenceOptions
@@ -52,16 +53,8 @@ class Site:
     parts: dict[str, Callable[[], None]]
     token: str | None
     hosts: tuple[str, ...]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    door: Door
+    let_in: Callable[[], None]
 
 
 def create_app(site: Site) -> FastAPI:
@@ -70,6 +63,7 @@ def create_app(site: Site) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
+        devices.attach(app.state, site)
         listening = asyncio.create_task(site.board.listen())
         try:
             yield
@@ -82,6 +76,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(service.router)
     app.include_router(cells.router)
     app.include_router(tiles.router)
+    app.include_router(devices.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -92,7 +87,8 @@ def create_app(site: Site) -> FastAPI:
         if site.token and given and secrets.compare_digest(given.encode(), site.token.encode()):
             # The token goes into a cookie and out of the address, which browsers keep and people share.
             answer = RedirectResponse("/" + request.url.path.lstrip("/\\"), status_code=303)
-            answer.set_cookie(_COOKIE, site.token, httponly=True, samesite="strict", max_age=86_400)
+            secure = request.url.scheme == "https"
+            answer.set_cookie(_COOKIE, site.token, httponly=True, samesite="strict", max_age=86_400, secure=secure)
         for name, value in _HEADERS.items():
             answer.headers.setdefault(name, value)
         return answer
@@ -103,7 +99,8 @@ def create_app(site: Site) -> FastAPI:
 
 
 def _may_enter(request: Request, token: str | None) -> bool:
-    if token is None or request.url.path == "/healthz":
+    path = request.url.path
+    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
@@ -130,6 +127,8 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    app.add_exception_handler(devices.NotAllowed, devices.turned_away)
+    app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))
 
     async def away(_request: Request, error: Exception) -> Response:

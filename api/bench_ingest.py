@@ -29,10 +29,10 @@ import psycopg
 from ingest import City
 
 from .embedded import Broker, BrokerAddress, Process, environment_of, open_folder
-from .embedded.broker import monitor
 from .embedded.folder import choose_port
+from .embedded.monitor import monitor
 from .embedded.postgres import Postgres
-from .enrolment import enrol
+from .enrolment import Address, enrol
 from .migrate import migrate
 from .settings import Settings
 from .wiring import environment
@@ -151,7 +151,7 @@ def _services(settings: Settings, city: City, sync: str) -> Iterator[_Bench]:
         for port in ("postgres", *Broker.ports):
             ports[port] = choose_port(None, set(ports.values()), rng)
         folder.remember_ports(ports)
-        postgres, broker = Postgres(folder), Broker(folder, sync)
+        postgres, broker = Postgres(folder), Broker(folder, sync=sync)
         try:
             postgres.start(ports["postgres"])
             address = broker.start(ports)
@@ -159,7 +159,7 @@ def _services(settings: Settings, city: City, sync: str) -> Iterator[_Bench]:
             with psycopg.connect(url, autocommit=True) as conn:
                 migrate(conn)
                 names = [(f"bench-{n:03d}", "box") for n in range(DEVICES)]
-                enrol(conn, broker, home / "devices", names, address.host, address.mqtt_port)
+                enrol(conn, broker, home / "devices", names, Address(address.host, address.mqtt_port))
             found = postgres.found(), broker.found()
             if found[0] is None or found[1] is None:
                 raise BenchFailed("a service ended as soon as it was started")
@@ -297,7 +297,7 @@ def _subscribed(bench: _Bench) -> None:
     """Waits until the peer's subscription is in force."""
     end_s = time.monotonic() + 20
     while time.monotonic() < end_s:
-        told = monitor(bench.address.monitor_port, "connz?subs=1")
+        told = monitor(bench.address.monitor_url, "connz?subs=1")
         if any("rhc.v1.*.chunk" in " ".join(one.get("subscriptions_list", [])) for one in told["connections"]):
             return
         time.sleep(0.05)

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import structlog
 import typer
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from .commands import archive, dead_letter
+from .commands import archive, cost, dead_letter, device, phone, tls
 from .commands.condition import condition
+from .commands.printing import ERR, OUT, Json, bar, show
+from .commands.printing import settings as given
 from .settings import Settings
 
 app = typer.Typer(
@@ -24,40 +23,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(device.app, name="device")
+app.add_typer(tls.app, name="tls")
 app.command()(condition)
-_Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
-_OUT = Console()
-_ERR = Console(stderr=True)
-
-
-def _settings(**given: Any) -> Settings:
-    settings = Settings()
-    return settings.model_copy(update={k: v for k, v in given.items() if v is not None})
-
-
-def _show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
-    """Rows as a table, or as JSON."""
-    if as_json:
-        print(json.dumps(rows, ensure_ascii=False, indent=1, default=str))
-        return
-    table = Table(title=title or None)
-    for name in rows[0] if rows else []:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(_cell(v) for v in row.values()))
-    _OUT.print(table)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.2f}"
-    return "" if value is None else str(value)
-
-
-def _bar() -> Progress:
-    """A progress bar on a terminal, nothing elsewhere (commands say plain lines there)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=_ERR, disable=not _ERR.is_terminal)
 
 
 app.add_typer(dead_letter.app, name="dead-letter")
@@ -76,11 +44,11 @@ def up(
     """Start the platform and keep it running until Ctrl-C."""
     from .run import run_platform  # noqa: PLC0415  (imports of the pumps are slow; `--help` needs none)
 
-    run_platform(_settings(home=home, port=port), simulate, _say)
+    run_platform(given(home=home, port=port), simulate, _say)
 
 
 def _say(text: str) -> None:
-    _OUT.print(text, highlight=False, soft_wrap=True)
+    OUT.print(text, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -91,11 +59,11 @@ def demo(
     """Do the whole of it once: simulate, replay, fold, prove, count again; write demo.json and demo.png."""
     from .demo import run_demo  # noqa: PLC0415
 
-    result = run_demo(_settings(home=home), out, _say)
-    _show([{"what": k, "is": json.dumps(v, ensure_ascii=False)} for k, v in result.figures.items()], False, "demo")
-    _show([{"claim": c.text, "holds": "yes" if c.holds else "NO", "because": c.because} for c in result.claims], False)
+    result = run_demo(given(home=home), out, _say)
+    show([{"what": k, "is": json.dumps(v, ensure_ascii=False)} for k, v in result.figures.items()], False, "demo")
+    show([{"claim": c.text, "holds": "yes" if c.holds else "NO", "because": c.because} for c in result.claims], False)
     if not result.holds:
-        _ERR.print("[red]not everything that the demo claims is so[/red]")
+        ERR.print("[red]not everything that the demo claims is so[/red]")
         raise typer.Exit(1)
 
 
@@ -105,22 +73,22 @@ def replay(
     speed: Annotated[float, typer.Option(help="times real time; 0 is as fast as verdicts come", min=0)] = 0.0,
     copies: Annotated[int, typer.Option(help="devices that send the same drive (plumbing, not truth)", min=1)] = 1,
     home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Publish real drives to the running platform, marked as replays."""
     from .replay import replay as play  # noqa: PLC0415
 
-    with _bar() as bar:
+    with bar() as progress:
         tasks: dict[str, Any] = {}
 
         def told(drive: str, sent: int, total: int) -> None:
             if drive not in tasks:
-                tasks[drive] = bar.add_task(drive, total=total)
-                if bar.disable:
-                    _ERR.print(f"replaying {drive}: {total} chunks")
-            bar.update(tasks[drive], completed=sent)
+                tasks[drive] = progress.add_task(drive, total=total)
+                if progress.disable:
+                    ERR.print(f"replaying {drive}: {total} chunks")
+            progress.update(tasks[drive], completed=sent)
 
-        done = play(_settings(home=home), folder, speed, copies, told)
+        done = play(given(home=home), folder, speed, copies, told)
     rows = [
         {
             "drive": d.drive,
@@ -128,18 +96,24 @@ def replay(
             "accepted": d.report.accepted,
             "refused": sum(d.report.refused.values()),
             "waiting": d.report.waiting,
-            "km": d.felt.km if d.felt else 0.0,
-            "findings": d.felt.findings if d.felt else 0,
-            "per km": d.felt.per_km if d.felt else None,
-            "low": d.felt.low if d.felt else None,
-            "high": d.felt.high if d.felt else None,
+            "published km": d.felt.km if d.felt else 0.0,
+            "published findings": d.felt.findings if d.felt else 0,
+            "km": d.whole.km if d.whole else 0.0,
+            "findings": d.whole.findings if d.whole else 0,
+            "per km": d.whole.per_km if d.whole else None,
+            "low": d.whole.low if d.whole else None,
+            "high": d.whole.high if d.whole else None,
         }
         for d in done
     ]
-    _show(rows, as_json, "REPLAY: positions are moved to the city's centre; findings per km with 95 % intervals")
+    show(rows, as_json, "REPLAY: moved to the city's centre, its ends not sent; per km of the whole recording")
     if any(d.report.waiting for d in done):
-        _ERR.print("some chunks have no verdict yet: is the worker running? The logs in the data folder say")
+        ERR.print("some chunks have no verdict yet: is the worker running? The logs in the data folder say")
         raise typer.Exit(1)
+
+
+app.command(epilog=phone.EXAMPLES)(phone.phone)
+app.command(epilog=cost.EXAMPLES)(cost.cost)
 
 
 # ---------------------------------------------------------------- proof
@@ -149,63 +123,47 @@ def replay(
 def verify(
     cell: Annotated[int, typer.Argument(help="the square's number, as the map shows it")],
     home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
-    as_json: _Json = False,
+    as_json: Json = False,
 ) -> None:
     """Check a square's code against its record, the record against the log, the log against the chain."""
     from . import story, wiring  # noqa: PLC0415
 
-    full = wiring.resolved(_settings(home=home))
+    full = wiring.resolved(given(home=home))
     with wiring.database(full) as conn:
         steps, _ = story.verify(conn, cell, wiring.ledger(full))
     mark = {True: "yes", False: "NO", None: "not yet"}
-    _show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
+    show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
     status = story.status_of(steps)
     if not as_json:
-        _OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
+        OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
                    .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
     raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
 
 
 @app.command()
-def fsck(home: Annotated[Path | None, typer.Option(help="the data folder")] = None, as_json: _Json = False) -> None:
+def fsck(home: Annotated[Path | None, typer.Option(help="the data folder")] = None, as_json: Json = False) -> None:
     """Look for a flipped byte anywhere: log, anchors, codes, chunks, evidence."""
     from . import wiring  # noqa: PLC0415
     from .fsck import fsck as check  # noqa: PLC0415
 
-    full = wiring.resolved(_settings(home=home))
+    full = wiring.resolved(given(home=home))
     with wiring.database(full) as conn:
-        told: Callable[[str], None] = lambda text: _ERR.print(f"checking {text}")  # noqa: E731
+        told: Callable[[str], None] = lambda text: ERR.print(f"checking {text}")  # noqa: E731
         faults = check(conn, full.read_city(), wiring.EVIDENCE, wiring.HEALTH, wiring.ledger(full), told)
-    _show([{"part": f.part, "where": f.where, "fault": f.text} for f in faults], as_json, f"{len(faults)} faults")
+    show([{"part": f.part, "where": f.where, "fault": f.text} for f in faults], as_json, f"{len(faults)} faults")
     raise typer.Exit(1 if faults else 0)
 
 
-# ---------------------------------------------------------------- settings and devices
+# ---------------------------------------------------------------- settings and measurements
 
 
 @app.command()
-def settings(as_json: _Json = False) -> None:
+def settings(as_json: Json = False) -> None:
     """Print the settings in force; secrets are masked."""
     now = Settings()
     texts = {name: field.description for name, field in Settings.model_fields.items()}
     rows = [{"setting": f"ROADCODE_{n.upper()}", "value": v, "what": texts[n]} for n, v in now.masked().items()]
-    _show(rows, as_json)
-
-
-@app.command()
-def enrol(
-    device: Annotated[str, typer.Argument(help="name: lower-case letters, digits and hyphens")],
-    kind: Annotated[str, typer.Option(help="box or phone")] = "box",
-    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
-) -> None:
-    """Let a device publish: gives it a password of its own, in a credential file that only you can read."""
-    from . import wiring  # noqa: PLC0415
-    from .platform import enrol_here  # noqa: PLC0415
-
-    if kind not in ("box", "phone"):
-        raise typer.BadParameter("kind is box or phone")
-    folder, _ = enrol_here(wiring.resolved(_settings(home=home)), [(device, kind)], "own")
-    _OUT.print(f"credential: {folder / device}.json (0600; keep it secret, the client id too)", soft_wrap=True)
+    show(rows, as_json)
 
 
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
@@ -213,26 +171,26 @@ app.add_typer(benches, name="bench")
 
 
 @benches.command("parts")
-def bench_parts(as_json: _Json = False) -> None:
+def bench_parts(as_json: Json = False) -> None:
     """The pure parts: addresses, decoding, observing, folding, painting."""
     from .bench import run_bench  # noqa: PLC0415
 
-    _show(run_bench(), as_json, "one core, this machine, now")
+    show(run_bench(), as_json, "one core, this machine, now")
 
 
 @benches.command("ingest")
 def bench_ingest(
-    chunks: Annotated[int, typer.Option(help="5 s chunks of each of 32 devices", min=10)] = 100, as_json: _Json = False
+    chunks: Annotated[int, typer.Option(help="5 s chunks of each of 32 devices", min=10)] = 100, as_json: Json = False
 ) -> None:
     """From publisher to committed, with the services' cpu, beside a peer that stores undecoded payloads; minutes."""
     from .bench_ingest import run_bench_ingest  # noqa: PLC0415
 
-    figures = run_bench_ingest(_settings(), _ERR.print, chunks, chunks * 5 // 2)
+    figures = run_bench_ingest(given(), ERR.print, chunks, chunks * 5 // 2)
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
         rows = [{"figure": name, "value": json.dumps(value)} for name, value in figures.items()]
-        _show(rows, False, "us of cpu per vehicle-second")
+        show(rows, False, "us of cpu per vehicle-second")
 
 
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one
@@ -294,12 +252,12 @@ def web() -> None:
 
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
-    from ingest import CityFileError, SenderError, letters, recordings  # noqa: PLC0415
+    from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
 
     from . import archive_days, archived, embedded, enrolment, migrate, platform, story, wiring  # noqa: PLC0415
 
     known = (
-        CityFileError, SenderError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
+        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet, OSError,
     )  # fmt: skip
@@ -319,7 +277,7 @@ def main() -> None:
         text = _named(error)
         if text is None:
             raise
-        _ERR.print(f"[red]{type(error).__name__}[/red]: {text}", highlight=False, soft_wrap=True)
+        ERR.print(f"[red]{type(error).__name__}[/red]: {text}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
 
 

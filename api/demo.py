@@ -73,11 +73,12 @@ def run_demo(settings: Settings, out: Path, say: Callable[[str], None]) -> Demo:
             say(f"replaying the real drives under {settings.recordings} ...")
             for d in replay(platform.settings, settings.recordings, 0.0, 1, lambda *_: None):
                 waiting += d.report.waiting
-                if d.felt:
+                if d.whole:
                     drives[d.drive] = {
-                        "km": round(d.felt.km, 3), "findings": d.felt.findings,
-                        "findings_per_km": round(d.felt.per_km, 2), "low": round(d.felt.low, 2),
-                        "high": round(d.felt.high, 2),
+                        "km": round(d.whole.km, 3), "findings": d.whole.findings,
+                        "findings_per_km": round(d.whole.per_km, 2), "low": round(d.whole.low, 2),
+                        "high": round(d.whole.high, 2), "published_km": round(d.felt.km, 3) if d.felt else 0.0,
+                        "published_findings": d.felt.findings if d.felt else 0,
                     }  # fmt: skip
         else:
             say("no recordings: the part with real drives is left out (ROADCODE_RECORDINGS names a folder of them)")

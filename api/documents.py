@@ -27,7 +27,7 @@ from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 
 from .archive_days import COLUMNS
 from .cli import app as command_line
-from .routes import cells, service, tiles
+from .routes import cells, devices, service, tiles
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -248,7 +248,7 @@ def targets() -> str:
 
 def answers() -> str:
     """What HTTP answers."""
-    routes = [r for router in (service, cells, tiles) for r in router.router.routes if isinstance(r, APIRoute)]
+    routes = [r for router in (service, cells, tiles, devices) for r in router.router.routes if isinstance(r, APIRoute)]
     rows = [(f"`{'/'.join(sorted(r.methods or ()))} {r.path}`", _doc(r.endpoint)) for r in routes]
     return table(("request", "answer"), rows)
 

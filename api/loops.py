@@ -62,7 +62,7 @@ def run_worker(settings: Settings, see: See = observe) -> None:
     city = settings.read_city()
     worker = Worker(
         lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time,
-        see=see,
+        flood=wiring.flood(settings), see=see,
     )  # fmt: skip
     if settings.nats_url is None:
         raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
@@ -173,7 +173,10 @@ def run_web(settings: Settings) -> None:
     try:
         uvicorn.run(
             create_app(site), host=settings.host, port=settings.port, log_level="warning", access_log=False,
-            timeout_graceful_shutdown=2, server_header=False,
+            timeout_graceful_shutdown=2, server_header=False, ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+            # A proxy on this machine says for whom it asks; nobody else is believed.
+            proxy_headers=True, forwarded_allow_ips="127.0.0.1,::1",
         )  # fmt: skip
     finally:
         pool.close()

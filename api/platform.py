@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,15 @@ from .embedded import (
     Pumps,
     ServiceError,
     environment_of,
+    open_folder,
     supervising,
+    this_certificate,
 )
-from .enrolment import enrol
+from .enrolment import enrol, users
+from .erasure import erase_asked
 from .migrate import migrate
 from .settings import Settings
+from .tls import listen
 
 PUMPS = ("worker", "coder", "anchorer", "keeper", "web")
 _READY_S = 60.0
@@ -50,7 +54,8 @@ class Platform:
     @property
     def url(self) -> str:
         """Where the map is."""
-        return f"http://{self.settings.host}:{self.settings.port}"
+        scheme = "https" if self.settings.tls_cert else "http"
+        return f"{scheme}://{self.settings.host}:{self.settings.port}"
 
     def enrol(self, devices: Sequence[tuple[str, str]], group: str) -> tuple[Path, list[Credential]]:
         """Enrols devices (name, kind); gives the folder of their credentials and the credentials."""
@@ -68,7 +73,7 @@ class Platform:
     def health(self) -> dict[str, str]:
         """What /healthz says of the parts; empty where the web does not answer."""
         try:
-            with _DIRECT.open(f"{self.url}/healthz", timeout=5) as answer:
+            with self._opener().open(f"{self.url}/healthz", timeout=5) as answer:
                 parts: dict[str, str] = json.load(answer)["parts"]
         except urllib.error.HTTPError as error:
             parts = json.load(error)["parts"]
@@ -76,17 +81,22 @@ class Platform:
             return {}
         return parts
 
+    def _opener(self) -> urllib.request.OpenerDirector:
+        # Our own address on this machine: a proxy of the user's environment must not be asked for it.
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if self.settings.tls_cert:
+            handlers.append(urllib.request.HTTPSHandler(context=this_certificate(self.settings.tls_cert)))
+        return urllib.request.build_opener(*handlers)
 
-# Our own address on this machine: a proxy of the user's environment must not be asked for it.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
-
-def enrol_here(settings: Settings, devices: Sequence[tuple[str, str]], group: str) -> tuple[Path, list[Credential]]:
+def enrol_here(
+    settings: Settings, devices: Sequence[tuple[str, str]], group: str, told: Callable[[int], None] = lambda _n: None
+) -> tuple[Path, list[Credential]]:
     """Enrols devices at the platform of a data folder, from any process that may read it."""
     folder = settings.home.resolve() / "devices" / group
-    broker = Broker(EmbeddedServices(settings.home).folder)
+    broker = Broker(open_folder(settings.home))
     with wiring.database(settings) as conn:
-        return folder, enrol(conn, broker, folder, devices, settings.mqtt_host, settings.mqtt_port)
+        return folder, enrol(conn, broker, folder, devices, wiring.address(settings), told)
 
 
 def _free_port(host: str, wanted: int) -> int:
@@ -116,11 +126,14 @@ def running(settings: Settings, pumps: Sequence[str] = PUMPS) -> Iterator[Platfo
     """
     settings.read_city()
     wiring.check_exposure(settings)
-    with supervising(settings.home) as services:
+    with supervising(settings.home, listen(settings)) as services:
         full = wiring.resolved(settings, services.services())
         full = full.model_copy(update={"port": _free_port(full.host, full.port)})
         with wiring.database(full) as conn:
             migrate(conn)
+            erase_asked(conn)
+            # Who was shut out while the broker was down, or in the moment of a crash, stays out.
+            services.broker.refresh(lambda: users(conn))
         processes = Pumps(
             [pump_command(name, full) for name in pumps], services.folder.logs, PumpOptions(), random.SystemRandom()
         )

@@ -20,7 +20,7 @@ from defects import Deltas, EvidenceOptions, fold, merge, observe, without_slots
 from defects import recode as reading
 from defects import store as defects_store
 from grid import level_of
-from ingest import City, Refused, decode
+from ingest import City, Refused, decode, devices
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 
@@ -89,6 +89,7 @@ def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: 
     states = {state.day: state for state in ingest_raw.day_states(conn)}
     should = {(b, day): e for day, parts in sums.items() for b, e in reading.by_block(merge(parts)).items()}
     waiting = reading.fold_in(defects_store.read_journal(conn), {})
+    erased = devices.erased_days(conn)
     left: Counter[str] = Counter()
     for block, day in sorted(should.keys() | waiting.keys() | set(defects_store.evidence_keys(conn))):
         state = states.get(day)
@@ -97,6 +98,9 @@ def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: 
             continue
         if state and state.phones_gone_at and int(level_of(block)) > 0:
             left[f"{day}: coarse squares, its citizens' chunks have gone"] += 1
+            continue
+        if day in erased and int(level_of(block)) > 0:
+            left[f"{day}: coarse squares, a phone's chunks went at its owner's wish"] += 1
             continue
         stored = defects_store.evidence_of(conn, [block]).get(block, {}).get(day, reading.NO_EVIDENCE)
         if (block, day) in waiting:

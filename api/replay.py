@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from defects import Rate, rate
+from defects import Rate, observe, rate
 from defects import store as defects_store
-from ingest import Credential, Report, Sender, encode, recordings
+from ingest import City, Credential, Report, Sender, encode, recordings
 
 from . import wiring
 from .platform import enrol_here
@@ -20,12 +20,18 @@ FIND_S = 120.0
 
 @dataclass(frozen=True)
 class Replayed:
-    """A drive and what the platform made of it. felt: None where the vehicle was never fast enough to feel."""
+    """A drive and what became of it.
+
+    chunks: sent, after the ends of the drive were cut off as a phone does. felt: what the platform made of those; None
+    where nothing was sent, or the vehicle was never fast enough to feel. whole: what the same recogniser finds in the
+    whole recording, here and without sending it: a drive of two minutes is all ends.
+    """
 
     drive: str
     chunks: int
     report: Report
     felt: Rate | None
+    whole: Rate | None
 
 
 def device_of(drive: str, copy: int) -> str:
@@ -61,8 +67,16 @@ def replay(
             report = _publish(credential, drive, [(c.end_s, encode(c)) for c in chunks], speed, told)
             with wiring.database(full) as conn:
                 km, findings = defects_store.felt_by(conn, credential.device)
-            done.append(Replayed(drive.name, len(chunks), report, rate(findings, km) if km > 0 else None))
+            felt = rate(findings, km) if km > 0 else None
+            done.append(Replayed(drive.name, len(chunks), report, felt, _whole(drive, city, now_s)))
     return done
+
+
+def _whole(drive: recordings.Drive, city: City, now_s: float) -> Rate | None:
+    """Findings per km of everything that was recorded."""
+    seen = [observe(c, "phone", 1, city, wiring.EVIDENCE) for c in recordings.recorded(drive, city, now_s - 5.0)]
+    km = sum(s.distance_m for s in seen) / 1000
+    return rate(sum(len(s.findings) for s in seen), km) if km > 0 else None
 
 
 def _publish(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,12 +30,30 @@ class Settings(BaseSettings):
     port: int = Field(default=8420, ge=0, le=65535, description="port of the map; the next free one where taken")
     api_token: SecretStr | None = Field(default=None, description="required of clients where host is not loopback")
 
+    tls_cert: Path | None = Field(default=None, description="certificate (PEM, with its chain) of map and broker")
+    tls_key: Path | None = Field(default=None, description="its key (PEM), readable by the platform alone")
+    tls_ca: Path | None = Field(default=None, description="CA that devices check it by; their machine's own if not set")
+
     database_url: SecretStr | None = Field(default=None, description="PostgreSQL; the embedded one where not set")
     nats_url: SecretStr | None = Field(default=None, description="NATS of the worker; the embedded one where not set")
-    mqtt_host: str = Field(default="127.0.0.1", description="where devices connect by MQTT")
+    mqtt_listen: str = Field(
+        default="127.0.0.1",
+        description="HOST or HOST:PORT where the embedded broker lets devices in; open to the network only with TLS",
+    )
+    mqtt_host: str = Field(default="127.0.0.1", description="name by which devices find the broker, for credentials")
     mqtt_port: int = Field(default=0, ge=0, le=65535, description="port of MQTT; 0 takes the embedded broker's")
-    broker_monitor: str | None = Field(default=None, description="http address of the broker's monitor")
+    broker_monitor: SecretStr | None = Field(default=None, description="http address of the broker's monitor")
     rpc_url: SecretStr | None = Field(default=None, description="JSON-RPC of a chain; the embedded one where not set")
+
+    enrolment: Literal["off", "invitation", "open"] = Field(
+        default="invitation", description="how phones enrol themselves: not, with a code of `device invite`, or freely"
+    )
+    enrolments_per_hour: float = Field(default=600.0, gt=0, description="phones that may enrol themselves in an hour")
+    device_burst: float = Field(
+        default=36_000.0, ge=1,
+        description="chunks (of 64 KiB) a device may send at once: 48 h of 5 s chunks, after a time without network",
+    )  # fmt: skip
+    device_per_minute: float = Field(default=600.0, gt=0, description="chunks a minute a device may send after that")
 
     anchor_every_s: float = Field(default=5.0, ge=0, description="time between anchors on the chain")
     fold_every_s: float = Field(default=1.0, gt=0, le=60, description="how often the coder looks for new evidence")

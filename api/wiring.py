@@ -12,15 +12,18 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg_pool import ConnectionPool
+from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions
-from ingest import City, ConditionOptions
+from ingest import Buckets, Budget, City, ConditionOptions
 from ledger import Chain, Record, Tiles, context_record
 
-from .app import Site, is_loopback
+from . import tls
+from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
-from .embedded import OversizeCount, Services, found
+from .embedded import Broker, BrokerUser, OversizeCount, Services, found, is_loopback, open_folder
+from .enrolment import Address, Door, users
 from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
@@ -34,12 +37,11 @@ CONDITIONS = ConditionOptions()
 _CONNECT_S = 5
 
 
+NotConfigured = tls.NotConfigured
+
+
 class NotRunning(RuntimeError):
     """The platform of this data folder does not run, so there is nothing to ask."""
-
-
-class NotConfigured(ValueError):
-    """A setting is missing or unsafe; the text says which."""
 
 
 def resolved(settings: Settings, services: Services | None = None) -> Settings:
@@ -65,9 +67,8 @@ def resolved(settings: Settings, services: Services | None = None) -> Settings:
             "database_url": fill.database_url,
             "nats_url": fill.nats_url,
             "rpc_url": fill.rpc_url,
-            "mqtt_host": broker.host if not settings.mqtt_port else settings.mqtt_host,
             "mqtt_port": settings.mqtt_port or broker.mqtt_port,
-            "broker_monitor": settings.broker_monitor or f"http://{broker.host}:{broker.monitor_port}",
+            "broker_monitor": settings.broker_monitor or SecretStr(broker.monitor_url),
         }
     )
 
@@ -136,12 +137,29 @@ def ledger(settings: Settings) -> Ledger:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises NotConfigured where the map would be open to the network without a token."""
+    """Raises NotConfigured where something would be open to the network unguarded, or TLS is set and cannot be had."""
     if not is_loopback(settings.host) and not settings.api_token:
         raise NotConfigured(
             f"ROADCODE_HOST={settings.host} opens the platform to the network: set ROADCODE_API_TOKEN to a long random "
-            "text that clients must show, and put TLS in front"
+            "text that clients must show, and ROADCODE_TLS_CERT with ROADCODE_TLS_KEY, or put TLS in front"
         )
+    tls.check_tls(settings)
+    tls.listen(settings)
+
+
+def flood(settings: Settings) -> Buckets:
+    """What each device may send to one worker."""
+    return Buckets(Budget(settings.device_burst, settings.device_per_minute / 60))
+
+
+def address(settings: Settings) -> Address:
+    """Where devices find the broker, and what they check it by."""
+    return Address(settings.mqtt_host, settings.mqtt_port, tls.device_ca(settings))
+
+
+def door(settings: Settings) -> Door:
+    """How phones come in by themselves."""
+    return Door(address(settings), settings.enrolment, settings.enrolments_per_hour)
 
 
 def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
@@ -156,11 +174,11 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     )
     log = structlog.get_logger("web")
     oversize = OversizeCount()
-    monitor_port = int(settings.broker_monitor.rsplit(":", 1)[1]) if settings.broker_monitor else 0
+    monitor_url = settings.broker_monitor.get_secret_value().rstrip("/") if settings.broker_monitor else ""
 
     def count_oversize() -> int | None:
         try:
-            return oversize.look(monitor_port) if monitor_port else None
+            return oversize.look(monitor_url) if monitor_url else None
         except OSError:
             return None
 
@@ -169,7 +187,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             conn.execute("SELECT 1")
 
     def ask_broker() -> None:
-        oversize.look(monitor_port)
+        oversize.look(monitor_url)
 
     known = ledger(settings)
 
@@ -184,8 +202,14 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         if known.chain is not None:
             known.chain.head()
 
+    broker = Broker(open_folder(settings.home))
+
+    def listed() -> list[BrokerUser]:
+        with pool.connection() as conn:
+            return users(conn)
+
     parts = {"database": ask_database, "chain": ask_chain}
-    if monitor_port:
+    if monitor_url:
         parts["broker"] = ask_broker
     return (
         Site(
@@ -196,6 +220,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             ledger=proving,
             oversize=count_oversize,
             parts=parts,
+            door=door(settings),
+            let_in=lambda: broker.refresh(listed),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

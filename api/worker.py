@@ -23,7 +23,9 @@ from defects import EvidenceOptions, Observation, merge, observe
 from defects import store as defects_store
 from grid import Trace, traces
 from ingest import (
+    NOT_NOW,
     Arrived,
+    Buckets,
     Chunk,
     City,
     Condition,
@@ -33,7 +35,9 @@ from ingest import (
     Verdict,
     admit,
     condition_store,
+    cost_of,
     decode,
+    devices,
     encode,
     inspect,
     letters,
@@ -103,7 +107,8 @@ class Worker:
 
     context: makes the day's context record when the first chunk of a day comes. conditions: what a device's chunks are
     asked, and how far it is believed the next days. see: what a chunk says; something else than `observe` only in
-    measurements of everything around it.
+    measurements of everything around it. flood: what each device may send; of several workers each has a budget of its
+    own.
     """
 
     def __init__(
@@ -115,7 +120,9 @@ class Worker:
         clock: Callable[[], float],
         conditions: ConditionOptions = _CONDITIONS,
         see: See = observe,
+        flood: Buckets | None = None,
     ) -> None:
+        self._flood = flood
         self._connect = connect
         self._conn: Connection | None = None
         self._city = city
@@ -160,13 +167,19 @@ class Worker:
             except Refused as refusal:
                 letters.append(_letter(one.arrived, refusal, one.kind, self._city))
         with conn.transaction():
+            let_in, erased = devices.still_let_in(conn, (a.device for a in arrived))
+            for key in [key for key, one in taken.items() if one.arrived.device not in let_in]:
+                shut_out = Refused(Reason.UNKNOWN_DEVICE, "disabled while it was sending")
+                letters.append(_letter(taken.pop(key).arrived, shut_out, None, self._city))
             letters += turn_away(conn, taken)
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
             condition_store.add_conditions(conn, [(one.day, one.device, one.condition) for one in fresh])
             ingest_store.exhume(conn, [(one.device, _sha(one.arrived)) for one in fresh])
-            ingest_store.bury(conn, letters)
+            # Nothing is wrong with what came too fast; and of a device that was erased nothing is written any more.
+            dead = [d for d in letters if d.reason not in NOT_NOW and d.device not in erased]
+            ingest_store.bury(conn, dead)
             ingest_store.count(conn, self._counts(arrived, fresh, letters, doubles + len(taken) - len(fresh)))
             verdicts, runs = self._progress.verdicts(conn, taken, letters)
         self._progress.keep(runs)
@@ -177,6 +190,9 @@ class Worker:
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
+        cost = cost_of(len(arrived.payload))
+        if self._flood is not None and not self._flood.take(arrived.device, now_s, cost):
+            raise Refused(Reason.TOO_FAST, "above the device's budget")
         sent = decode(arrived.payload)
         chunk = admit(sent, kind, self._city, now_s)
         # What a no-go area has cut off is not kept either: not in the raw bytes, and not in their hash in the log.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level_of
 
 from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
-from .evidence import EMPTY, PASSES, BlockEvidence, Deltas, fold, merge, to_block
+from .evidence import EMPTY, PASSES, BlockEvidence, Deltas, fold, merge, pack_block, to_block
 from .health import Belief, HealthOptions, believe, read_out, rivals, surround
 from .taxonomy import ALL_TYPES
 
@@ -65,6 +65,11 @@ def recode(
         around = {step: strong[b] for step, b in blocks_beside(block).items() if b in strong}
         codes[block] = read_out(beliefs[block], surround(strong[block], around), options)
     return codes
+
+
+def stored_bytes(evidence: BlockEvidence) -> int:
+    """What the row of a block and day takes in the database."""
+    return len(pack_block(evidence))
 
 
 def passes_of(evidence: BlockEvidence) -> NDArray[np.int64]:

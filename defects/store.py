@@ -291,3 +291,31 @@ def put_case(conn: Connection, case: Case, at: datetime) -> Case:
 def blocks_of_deltas(deltas: Deltas) -> list[int]:
     """The blocks that deltas speak about."""
     return [int(b) for b in np.unique(blocks_of(deltas.cell))] if len(deltas.cell) else []
+
+
+def said_by(conn: Connection, chunks: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What chunks were found to say: their findings, and the blocks that they passed."""
+    said: dict[int, dict[str, Any]] = defaultdict(lambda: {"findings": [], "blocks": []})
+    rows = conn.execute(
+        "SELECT chunk, what, kind, cell, t_s, x_m, y_m, sigma_m, speed_mps, score, severity, weight FROM finding "
+        "WHERE chunk = ANY(%s) ORDER BY id",
+        (list(chunks),),
+    )
+    names = ("what", "kind", "cell", "t_s", "x_m", "y_m", "sigma_m", "speed_mps", "score", "severity", "weight")
+    for chunk, *values in rows:
+        said[chunk]["findings"].append(dict(zip(names, values, strict=True)))
+    for chunk, blk in conn.execute("SELECT chunk, blk FROM pass WHERE chunk = ANY(%s) ORDER BY blk", (list(chunks),)):
+        said[chunk]["blocks"].append(blk)
+    return dict(said)
+
+
+def forget_chunks(conn: Connection, chunks: Sequence[int]) -> dict[str, int]:
+    """Deletes findings and passes of chunks that are about to be erased; gives the number of rows by table. What they
+    added to the evidence stays in it: sums over squares."""
+    gone = {}
+    for table, query in (
+        ("finding", b"DELETE FROM finding WHERE chunk = ANY(%s)"),
+        ("pass", b"DELETE FROM pass WHERE chunk = ANY(%s)"),
+    ):
+        gone[table] = conn.execute(query, (list(chunks),)).rowcount
+    return gone

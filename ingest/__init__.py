@@ -1,6 +1,6 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import condition_store, jetstream, letters, raw, recordings, store
+from . import condition_store, devices, jetstream, letters, phone, raw, recordings, store
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -12,6 +12,8 @@ from .chunk import (
     Detection,
     Fixes,
     Laser,
+    Quiet,
+    Trimmed,
 )
 from .city import City, CityFileError, NoGo, read_city
 from .condition import (
@@ -26,11 +28,15 @@ from .condition import (
 )
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
 from .fixes import FixFaults, FixOptions, Judged, judge, judge_all
+from .flood import Buckets, Budget, cost_of
 from .jetstream import Arrived, Verdict
+from .outbox import Outbox, OutboxError
 from .quality import admit
 from .redact import redact
-from .refusal import ADVICE, Reason, Refused
-from .sender import Credential, Report, Sender, SenderError, read_credential, write_credential
+from .refusal import ADVICE, NOT_NOW, Reason, Refused
+from .sender import SYSTEM_CA, Credential, Report, Sender, SenderError, read_credential, write_credential
+from .summary import SummaryOptions, summarise
+from .trim import Trimmer, TrimOptions, trim
 from .wire import MAX_BYTES, VERSION, decode, decode_json, encode, encode_json, peek
 
 __all__ = [
@@ -39,11 +45,15 @@ __all__ = [
     "DATUMS",
     "DEFECT_KEYS",
     "MAX_BYTES",
+    "NOT_NOW",
     "ORIGINS",
+    "SYSTEM_CA",
     "UNKNOWN",
     "VERSION",
     "Arrived",
     "Bands",
+    "Buckets",
+    "Budget",
     "Chunk",
     "City",
     "CityFileError",
@@ -57,17 +67,26 @@ __all__ = [
     "Judged",
     "Laser",
     "NoGo",
+    "Outbox",
+    "OutboxError",
+    "Quiet",
     "Reason",
     "Refused",
     "Report",
     "Sender",
     "SenderError",
+    "SummaryOptions",
+    "TrimOptions",
+    "Trimmed",
+    "Trimmer",
     "Trust",
     "Verdict",
     "admit",
     "condition_store",
+    "cost_of",
     "decode",
     "decode_json",
+    "devices",
     "encode",
     "encode_json",
     "gcj02_from_wgs84",
@@ -79,13 +98,16 @@ __all__ = [
     "missing_share",
     "newcomer_pct",
     "peek",
+    "phone",
     "raw",
     "read_city",
     "read_credential",
     "recordings",
     "redact",
     "store",
+    "summarise",
     "to_frame",
+    "trim",
     "trust",
     "weights_digest",
     "wgs84_from_gcj02",

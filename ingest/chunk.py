@@ -80,6 +80,31 @@ class Bands:
     level_db: NDArray[np.float32]
 
 
+@dataclass(frozen=True, eq=False)
+class Quiet:
+    """What is left of the samples of a quiet stretch: one row for each step_s from the chunk's t0_s on.
+
+    centre_hz: float32 (b,), the octave bands. level_counts: int16 (k, b), RMS of the vertical acceleration in each band
+    over the row; peak_counts: int16 (k,), its largest magnitude in the row, band-passed to where wheels and body
+    answer; both times scale_mps2.
+    """
+
+    step_s: float
+    scale_mps2: float
+    centre_hz: NDArray[np.float32]
+    level_counts: NDArray[np.int16]
+    peak_counts: NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class Trimmed:
+    """How much of each end of its trip the device holds back and never sends: at least so far and so long. It is the
+    device's rule, the same for all its trips: what a trip really lost must not show."""
+
+    distance_m: float
+    duration_s: float
+
+
 @dataclass(frozen=True)
 class Detection:
     """One thing that the edge camera of a box saw and placed on the road.
@@ -106,6 +131,9 @@ class Chunk:
     start_s, end_s, t0_s: unix seconds of GNSS time; sample i was taken at t0_s + i / rate_hz.
     acc_counts: int16 (n, 3), specific force in the device's axes, times acc_scale_mps2. gyro_counts: int16 (n, 3) or
     None, times gyro_scale_radps.
+
+    In a summary `quiet` stands in the place of the samples: acc_counts is (0, 3), acc_scale_mps2 is 0, and rate_hz is
+    that of the samples it was made of. trimmed: of phones; None where the device declares nothing.
     """
 
     trip: str
@@ -125,6 +153,15 @@ class Chunk:
     laser: Laser | None = None
     bands: Bands | None = None
     detections: tuple[Detection, ...] = ()
+    trimmed: Trimmed | None = None
+    quiet: Quiet | None = None
+
+    @property
+    def measured_until_s(self) -> float:
+        """Where the samples end, or the rows of a summary; unix seconds."""
+        if self.quiet is not None:
+            return self.t0_s + len(self.quiet.peak_counts) * self.quiet.step_s
+        return self.t0_s + len(self.acc_counts) / self.rate_hz
 
     @property
     def acc_mps2(self) -> NDArray[np.float64]:

@@ -158,6 +158,8 @@ def inspect(chunk: Chunk, faults: FixFaults, now_s: float, options: ConditionOpt
         delay_ms=round((now_s - chunk.end_s) * 1000),
     )  # fmt: skip
     speed = chunk.fixes.speed_mps
+    if chunk.quiet is not None:
+        return seen  # rows of a summary: what a sensor does is seen in the chunks that its device sends between them
     if chunk.seq % LOOK_EVERY or float(speed.min()) < options.moving_mps:
         return seen
     acc = chunk.acc_counts

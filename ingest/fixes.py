@@ -181,34 +181,62 @@ def judge_all(
     Nearly all chunks have nothing that `judge` would find. Those are told here, all at once and by the same sums, and
     only the others are looked at one by one.
     """
+    columns = (t_s, x_m, y_m, accuracy_m, speed_mps, course_deg)
     edges = first.tolist()
-    most = np.array([options.most_mps[carrier] + options.slack_mps for carrier in carriers])
-    plain = np.zeros(len(carriers), dtype=bool)
-    if len(t_s) > 1:
-        between = _between(
-            _columns(t_s, x_m, y_m, accuracy_m, speed_mps, course_deg), np.repeat(most, np.diff(first))[:-1], options
-        )
-        enough = np.diff(first) >= _FEWEST
-        begin = np.minimum(first[:-1], len(between.off_m) - 1)
-        across = first[1:-1] - 1  # from one chunk's last fix to the next one's first: no stretch of anybody
-        off, way, bad = between.off_m.copy(), between.way_m.copy(), between.bad.copy()
-        off[across], way[across], bad[across] = 0.0, 0.0, False
-        allowed = options.allowed_m + options.allowed_part * np.add.reduceat(way, begin)
-        plain = enough & ~np.logical_or.reduceat(bad, begin) & (np.add.reduceat(off, begin) <= allowed / 2)
-        plain &= np.maximum.reduceat(speed_mps, first[:-1]) <= most
-        plain &= np.minimum.reduceat(speed_mps, first[:-1]) > options.still_mps
-    found = []
+    by_length: dict[int, list[int]] = {}
     for i, (a, b) in enumerate(pairwise(edges)):
-        if plain[i]:
+        by_length.setdefault(b - a, []).append(i)
+    plain: set[int] = set()
+    for m, numbers in by_length.items():
+        if m >= _FEWEST:
+            most = np.array([[options.most_mps[carriers[i]] + options.slack_mps] for i in numbers])
+            at = first[numbers][:, None] + np.arange(m)
+            found = _nothing_found(_columns(*(column[at] for column in columns)), most, options)
+            plain.update(np.array(numbers)[found].tolist())
+    judged = []
+    for i, (a, b) in enumerate(pairwise(edges)):
+        if i in plain:
             none = np.zeros(b - a - 1, dtype=bool)
-            found.append(Judged(np.ones(b - a, dtype=bool), accuracy_m[a:b], none, none, FixFaults(b - a)))
+            judged.append(Judged(np.ones(b - a, dtype=bool), accuracy_m[a:b], none, none, FixFaults(b - a)))
         else:
-            found.append(
+            mine = slice(a, b)
+            judged.append(
                 judge(
-                    t_s[a:b], x_m[a:b], y_m[a:b], accuracy_m[a:b], speed_mps[a:b], course_deg[a:b], carriers[i], options
+                    t_s[mine], x_m[mine], y_m[mine], accuracy_m[mine], speed_mps[mine], course_deg[mine], carriers[i],
+                    options,
                 )
-            )
-    return found
+            )  # fmt: skip
+    return judged
+
+
+def _nothing_found(one: _Fixes, most_mps: Metres, options: FixOptions) -> Flags:
+    """Of n chunks with as many fixes each, columns (n, m): those of which `judge` keeps everything as it is stated."""
+    dt = one.t_s[:, 1:] - one.t_s[:, :-1]
+    step = one.place[:, 1:] - one.place[:, :-1]
+    half = dt * 0.5
+    way = (one.speed_mps[:, 1:] + one.speed_mps[:, :-1]) * half
+    rest = step - (one.velocity[:, 1:] + one.velocity[:, :-1]) * half
+    off = np.abs(rest)
+    radii = one.radius_m[:, 1:] + one.radius_m[:, :-1]
+    limit = options.jump_m + options.jump_radii * radii + options.jump_part * way
+    # Not a number, of a course that is not known, is not within any limit.
+    well = (off <= limit) & (dt <= options.max_gap_s) & (np.abs(step) - radii <= most_mps * dt)
+    steady = (one.speed_mps.max(axis=1) <= most_mps[:, 0]) & (one.speed_mps.min(axis=1) > options.still_mps)
+    plain = well.all(axis=1) & steady
+    allowed = options.allowed_m + options.allowed_part * way.sum(axis=1)
+    near = off.sum(axis=1) <= allowed / 2
+    if bool((near | ~plain).all()):
+        return np.asarray(plain & near)
+    k = one.t_s.shape[1]
+    wander = np.concatenate((np.zeros((len(rest), 1)), np.cumsum(rest, axis=1)), axis=1)
+    t = one.t_s - one.t_s[:, :1]
+    t -= t.sum(axis=1, keepdims=True) / k
+    wander -= wander.sum(axis=1, keepdims=True) / k
+    wander -= (wander * t).sum(axis=1, keepdims=True) / (t * t).sum(axis=1, keepdims=True) * t
+    power = (wander.real**2 + wander.imag**2).sum(axis=1) / (2 * (k - 2))
+    shown = np.sqrt(np.maximum(0.0, _RADIUS * _RADIUS * power - allowed * allowed))
+    within = (shown[:, None] <= options.believed_off * one.radius_m).all(axis=1)
+    return np.asarray(plain & (near | within))
 
 
 def _columns(
@@ -221,7 +249,7 @@ def _columns(
     return _Fixes(t_s, x_m + 1j * y_m, accuracy_m, speed_mps, velocity)
 
 
-def _between(one: _Fixes, most_mps: float | Metres, options: FixOptions) -> _Between:
+def _between(one: _Fixes, most_mps: float, options: FixOptions) -> _Between:
     """The m - 1 stretches between m fixes.
 
     Where only speeds are known, the residual is taken along the way (a turn cannot be told from an error across it);

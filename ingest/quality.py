@@ -17,6 +17,9 @@ MIN_RATE_HZ = {"box": 100.0, "phone": 40.0}
 """At 50 Hz a pothole keeps 93 % of its peak, at 25 Hz 55 %: below 40 Hz silence would say nothing."""
 MOST_SAMPLES = 20_000
 """A minute at 300 Hz. Twice as many take half a second to observe, and one such box would hold up a city's verdicts."""
+LEAST_TRIM_M, LEAST_TRIM_S = 200.0, 60.0
+"""What a phone holds back at each end of a trip. Less, and an end lies a few doors from a home; more costs the road on
+which short trips are driven: of 3 km each further 100 m at both ends costs 7 %."""
 NOT_UNDER_A_BOX = ("ebike", "bike")
 """Carriers on which a box cannot be. A box speaks for single squares and for silence because it is screwed to a frame
 on four wheels: its roll says which wheel was hit. A two-wheeler leans into its curves and has one track, so both would
@@ -28,6 +31,17 @@ _EDGE_S = 1.5
 _ZONE_REACH_DEG = 4.4
 """Degrees from the central meridian: 3 are the zone's own, and a city that lies on both sides of a border fits. At 4.5
 the easting falls below zero at the equator, where a square has no number."""
+
+
+def _as_a_phone_must(chunk: Chunk) -> None:
+    """Refuses what only a box may send, and what does not say that the ends of its trip stay on the phone."""
+    if chunk.quiet is not None:
+        raise Refused(Reason.SUMMARY_NOT_TAKEN, "a phone sent a summary")
+    trimmed = chunk.trimmed
+    if trimmed is None:
+        raise Refused(Reason.NOT_TRIMMED, "trimmed is missing")
+    if trimmed.distance_m < LEAST_TRIM_M or trimmed.duration_s < LEAST_TRIM_S:
+        raise Refused(Reason.NOT_TRIMMED, f"{trimmed.distance_m:g} m and {trimmed.duration_s:g} s are held back")
 
 
 def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> Chunk:
@@ -46,6 +60,8 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> Chunk:
         raise Refused(Reason.BAD_TRIP, f"the trip names day {chunk.trip[:8]}, the chunk starts on service day {day}")
     if chunk.datum == "unknown":
         raise Refused(Reason.UNKNOWN_DATUM, "datum is unknown")
+    if kind == "phone":
+        _as_a_phone_must(chunk)
     least = MIN_RATE_HZ[kind]
     if chunk.rate_hz < least * _RATE_SLACK:
         raise Refused(Reason.RATE_TOO_LOW, f"{chunk.rate_hz:g} Hz, a {kind} needs {least:g}")
@@ -53,7 +69,7 @@ def admit(chunk: Chunk, kind: str, city: City, now_s: float) -> Chunk:
         raise Refused(Reason.WRONG_LENGTH, f"{len(chunk.acc_counts)} samples, at most {MOST_SAMPLES} are taken at once")
     if kind == "box" and chunk.carrier in NOT_UNDER_A_BOX:
         raise Refused(Reason.IMPOSSIBLE_CARRIER, f"a box on a carrier {chunk.carrier}")
-    last_sample_s = chunk.t0_s + len(chunk.acc_counts) / chunk.rate_hz
+    last_sample_s = chunk.measured_until_s
     fixes = chunk.fixes
     if chunk.t0_s > chunk.start_s + _EDGE_S or last_sample_s < chunk.end_s - _EDGE_S:
         raise Refused(Reason.NOT_COVERED, "the samples do not cover what the chunk owns")

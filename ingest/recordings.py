@@ -13,6 +13,7 @@ import hashlib
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from .chunk import UNKNOWN, Chunk, Fixes
 from .city import City
+from .trim import Trimmer, trim
 
 OWNED_S = 5.0
 CONTEXT_S = 2.0
@@ -122,11 +124,24 @@ def _moved(fixes: Fixes, city: City, north_m: float) -> Fixes:
 
 
 def chunks_of(drive: Drive, city: City, end_s: float, device: str, north_m: float = 400.0) -> Iterator[Chunk]:
-    """The drive's chunks, as a phone in a car would have sent them, moved in time to end at ``end_s``.
+    """The drive's chunks, as a phone in a car would have sent them, moved in time to end at ``end_s``: without the ends
+    of each trip in it (`Trimmer`), so that a drive of a few hundred metres gives none.
 
     Trip ids are derived from device, drive and day, so that a replay sent again is the same trip. Where the drive
-    crosses the start of a service day a new trip begins.
+    crosses the start of a service day, or after a long stop, a new trip begins.
     """
+    begun: dict[date, int] = {}
+
+    def new_id(day: date) -> str:
+        begun[day] = begun.get(day, -1) + 1
+        return hashlib.sha256(f"{device}/{drive.name}/{day:%Y%m%d}/{begun[day]}".encode()).hexdigest()[:16]
+
+    yield from trim(recorded(drive, city, end_s, north_m), Trimmer.of_city(city, new_id))
+
+
+def recorded(drive: Drive, city: City, end_s: float, north_m: float = 400.0) -> Iterator[Chunk]:
+    """All of a drive as chunks, the ends included, as a phone's sensors give them to its own trimming; nobody sends
+    these. One trip a service day."""
     shift_s = end_s - drive.duration_s - drive.t0_s
     fixes = _moved(drive.fixes, city, north_m)
     n = len(drive.acc_mps2)
@@ -145,7 +160,7 @@ def chunks_of(drive: Drive, city: City, end_s: float, device: str, north_m: floa
             continue
         near[max(0, at[0] - 1) : at[-1] + 2] = True
         day = f"{city.service_day(start_s + shift_s):%Y%m%d}"
-        trip = f"{day}-{hashlib.sha256(f'{device}/{drive.name}/{day}'.encode()).hexdigest()[:16]}"
+        trip = f"{day}-{hashlib.sha256(f'{drive.name}/{day}'.encode()).hexdigest()[:16]}"
         seqs[trip] = seqs.get(trip, -1) + 1
         yield Chunk(
             trip=trip,

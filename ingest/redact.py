@@ -17,6 +17,7 @@ from .chunk import Bands, Chunk, Detection, Fixes, Laser
 from .city import City, NoGo
 from .datum import to_frame
 from .refusal import Reason, Refused
+from .summary import rows_within
 
 SHORTEST_S = 0.5
 """Owned, the shortest that is kept: the wire format takes no less, and a bus rolls over five squares in it."""
@@ -79,6 +80,8 @@ def redact(chunk: Chunk, city: City) -> Chunk:
     from_s = -np.inf if first[best] == 0 else float(fixes.t_s[first[best]])
     to_s = np.inf if last[best] == len(lon) - 1 else float(fixes.t_s[last[best]])
     kept = _within(chunk, slice(int(first[best]), int(last[best]) + 1), from_s, to_s)
+    if kept.quiet is not None and not len(kept.quiet.peak_counts):
+        raise Refused(Reason.NO_GO, near[0].name)
     return replace(
         kept, start_s=float(low[best]), end_s=float(high[best]), detections=_only(chunk, taken, from_s, to_s)
     )
@@ -105,10 +108,12 @@ def _rows(t0_s: float, step_s: float, n: int, from_s: float, to_s: float) -> sli
 def _within(chunk: Chunk, fixes: slice, from_s: float, to_s: float) -> Chunk:
     """The chunk's columns between two moments."""
     f = chunk.fixes
+    if chunk.quiet is not None:
+        chunk = rows_within(chunk, from_s, to_s)
     at = _rows(chunk.t0_s, 1 / chunk.rate_hz, len(chunk.acc_counts), from_s, to_s)
     return replace(
         chunk,
-        t0_s=chunk.t0_s + at.start / chunk.rate_hz,
+        t0_s=chunk.t0_s if chunk.quiet is not None else chunk.t0_s + at.start / chunk.rate_hz,
         acc_counts=chunk.acc_counts[at],
         gyro_counts=None if chunk.gyro_counts is None else chunk.gyro_counts[at],
         fixes=Fixes(

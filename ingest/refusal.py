@@ -32,7 +32,10 @@ class Reason(StrEnum):
     OUTSIDE_CITY = "outside_city"
     NO_GO = "no_go"
     IMPOSSIBLE_CARRIER = "impossible_carrier"
+    NOT_TRIMMED = "not_trimmed"
+    SUMMARY_NOT_TAKEN = "summary_not_taken"
     UNKNOWN_DEVICE = "unknown_device"
+    TOO_FAST = "too_fast"
     INTERNAL = "internal"
 
 
@@ -63,9 +66,17 @@ ADVICE: dict[Reason, str] = {
     "measured there",
     Reason.IMPOSSIBLE_CARRIER: "a box is screwed to a bus, sweeper or car and says which; what rides on two wheels is "
     "enrolled as a phone",
+    Reason.NOT_TRIMMED: "a phone holds back the first and last 200 m and 60 s of its trips and says so (trimmed); "
+    "update the app",
+    Reason.SUMMARY_NOT_TAKEN: "summaries are taken from boxes alone: a phone sends its samples",
     Reason.UNKNOWN_DEVICE: "the device is not enrolled or was disabled",
+    Reason.TOO_FAST: "the device sends more than its budget: keep the chunk and send it again in a while",
     Reason.INTERNAL: "our fault: please report it with the hash; the chunk may be sent again after an update",
 }
+
+NOT_NOW: frozenset[Reason] = frozenset({Reason.TOO_FAST})
+"""Refused for the moment alone: nothing is wrong with the bytes, so they are no dead letter, and the device keeps them
+and sends them again."""
 
 
 class Refused(Exception):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
-from .refusal import Reason
+from .outbox import Outbox
+from .refusal import NOT_NOW, Reason
 from .wire import MAX_BYTES, peek
 
 
@@ -26,9 +28,19 @@ class SenderError(RuntimeError):
     """The broker cannot be reached or does not let the device in; the text says which and what to do."""
 
 
+SYSTEM_CA = "system"
+"""As the CA of a credential: those that the device's own system trusts."""
+_TURNED_AWAY = 2
+"""Connections that end before they are answered, until it is called a fault. One may be a broker that is starting."""
+
+
 @dataclass(frozen=True)
 class Credential:
-    """What a device needs to connect. It is secret: the client id too, since who knows it can end the session."""
+    """What a device needs to connect. It is secret: the client id too, since who knows it can end the session.
+
+    ca: None connects in the clear; a certificate as PEM, or `SYSTEM_CA`, by TLS, and to nobody whom it does not vouch
+    for under the name ``host``. There is no way to leave that check out.
+    """
 
     device: str
     kind: str
@@ -36,6 +48,7 @@ class Credential:
     password: str = field(repr=False)
     host: str = "127.0.0.1"
     port: int = 1883
+    ca: str | None = field(default=None, repr=False)
 
 
 def read_credential(path: Path) -> Credential:
@@ -44,7 +57,7 @@ def read_credential(path: Path) -> Credential:
         tree = json.loads(path.read_text())
         return Credential(
             str(tree["device"]), str(tree["kind"]), str(tree["client_id"]), str(tree["password"]), str(tree["host"]),
-            int(tree["port"]),
+            int(tree["port"]), None if tree.get("ca") is None else str(tree["ca"]),
         )  # fmt: skip
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SenderError(f"{path} is not a device's credential ({error}): enrol the device again") from None
@@ -53,10 +66,39 @@ def read_credential(path: Path) -> Credential:
 def write_credential(path: Path, credential: Credential) -> None:
     """Writes the credential as JSON, readable by its owner alone from the first moment on."""
     tree = {name: getattr(credential, name) for name in ("device", "kind", "client_id", "password", "host", "port")}
+    if credential.ca is not None:
+        tree["ca"] = credential.ca
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(json.dumps(tree, indent=1))
     new.replace(path)
+
+
+def tls_context(credential: Credential) -> ssl.SSLContext:
+    """What a credential's `ca` asks for. Raises SenderError where that is no certificate."""
+    context = _Context(ssl.PROTOCOL_TLS_CLIENT)  # asks for a certificate, and for the host's name in it
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        if credential.ca == SYSTEM_CA:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(cadata=credential.ca)
+    except (ssl.SSLError, ValueError) as error:
+        raise SenderError(f"the CA in the credential of {credential.device} is no certificate ({error})") from None
+    return context
+
+
+class _Context(ssl.SSLContext):
+    """Shakes hands at once and closes the connection where that fails: paho would leave it open."""
+
+    def wrap_socket(self, *args: Any, **options: Any) -> ssl.SSLSocket:
+        spoken = super().wrap_socket(*args, **{**options, "do_handshake_on_connect": False})
+        try:
+            spoken.do_handshake()
+        except OSError:
+            spoken.close()
+            raise
+        return spoken
 
 
 @dataclass
@@ -71,6 +113,21 @@ class Report:
     latency_s: list[float] = field(default_factory=list)
 
 
+_UNANSWERED = (
+    "it closes the connection without an answer. If it listens with TLS, the credential needs its CA: enrol the device "
+    "again with ROADCODE_TLS_CA set, or take the new credential"
+)
+
+
+def _not_trusted(where: str, error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"whoever answers at {where} is not trusted ({error.verify_message}): nothing was sent. Is the CA in the "
+            "credential this platform's, is the host one of the names in its certificate, and is the clock right?"
+        )
+    return f"what answers at {where} does not speak TLS ({error.reason}): the credential's CA says that it should"
+
+
 @dataclass
 class _Waiting:
     payload: bytes
@@ -83,11 +140,15 @@ class Sender:
     """Publishes a device's chunks over MQTT 3.1.1 and follows their verdicts. Use as a context manager.
 
     window: how many chunks may wait for a verdict before `send` blocks; it bounds the memory of a device whose platform
-    is away. resend_s: how long a verdict may take before a chunk is sent again.
+    is away. resend_s: how long a verdict may take before a chunk is sent again. outbox: keeps what waits on disk, so
+    that a device that is killed sends it when it runs again (`resume`); without one it is kept in memory alone.
     """
 
-    def __init__(self, credential: Credential, *, window: int = 256, resend_s: float = 10.0) -> None:
+    def __init__(
+        self, credential: Credential, *, window: int = 256, resend_s: float = 10.0, outbox: Outbox | None = None
+    ) -> None:
         self._credential = credential
+        self._outbox = outbox
         self._window = window
         self._resend_s = resend_s
         self._report = Report()
@@ -95,10 +156,13 @@ class Sender:
         self._changed = threading.Condition()
         self._ready = False
         self._fault = ""
+        self._unanswered = 0
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=credential.client_id, clean_session=False, protocol=mqtt.MQTTv311
         )
         self._client.username_pw_set(credential.device, credential.password)
+        if credential.ca is not None:
+            self._client.tls_set_context(tls_context(credential))
         self._client.max_inflight_messages_set(max(window, 20))
         self._client.reconnect_delay_set(1, 5)
         self._client.on_connect = self._on_connect
@@ -114,6 +178,8 @@ class Sender:
         where = f"{self._credential.host}:{self._credential.port}"
         try:
             self._client.connect(self._credential.host, self._credential.port, keepalive=30)
+        except ssl.SSLError as error:
+            raise SenderError(_not_trusted(where, error)) from None
         except OSError as error:
             raise SenderError(f"no broker at {where} ({error}): is the platform running?") from None
         self._client.loop_start()
@@ -133,6 +199,8 @@ class Sender:
         self._client.loop_stop()
 
     def _on_connect(self, client: mqtt.Client, _data: Any, _flags: Any, code: Any, _props: Any) -> None:
+        with self._changed:
+            self._unanswered = -1  # whatever ends from here on was answered once
         if code.is_failure:
             with self._changed:
                 self._fault = str(code)
@@ -143,6 +211,10 @@ class Sender:
     def _on_disconnect(self, _client: mqtt.Client, _data: Any, _flags: Any, _code: Any, _props: Any) -> None:
         with self._changed:
             self._ready = False
+            if self._unanswered >= 0:
+                self._unanswered += 1
+                if self._unanswered >= _TURNED_AWAY:
+                    self._fault = self._fault or _UNANSWERED
             self._changed.notify_all()
 
     def _on_subscribe(self, _client: mqtt.Client, _data: Any, _mid: int, codes: Any, _props: Any) -> None:
@@ -159,17 +231,20 @@ class Sender:
         except (ValueError, KeyError, TypeError):
             return  # not a verdict of this version: the chunk is sent again and its verdict comes again
         now_s = time.monotonic()
+        settled: list[bytes] = []
         with self._changed:
             for sha, waiting in list(self._waiting.items()):
                 # Accepted comes first: a chunk that was taken, and resent so late that it was refused, was taken.
                 if waiting.key and waiting.key[0] == trip and any(a <= waiting.key[1] <= b for a, b in ranges):
                     self._report.accepted += 1
-                elif sha in refused:
+                elif sha in refused and refused[sha] not in NOT_NOW:
                     self._report.refused[refused[sha]] = self._report.refused.get(refused[sha], 0) + 1
                 else:
                     continue
                 self._report.latency_s.append(now_s - waiting.first_s)
-                del self._waiting[sha]
+                settled.append(self._waiting.pop(sha).payload)
+            if self._outbox is not None and settled:
+                self._outbox.settle(settled)
             self._changed.notify_all()
 
     def _publish(self, payload: bytes) -> None:
@@ -194,7 +269,11 @@ class Sender:
             with self._changed:
                 self._report.sent += 1
                 self._report.refused[Reason.TOO_LARGE] = self._report.refused.get(Reason.TOO_LARGE, 0) + 1
+                if self._outbox is not None:
+                    self._outbox.settle([payload])
             return
+        if self._outbox is not None:
+            self._outbox.put(payload)
         with self._changed:
             while len(self._waiting) >= self._window:
                 self._changed.wait(timeout=1.0)
@@ -205,6 +284,15 @@ class Sender:
                 self._waiting[sha] = _Waiting(payload, peek(payload), now_s, now_s)
             self._report.sent += 1
         self._publish(payload)
+
+    def resume(self) -> int:
+        """Sends what the outbox still holds from before, oldest first; gives how many that were."""
+        after, n = 0, 0
+        while self._outbox is not None and (found := self._outbox.next_after(after)) is not None:
+            after, payload = found
+            self.send(payload)
+            n += 1
+        return n
 
     def finish(self, timeout_s: float) -> Report:
         """Waits until every chunk has its verdict, at most ``timeout_s``; the report says what still waits."""

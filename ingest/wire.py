@@ -28,6 +28,8 @@ from .chunk import (
     Detection,
     Fixes,
     Laser,
+    Quiet,
+    Trimmed,
 )
 from .layout import Layouts
 from .refusal import Reason, Refused
@@ -41,6 +43,9 @@ MAX_FIXES = 2_000
 MAX_DETECTIONS = 500
 MAX_ROWS = 20_000
 MAX_COLUMNS = 4_096
+MAX_STEPS = 1_200
+"""Rows of a summary: two minutes at the shortest step. More would be samples by another name."""
+MAX_BANDS = 64
 
 _TAG_ROW_MAJOR = 40
 _TAG_TYPES: dict[int, np.dtype[Any]] = {77: np.dtype("<i2"), 85: np.dtype("<f4"), 86: np.dtype("<f8")}
@@ -54,10 +59,9 @@ _MAX_ITEMS = 20_000  # 500 detections are 8,500
 _MAX_OPENED = 2_000  # 500 detections are 500, arrays and shapes some 20 more
 _TRIP = re.compile(r"[0-9]{8}-[0-9a-f]{8,32}")
 
-_REQUIRED = (
-    "v", "trip", "seq", "start", "end", "t0", "rate", "carrier", "origin", "datum", "acc_scale", "acc", "fixes",
-)  # fmt: skip
-_OPTIONAL = ("gyro_scale", "gyro", "laser", "bands", "detections")
+_REQUIRED = ("v", "trip", "seq", "start", "end", "t0", "rate", "carrier", "origin", "datum", "fixes")
+_SAMPLES = ("acc_scale", "acc")
+_OPTIONAL = ("gyro_scale", "gyro", "laser", "bands", "detections", "trimmed")
 _I2, _F4, _F8 = np.dtype("<i2"), np.dtype("<f4"), np.dtype("<f8")
 _LAST_S = 4_102_444_800.0  # 2100-01-01: beyond it a clock is broken, and a date would overflow further on
 # name, type, lowest, highest, may it be unknown
@@ -71,11 +75,28 @@ _FIX_COLUMNS: tuple[tuple[str, np.dtype[Any], float, float, bool], ...] = (
 )
 _FIX_NAMES = tuple(name for name, *_ in _FIX_COLUMNS)
 _LASER_FIELDS = ("t0", "rate", "width", "scale", "height")
+_QUIET_FIELDS = ("step", "scale", "centre", "level", "peak")
 _BAND_FIELDS = ("t0", "step", "centre", "level")
 _DETECTION_FIELDS = ("t", "kind", "score", "lat", "lon", "accuracy", "area", "depth")
 
 
 # ---------------------------------------------------------------- chunk -> plain tree -> bytes
+
+
+def _measured(chunk: Chunk, pack: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
+    """The samples, or the rows of a summary in their place."""
+    if chunk.quiet is None:
+        return {"acc_scale": float(chunk.acc_scale_mps2), "acc": pack(chunk.acc_counts)}
+    quiet = chunk.quiet
+    return {
+        "quiet": {
+            "step": float(quiet.step_s),
+            "scale": float(quiet.scale_mps2),
+            "centre": pack(quiet.centre_hz),
+            "level": pack(quiet.level_counts),
+            "peak": pack(quiet.peak_counts),
+        }
+    }
 
 
 def _tree(chunk: Chunk, pack: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
@@ -92,8 +113,7 @@ def _tree(chunk: Chunk, pack: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
         "carrier": chunk.carrier,
         "origin": chunk.origin,
         "datum": chunk.datum,
-        "acc_scale": float(chunk.acc_scale_mps2),
-        "acc": pack(chunk.acc_counts),
+        **_measured(chunk, pack),
         "fixes": {
             "t": pack(fixes.t_s),
             "lat": pack(fixes.lat_deg),
@@ -123,6 +143,8 @@ def _tree(chunk: Chunk, pack: Callable[[NDArray[Any]], Any]) -> dict[str, Any]:
             "centre": pack(bands.centre_hz),
             "level": pack(bands.level_db),
         }
+    if chunk.trimmed is not None:
+        tree["trimmed"] = {"m": float(chunk.trimmed.distance_m), "s": float(chunk.trimmed.duration_s)}
     if chunk.detections:
         tree["detections"] = [
             {
@@ -327,6 +349,30 @@ def _bands(tree: object, unpack: _Unpack) -> Bands:
     )
 
 
+def _quiet(tree: object, unpack: _Unpack) -> Quiet:
+    fields = _Fields(tree, "quiet.", _QUIET_FIELDS)
+    centre = _array(unpack, fields, "centre", _F4, 1, MAX_BANDS)
+    level = _array(unpack, fields, "level", _I2, 2, MAX_STEPS)
+    peak = _array(unpack, fields, "peak", _I2, 1, MAX_STEPS)
+    _finite(centre, "quiet.centre")
+    if level.shape != (len(peak), len(centre)):
+        raise Refused(Reason.WRONG_LENGTH, "quiet.level has not a row for each of quiet.peak and a column a band")
+    if int(level.min()) < 0 or int(peak.min()) < 0:
+        raise Refused(Reason.OUT_OF_RANGE, "quiet.level or quiet.peak is below 0")
+    return Quiet(
+        step_s=fields.number("step", 0.1, 10),
+        scale_mps2=fields.number("scale", 1e-6, 1),
+        centre_hz=centre,
+        level_counts=level,
+        peak_counts=peak,
+    )
+
+
+def _trimmed(tree: object) -> Trimmed:
+    fields = _Fields(tree, "trimmed.", ("m", "s"))
+    return Trimmed(fields.number("m", 0, 100_000), fields.number("s", 0, 86_400))
+
+
 def _detections(tree: object) -> tuple[Detection, ...]:
     if not isinstance(tree, list):
         raise Refused(Reason.WRONG_TYPE, "detections is not a list")
@@ -350,13 +396,16 @@ def _detections(tree: object) -> tuple[Detection, ...]:
     return tuple(found)
 
 
+_NO_SAMPLES = np.zeros((0, 3), dtype=_I2)
+_NO_SAMPLES.setflags(write=False)
 _LAYOUTS = Layouts()
 
 
 def _chunk(tree: object, unpack: _Unpack) -> Chunk:
     if isinstance(tree, Mapping) and "v" in tree and (type(tree["v"]) is not int or tree["v"] != VERSION):
         raise Refused(Reason.UNKNOWN_VERSION, f"v is {tree['v']!r:.40}")
-    fields = _Fields(tree, "", _REQUIRED, _OPTIONAL)
+    summary = isinstance(tree, Mapping) and "quiet" in tree
+    fields = _Fields(tree, "", (*_REQUIRED, "quiet") if summary else (*_REQUIRED, *_SAMPLES), _OPTIONAL)
     trip = fields.tree["trip"]
     if not (isinstance(trip, str) and _TRIP.fullmatch(trip)):
         raise Refused(Reason.BAD_TRIP, f"trip is {trip!r:.60}")
@@ -364,7 +413,7 @@ def _chunk(tree: object, unpack: _Unpack) -> Chunk:
     end_s = fields.number("end", 0, _LAST_S)
     if not 0.5 <= end_s - start_s <= 60:
         raise Refused(Reason.BAD_INTERVAL, f"the chunk owns {end_s - start_s:g} s")
-    acc = _array(unpack, fields, "acc", _I2, 2, MAX_SAMPLES)
+    acc = _NO_SAMPLES if summary else _array(unpack, fields, "acc", _I2, 2, MAX_SAMPLES)
     if acc.shape[1] != 3:
         raise Refused(Reason.WRONG_LENGTH, f"acc has {acc.shape[1]} columns, not 3")
     if ("gyro" in fields.tree) != ("gyro_scale" in fields.tree):
@@ -386,7 +435,7 @@ def _chunk(tree: object, unpack: _Unpack) -> Chunk:
         carrier=fields.one_of("carrier", CARRIERS, Reason.UNKNOWN_CARRIER),
         origin=fields.one_of("origin", ORIGINS, Reason.UNKNOWN_ORIGIN),
         datum=fields.one_of("datum", DATUMS, Reason.UNKNOWN_DATUM),
-        acc_scale_mps2=fields.number("acc_scale", 1e-6, 1),
+        acc_scale_mps2=0.0 if summary else fields.number("acc_scale", 1e-6, 1),
         acc_counts=acc,
         fixes=_fixes(fields.tree["fixes"], unpack),
         gyro_scale_radps=gyro_scale,
@@ -394,6 +443,8 @@ def _chunk(tree: object, unpack: _Unpack) -> Chunk:
         laser=_laser(fields.tree["laser"], unpack) if "laser" in fields.tree else None,
         bands=_bands(fields.tree["bands"], unpack) if "bands" in fields.tree else None,
         detections=_detections(fields.tree["detections"]) if "detections" in fields.tree else (),
+        trimmed=_trimmed(fields.tree["trimmed"]) if "trimmed" in fields.tree else None,
+        quiet=_quiet(fields.tree["quiet"], unpack) if summary else None,
     )
 
 

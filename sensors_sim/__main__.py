@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ingest import City, CityFileError, Credential, SenderError, encode, read_city, read_credential
+from ingest import City, CityFileError, Credential, OutboxError, SenderError, encode, read_city, read_credential
 
 from .faults import Faults
 from .fleet import BOX, LEGS, PHONE, live, trips
@@ -84,6 +84,22 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X",
         help="publish the history at X times its own pace (default: as fast as verdicts come)",
     )
+    parser.add_argument(
+        "--summaries",
+        action="store_true",
+        help="boxes send rows of figures in the place of samples where the road is quiet, as over a SIM card",
+    )
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="with --files: also the ends of trips that a phone keeps to itself, for a client that trims them",
+    )
+    parser.add_argument(
+        "--outbox",
+        type=Path,
+        metavar="DIR",
+        help="keep what has no verdict yet on disk, a folder a device; what is there from before is sent first",
+    )
     parser.add_argument("--forever", action="store_true", help="then drive on in real time until SIGTERM")
     parser.add_argument(
         "--faults",
@@ -115,7 +131,11 @@ def _credentials(folder: Path, boxes: int, phones: int) -> list[Credential]:
 
 def _write_files(options: argparse.Namespace, city: City, until_s: float) -> dict[str, int]:
     written = 0
-    for device, kind, chunk in trips(city, options.seed, options.boxes, options.phones, options.passes, until_s):
+    history = trips(
+        city, options.seed, options.boxes, options.phones, options.passes, until_s, options.summaries,
+        options.whole,
+    )
+    for device, kind, chunk in history:
         folder = options.files / f"{device:02d}-{kind}"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{chunk.trip}-{chunk.seq:06d}.cbor").write_bytes(encode(chunk))
@@ -154,14 +174,16 @@ def _publish(options: argparse.Namespace, city: City, until_s: float, stop: thre
     faults = Faults(0.05, 8, options.bad) if options.faults else Faults()
     seed, boxes, phones, passes = options.seed, options.boxes, options.phones, options.passes
     with ExitStack() as stack:
-        fleet = stack.enter_context(Fleet(_credentials(options.credentials, boxes, phones), seed, faults))
+        credentials = _credentials(options.credentials, boxes, phones)
+        fleet = stack.enter_context(Fleet(credentials, seed, faults, options.outbox))
         teller = _Teller(stack, round((boxes + phones) * passes * len(LEGS) * _CHUNKS_A_RUN))
         if passes:
-            for device, _, chunk in paced(trips(city, seed, boxes, phones, passes, until_s), options.speed, stop):
+            history = trips(city, seed, boxes, phones, passes, until_s, options.summaries)
+            for device, _, chunk in paced(history, options.speed, stop):
                 fleet.put(device, chunk, stop)
                 teller.tell(fleet.totals)
         if options.forever and not stop.is_set():
-            for ready_s, device, _, chunk in live(city, seed, boxes, phones, passes, until_s):
+            for ready_s, device, _, chunk in live(city, seed, boxes, phones, passes, until_s, options.summaries):
                 while not stop.is_set() and (wait_s := ready_s - time.time()) > 0:
                     stop.wait(min(wait_s, 1.0))
                     teller.tell(fleet.totals)
@@ -180,6 +202,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("a fleet has at least one box or phone")
     if options.files and (options.faults or options.forever or not options.passes):
         parser.error("--files writes a history of whole chunks: it needs --passes, and takes no --faults or --forever")
+    if options.whole and not options.files:
+        parser.error("--whole is for --files: no phone sends the ends of its trips")
     try:
         city = read_city(options.city.read_text(encoding="utf-8"))
     except (OSError, CityFileError) as error:
@@ -199,7 +223,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         totals = _publish(options, city, until_s, stop)
-    except SenderError as error:
+    except (SenderError, OutboxError) as error:
         sys.stderr.write(f"simulated fleet: {error}\n")
         return 2
     sys.stdout.write(json.dumps(totals.tree()) + "\n")

@@ -10,7 +10,7 @@ from itertools import count, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import Chunk, City
+from ingest import Chunk, City, Trimmer, summarise
 
 from . import box, phone
 from .recording import CONTEXT_S, Numbering, Recording, Run, cut
@@ -20,7 +20,7 @@ from .vehicle import Drive, Suspension, drive, varied
 
 BOX, PHONE = "box", "phone"
 LEGS: tuple[tuple[int, Lane], ...] = tuple((street, lane) for street in (0, 1) for lane in LANES)
-"""One round: each lane once. A round is a trip."""
+"""One round: each lane once. A round is a trip of a box; a phone's is its whole drive, less the ends that it keeps."""
 TURN_S = (15.0, 40.0)
 """Between two runs, to turn round or reach the other street."""
 KNOWN_S = CONTEXT_S + 0.6
@@ -60,8 +60,45 @@ def _device(
     kind: str,
     legs: Iterator[_Leg],
     begin_s: float,
+    summaries: bool,
+    whole: bool = False,
 ) -> Iterator[tuple[float, int, str, Chunk]]:
     """All chunks of one device in order, each behind the moment at which it can be sent."""
+    driven = _driven(city, truth, lanes, seed, device, kind, legs, begin_s)
+    if kind == BOX:
+        newest_s = 0.0
+
+        def watched() -> Iterator[Chunk]:
+            nonlocal newest_s
+            for chunk in driven:
+                newest_s = chunk.end_s
+                yield chunk
+
+        for chunk in summarise(watched()) if summaries else watched():
+            yield newest_s + KNOWN_S, device, kind, chunk
+        return
+    if whole:
+        for chunk in driven:
+            yield chunk.end_s + KNOWN_S, device, kind, chunk
+        return
+    random = np.random.default_rng([seed, 8, device, round(begin_s * 1000)])
+    trimmer = Trimmer.of_city(city, lambda _day: random.bytes(8).hex())
+    for newest in driven:
+        for chunk in trimmer.push(newest):
+            yield newest.end_s + KNOWN_S, device, kind, chunk
+
+
+def _driven(
+    city: City,
+    truth: Truth,
+    lanes: dict[tuple[int, Lane], LaneSurface],
+    seed: int,
+    device: int,
+    kind: str,
+    legs: Iterator[_Leg],
+    begin_s: float,
+) -> Iterator[Chunk]:
+    """All that a device records, in order."""
     own = np.random.default_rng([seed, 3, device])
     car, screwed = varied(own), box.mounting(own)
     record: _Record = box.record if kind == BOX else phone.record
@@ -76,8 +113,7 @@ def _device(
             axes = screwed if kind == BOX else phone.mounting(np.random.default_rng([seed, 5, device, trip]))
         # Whole milliseconds: a device's clock has no more.
         run = Run(truth, lanes[leg.street, leg.lane], leg.drive, round(t_s, 3))
-        for chunk in cut(record(run, car, axes, leg.rng), numbering):
-            yield chunk.end_s + KNOWN_S, device, kind, chunk
+        yield from cut(record(run, car, axes, leg.rng), numbering)
         t_s += leg.drive.duration_s
 
 
@@ -88,13 +124,24 @@ def _kinds(boxes: int, phones: int) -> list[str]:
 
 
 def trips(
-    city: City, seed: int, boxes: int, phones: int, passes: int, until_s: float
+    city: City,
+    seed: int,
+    boxes: int,
+    phones: int,
+    passes: int,
+    until_s: float,
+    summaries: bool = False,
+    whole: bool = False,
 ) -> Iterator[tuple[int, str, Chunk]]:
     """The history of a fleet up to ``until_s`` (unix seconds), in the order in which its chunks could be sent.
 
     Yields (device, kind, chunk): devices are numbered from 0, boxes first; kind is "box" or "phone". Each drives each
     lane ``passes`` times, a round of all four lanes being one trip, and comes to rest within 30 s before ``until_s``.
-    About 65 s of history a run: six passes are 27 minutes. The same arguments give the same chunks.
+    A phone's drive is one trip, the ends of which it keeps: some two of its runs in all. Its chunks come late, when it
+    has driven on far enough.
+    About 65 s of history a run: six passes are 27 minutes. With ``summaries`` boxes send rows of quiet stretches. With
+    ``whole`` phones keep nothing back: what their sensors gave, for a client that trims it. The
+    same arguments give the same chunks.
     """
     if passes < 1:
         raise ValueError("passes is at least 1")
@@ -109,13 +156,13 @@ def trips(
         late = np.random.default_rng([seed, 6, device]).uniform(1, 30)
         legs = islice(_legs(truth, seed, device, 0, until_s), passes * len(LEGS))
         begin_s = until_s - late - took_s
-        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s))
+        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s, summaries, whole))
     for _, device, kind, chunk in heapq.merge(*streams, key=lambda item: item[:2]):
         yield device, kind, chunk
 
 
 def live(
-    city: City, seed: int, boxes: int, phones: int, first_round: int, from_s: float
+    city: City, seed: int, boxes: int, phones: int, first_round: int, from_s: float, summaries: bool = False
 ) -> Iterator[tuple[float, int, str, Chunk]]:
     """Drives without end from ``from_s`` on: (moment at which it can be sent, device, kind, chunk), in that order.
 
@@ -127,7 +174,6 @@ def live(
     streams = []
     for device, kind in enumerate(_kinds(boxes, phones)):
         begin_s = from_s + float(np.random.default_rng([seed, 7, device]).uniform(0, 5))
-        streams.append(
-            _device(city, truth, lanes, seed, device, kind, _legs(truth, seed, device, first_round, from_s), begin_s)
-        )
+        legs = _legs(truth, seed, device, first_round, from_s)
+        streams.append(_device(city, truth, lanes, seed, device, kind, legs, begin_s, summaries))
     yield from heapq.merge(*streams, key=lambda item: item[:2])

@@ -37,15 +37,17 @@ def chunk_of(city: City, run: int, device: int, seq: int, begin_s: float, owned_
     acc = rng.normal(0, 0.15, (n, 3)) + np.array([0, 0, 9.81])
     t = np.arange(np.floor(start_s - CONTEXT_S), np.ceil(start_s + owned_s + CONTEXT_S) + 0.5)
     lon, lat = city.centre_deg
-    east_deg = 10.0 * (t - begin_s) / 95_800.0
     m = len(t)
+    # Positions of a good receiver, 5 cm, so that they are looked at as those of a real box are.
+    east_deg = (10.0 * (t - begin_s) + rng.normal(0, 0.05, m)) / (111_413.0 * np.cos(np.radians(lat)))
+    north_deg = (device * 20 + rng.normal(0, 0.05, m)) / 111_320.0
     return Chunk(
         trip=f"{city.service_day(start_s):%Y%m%d}-{run:08x}{device:08x}", seq=seq, start_s=start_s,
         end_s=start_s + owned_s, t0_s=start_s - CONTEXT_S, rate_hz=RATE_HZ, carrier="bus", origin="simulated",
         datum="wgs84", acc_scale_mps2=1 / 512, acc_counts=np.rint(acc * 512).astype(np.int16),
         gyro_scale_radps=1 / 4096, gyro_counts=rng.integers(-200, 200, (n, 3)).astype(np.int16),
         fixes=Fixes(
-            t, np.full(m, lat + device * 20 / 111_320.0), lon + east_deg, np.full(m, 0.075, np.float32),
+            t, lat + north_deg, lon + east_deg, np.full(m, 0.075, np.float32),
             np.full(m, 10.0, np.float32), np.full(m, 90.0, np.float32),
         ),
     )  # fmt: skip

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from ingest import Chunk, Credential, Report, Sender, encode
+from ingest import Chunk, Credential, Outbox, Report, Sender, encode
 
 from .faults import Counts, Faults, inject
 
@@ -73,6 +74,7 @@ class _Device(threading.Thread):
 
     def run(self) -> None:
         try:
+            self.sender.resume()
             for payload in inject(self._taken(), self._seed, self._faults, self.counts, self._first_kind):
                 self.sender.send(payload)
             self.sender.finish(self.finish_s)
@@ -81,10 +83,16 @@ class _Device(threading.Thread):
 
 
 class Fleet:
-    """Connected devices. Use as a context manager: entering connects all, and raises SenderError where one cannot."""
+    """Connected devices. Use as a context manager: entering connects all, and raises SenderError where one cannot.
 
-    def __init__(self, credentials: list[Credential], seed: int, faults: Faults) -> None:
+    outboxes: a folder; each device keeps what has no verdict on disk below it.
+    """
+
+    def __init__(
+        self, credentials: list[Credential], seed: int, faults: Faults, outboxes: Path | None = None
+    ) -> None:
         self._stack = ExitStack()
+        self._outboxes = outboxes
         self._credentials = credentials
         self._seed, self._faults = seed, faults
         self._devices: list[_Device] = []
@@ -96,7 +104,9 @@ class Fleet:
             for i, credential in enumerate(self._credentials):
                 share = self._faults.bad // many + (i < self._faults.bad % many)
                 faults = Faults(self._faults.duplicates, self._faults.reorder, share)
-                sender = stack.enter_context(Sender(credential))
+                own = self._outboxes / credential.device if self._outboxes else None
+                kept = stack.enter_context(Outbox(own)) if own else None
+                sender = stack.enter_context(Sender(credential, outbox=kept))
                 self._devices.append(_Device(sender, self._seed * 1009 + i, faults, first_kind))
                 first_kind += share
             self._stack = stack.pop_all()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid import Zone, project, unproject
-from ingest import Chunk, City, Detection, Fixes
+from ingest import Chunk, City, Detection, Fixes, Trimmed
 
 START_S = 1_795_500_000.0
 RATE_HZ = 100.0
@@ -60,6 +60,7 @@ def straight(
             np.full(len(fix_t), speed_mps, np.float32), np.full(len(fix_t), 90.0, np.float32),
         ),
         detections=detections,
+        trimmed=Trimmed(200.0, 60.0),  # a box need not say it; so it is a phone's as well
     )  # fmt: skip
 
 

@@ -4,11 +4,14 @@ from .broker import (
     Broker,
     BrokerAddress,
     BrokerUser,
-    OversizeCount,
+    Listen,
     ensure_consumer,
     hash_secret,
+    is_loopback,
+    this_certificate,
 )
-from .folder import DataFolder, FolderInUse, open_folder, supervised
+from .folder import DataFolder, FolderInUse, open_folder, supervised, write_private
+from .monitor import OversizeCount
 from .processes import Process, ServiceError
 from .pumps import PumpCommand, PumpOptions, Pumps, environment_of, stop_signals
 from .services import EmbeddedServices, Services, embedded, found, supervising
@@ -20,6 +23,7 @@ __all__ = [
     "DataFolder",
     "EmbeddedServices",
     "FolderInUse",
+    "Listen",
     "OversizeCount",
     "Process",
     "PumpCommand",
@@ -32,8 +36,11 @@ __all__ = [
     "environment_of",
     "found",
     "hash_secret",
+    "is_loopback",
     "open_folder",
     "stop_signals",
     "supervised",
     "supervising",
+    "this_certificate",
+    "write_private",
 ]

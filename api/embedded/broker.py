@@ -7,19 +7,18 @@ the server, hence its version is locked and a test pins them.
 """
 
 import asyncio
-import calendar
 import contextlib
+import ipaddress
 import json
 import os
 import re
 import signal
+import ssl
 import sysconfig
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import bcrypt
 import nats
@@ -30,19 +29,23 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ingest import MAX_BYTES, jetstream
 
 from .folder import HOST, DataFolder, held, write_private
-from .processes import DIRECT, Process, ServiceError, last_lines, launch, pause, started_with
+from .monitor import monitor
+from .processes import Process, ServiceError, last_lines, launch, pause, started_with
 
 BACKEND = "backend"
 # What the server adds to an MQTT message before it measures it: the topic and its own headers. Without room for them
 # the largest chunk that the wire format allows would end its device's session.
 HEADROOM_BYTES = 1024
 
-OVERSIZE_REASONS = ("Maximum Message Payload Exceeded", "Maximum Payload Exceeded")
 START_S = 30.0
 STOP_S = 10.0
 # 2**4 rounds. bcrypt's cost protects guessable passwords; ours are 160 random bits, which no number of tries finds.
 # Cost 10 would make a fleet of 10,000 that reconnects after a power cut wait eleven minutes of one core.
 BCRYPT_COST = 4
+# How much longer a reload may take for each device. Reading one takes 0.05 ms of a core, but the server compares the
+# password of each connected one with its hash again, 1 to 2 ms (measured). Too little would report a reload as failed
+# that is only slow; too much waits long for a server that hangs.
+USER_S = 0.005
 DEVICE_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")  # a dot would be a further level of the subject, * and > all devices
 
 
@@ -57,6 +60,12 @@ class BrokerAddress:
     monitor_port: int
     backend_user: str
     backend_password: str = field(repr=False)
+    monitor_path: str = field(default="", repr=False)
+
+    @property
+    def monitor_url(self) -> str:
+        """Where `monitor` asks. Secret: see there."""
+        return f"http://{self.host}:{self.monitor_port}/{self.monitor_path}"
 
     @property
     def nats_url(self) -> str:
@@ -72,26 +81,72 @@ class BrokerUser:
     secret_hash: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Listen:
+    """Where devices come in. port: of MQTT; 0 takes a free one. certificate, key: PEM files; TLS where given."""
+
+    host: str = HOST
+    port: int = 0
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate and its key come together")
+        if self.certificate is None and not is_loopback(self.host):
+            raise ValueError(f"{self.host} is open to the network: devices' passwords would be read there without TLS")
+
+    @property
+    def dial(self) -> str:
+        """An address of this machine that reaches the listener."""
+        return {"0.0.0.0": HOST, "::": "::1"}.get(self.host, self.host)  # noqa: S104  (names it, opens nothing)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def this_certificate(path: Path) -> ssl.SSLContext:
+    """For our own connections to our own listener: exactly this certificate, whatever name it is for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(path)
+    return context
+
+
 def hash_secret(secret: str) -> str:
     """What the broker compares a device's secret with. Only for random secrets of >= 128 bits: see BCRYPT_COST."""
     return bcrypt.hashpw(secret.encode(), bcrypt.gensalt(BCRYPT_COST, prefix=b"2a")).decode()
 
 
-def server_configuration(store: Path, ports: dict[str, int], sync: str = "1s") -> str:
-    """The part of the configuration that stays. Only loopback is listened on: TLS belongs to whoever opens more.
+def server_configuration(store: Path, ports: dict[str, int], listen: Listen, monitor_path: str, sync: str) -> str:
+    """The part of the configuration that stays. Whatever devices come in by, NATS and monitor stay on loopback.
 
     sync: how often what was acknowledged is flushed to disk ("always" or a time): a power cut loses what is younger,
     and a device that keeps its chunks until their verdict sends that again.
     """
+    address = f"[{listen.host}]" if ":" in listen.host else listen.host
+    tls = ""
+    if listen.certificate is not None:
+        files = json.dumps(str(listen.certificate.resolve())), json.dumps(str(Path(str(listen.key)).resolve()))
+        tls = f"tls {{ cert_file: {files[0]}, key_file: {files[1]}, timeout: 10 }}"
     return f"""# Written by the platform at each start; changes here are lost.
 server_name: road
 listen: "{HOST}:{ports["nats"]}"
 http: "{HOST}:{ports["monitor"]}"
+http_base_path: "/{monitor_path}"
 max_payload: {MAX_BYTES + HEADROOM_BYTES}
 max_control_line: 4KB
 jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: {sync if sync == "always" else json.dumps(sync)} }}
-mqtt {{ listen: "{HOST}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s" }}
-websocket {{ listen: "{HOST}:{ports["websocket"]}", no_tls: true }}
+mqtt {{ listen: "{address}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s" {tls and ", " + tls} }}
+websocket {{ listen: "{address}:{ports["websocket"]}", {tls or "no_tls: true"} }}
 include "users.conf"
 """
 
@@ -115,25 +170,28 @@ def users_configuration(backend_hash: str, users: Sequence[BrokerUser]) -> str:
 
 
 class Broker:
-    """The broker of one data folder. Any process that shares the folder may call `reload`."""
+    """The broker of one data folder. Any process that shares the folder may call `refresh`."""
 
     name = "nats"
     ports = ("nats", "mqtt", "websocket", "monitor")
 
-    def __init__(self, folder: DataFolder, sync: str = "1s") -> None:
+    def __init__(self, folder: DataFolder, listen: Listen | None = None, sync: str = "1s") -> None:
         self.folder = folder
+        self.listen = listen or Listen()
         self.log = folder.logs / "nats.log"
         self._sync = sync
         self._config = folder.broker / "nats.conf"
         self._users = folder.broker / "users.conf"
         self._store = folder.broker / "store"
         self._password = folder.secret("broker")
+        self._monitor_path = folder.secret("monitor")
 
     def address(self, ports: dict[str, int]) -> BrokerAddress:
         """How to reach it."""
         return BrokerAddress(
-            HOST, ports["nats"], ports["mqtt"], ports["websocket"], ports["monitor"], BACKEND, self._password
-        )
+            HOST, ports["nats"], ports["mqtt"], ports["websocket"], ports["monitor"], BACKEND, self._password,
+            self._monitor_path,
+        )  # fmt: skip
 
     def found(self) -> Process | None:
         """The server that runs with our configuration, by whomever it was started."""
@@ -143,17 +201,21 @@ class Broker:
     def start(self, ports: dict[str, int]) -> BrokerAddress:
         """Use the server that runs with our configuration, or start one; returns once chunks are kept."""
         address = self.address(ports)
+        wanted = server_configuration(self._store, ports, self.listen, self._monitor_path, self._sync)
         server = self.found()
+        if server is not None and self._config.read_text() != wanted:
+            self.stop()  # it outlived a platform that had other settings
+            server = None
         if server is None:
             consumer = self._store / "jetstream" / "$G" / "streams" / jetstream.STREAM / "obs" / jetstream.CONSUMER
             if not self._users.exists() or not consumer.exists():
                 # With no consumer the stream drops what it gets: nobody but us is let in until there is one.
                 self._users.unlink(missing_ok=True)
-                self._write_users([])
-            write_private(self._config, server_configuration(self._store, ports, self._sync))
+                write_private(self._users, users_configuration(self._backend_hash(), []))
+            write_private(self._config, wanted)
             server = self._launch()
         self._wait_ready(server, address)
-        asyncio.run(ensure_consumer(address))
+        asyncio.run(ensure_consumer(address, self.listen))
         if self._saved_users() != self._loaded_users():
             self.reload(self._saved_users())
         return address
@@ -164,27 +226,64 @@ class Broker:
             server.stop(signal.SIGTERM, STOP_S)
 
     def reload(self, users: Sequence[BrokerUser]) -> None:
-        """Let exactly these devices in, without dropping the sessions of those that stay.
+        """Let exactly these devices in, without dropping the sessions of those that stay; those of others end.
 
-        Returns when it is in force, or at once if the server is down (it then starts with them). Costs about
-        60 us per user, of all users: coalesce many changes into one call. Raises ValueError, ServiceError.
+        Returns when it is in force, or at once if the server is down (it then starts with them). Raises ValueError,
+        ServiceError.
         """
-        users_configuration("", users)  # refuse before anything is written
+        self.refresh(lambda: users)
+
+    def refresh(self, read: Callable[[], Sequence[BrokerUser]]) -> None:
+        """Let exactly those devices in that ``read`` gives, as `reload` does; ``read`` is called when it is our turn.
+
+        Many callers share one reload, also from different processes: who comes while one is under way waits for the
+        next, and that one serves all who have come by then. So whoever changed the list, and committed it, calls this
+        with a ``read`` that reads it anew. What it costs is in docs/security.md (devices).
+        """
+        mine = self._ticket()
         with held(self.folder.broker / "users.lock"):
-            content = json.dumps([[user.device, user.secret_hash] for user in users])
-            write_private(self.folder.broker / "devices.json", content)
-            self._write_users(users)
-            server = self.found()
-            ports = self.folder.ports()
-            if server is None or "monitor" not in ports:
-                return
-            before = monitor(ports["monitor"], "varz")["config_load_time"]
-            server.send(signal.SIGHUP)
-            deadline_s = time.monotonic() + START_S
-            while time.monotonic() < deadline_s:
-                if monitor(ports["monitor"], "varz")["config_load_time"] != before:
+            if self._number("served") >= mine:
+                return  # a list that was read after we came is in force
+            upto = self._number("tickets")
+            self._put(read())
+            write_private(self.folder.broker / "served", str(upto))
+
+    def _ticket(self) -> int:
+        with held(self.folder.broker / "tickets.lock"):
+            # Above both: after a power cut either file may be the older one.
+            number = max(self._number("tickets"), self._number("served")) + 1
+            write_private(self.folder.broker / "tickets", str(number))
+            return number
+
+    def _number(self, name: str) -> int:
+        try:
+            return int((self.folder.broker / name).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    def _put(self, users: Sequence[BrokerUser]) -> None:
+        text = users_configuration(self._backend_hash(), users)  # refuses before anything is written
+        content = json.dumps([[user.device, user.secret_hash] for user in users])
+        write_private(self.folder.broker / "devices.json", content)
+        write_private(self._users, text)
+        server = self.found()
+        ports = self.folder.ports()
+        if server is None or "monitor" not in ports:
+            return
+        url = self.address(ports).monitor_url
+        try:
+            before = monitor(url, "varz")["config_load_time"]
+        except OSError as error:
+            raise ServiceError(f"The broker (pid {server.pid}) runs but does not answer ({error}): try again") from None
+        server.send(signal.SIGHUP)
+        deadline_s = time.monotonic() + START_S + len(users) * USER_S
+        while time.monotonic() < deadline_s:
+            with contextlib.suppress(OSError):  # it is busy reading a long list
+                if monitor(url, "varz")["config_load_time"] != before:
                     return
-                pause()
+            if not server.alive():
+                return  # it starts with them
+            pause()
         raise ServiceError(f"The broker did not take the new users. Its log says:\n{last_lines(self.log)}")
 
     def _saved_users(self) -> list[BrokerUser]:
@@ -199,14 +298,13 @@ class Broker:
         pairs = re.findall(r'user: "([^"]+)", password: "([^"]+)", allowed', self._users.read_text())
         return [BrokerUser(*pair) for pair in pairs]
 
-    def _write_users(self, users: Sequence[BrokerUser]) -> None:
+    def _backend_hash(self) -> str:
         # The same hash each time: a changed one would count as a new backend and drop its sessions at a reload.
         text = self._users.read_text() if self._users.exists() else ""
         known = re.search(rf'user: "{BACKEND}", password: "([^"]+)"', text)
-        backend = known[1] if known else ""
-        if not backend or not bcrypt.checkpw(self._password.encode(), backend.encode()):
-            backend = hash_secret(self._password)
-        write_private(self._users, users_configuration(backend, users))
+        if known and bcrypt.checkpw(self._password.encode(), known[1].encode()):
+            return known[1]
+        return hash_secret(self._password)
 
     def _launch(self) -> Process:
         program = Path(sysconfig.get_path("scripts")) / "nats-server"
@@ -221,7 +319,7 @@ class Broker:
             if not server.alive():
                 raise ServiceError(f"The broker ended at its start. Its log says:\n{last_lines(self.log)}")
             with contextlib.suppress(OSError, ValueError):
-                if monitor(address.monitor_port, "healthz")["status"] == "ok":
+                if monitor(address.monitor_url, "healthz")["status"] == "ok":
                     return
             pause()
         raise ServiceError(
@@ -231,13 +329,7 @@ class Broker:
         )
 
 
-def monitor(port: int, path: str) -> Any:
-    """What the broker says of itself, as JSON. Raises OSError when it is not there."""
-    with DIRECT.open(f"http://{HOST}:{port}/{path}", timeout=5) as answer:
-        return json.load(answer)
-
-
-async def ensure_consumer(address: BrokerAddress) -> None:
+async def ensure_consumer(address: BrokerAddress, listen: Listen) -> None:
     """Have the store of QoS 1 messages and our durable pull consumer on it; changes nothing when they are there."""
     try:
         client = await nats.connect(
@@ -254,55 +346,21 @@ async def ensure_consumer(address: BrokerAddress) -> None:
         try:
             await stream.stream_info(jetstream.STREAM)
         except NotFoundError:
-            await asyncio.to_thread(_connect_once, address)  # the server makes it for the first MQTT client
+            await asyncio.to_thread(_connect_once, address, listen)  # the server makes it for the first MQTT client
         await jetstream.ensure_consumer(stream)
     finally:
         await client.close()
 
 
-def _connect_once(address: BrokerAddress) -> None:
+def _connect_once(address: BrokerAddress, listen: Listen) -> None:
     """An MQTT session of the backend, opened and closed."""
     client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="", protocol=mqtt.MQTTv311)
     client.username_pw_set(address.backend_user, address.backend_password)
-    client.connect(address.host, address.mqtt_port)
+    if listen.certificate is not None:
+        client.tls_set_context(this_certificate(listen.certificate))
+    client.connect(listen.dial, address.mqtt_port)
     deadline_s = time.monotonic() + START_S
     while not client.is_connected() and time.monotonic() < deadline_s:
         client.loop(0.1)
     client.disconnect()
     client.loop(0.1)
-
-
-class OversizeCount:
-    """How many payloads over the limit the broker refused since this was made.
-
-    The broker closes the connection of who sends one, logs nothing, and remembers the reason for its last 10,000
-    closed connections until it restarts: look more often than that fills. A client that sends the same again after
-    each reconnect (paho does) is counted each time: this counts refusals, not chunks.
-    """
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._server, self._newest = "", 0
-        self._lock = threading.Lock()
-
-    def look(self, monitor_port: int) -> int:
-        """The total by now; from any thread. Raises OSError when the broker is not there."""
-        with self._lock:
-            return self._look(monitor_port)
-
-    def _look(self, monitor_port: int) -> int:
-        told = monitor(monitor_port, "connz?state=closed&limit=10000")
-        if told["server_id"] != self._server:
-            self._server, self._newest = told["server_id"], 0
-        # Connections close in any order, so the newest number seen cannot say which were counted: the stop time can.
-        seen = [(_moment(one["stop"]), one.get("reason", "")) for one in told["connections"]]
-        self.total += sum(stop > self._newest and reason in OVERSIZE_REASONS for stop, reason in seen)
-        self._newest = max([self._newest, *(stop for stop, _ in seen)])
-        return self.total
-
-
-def _moment(text: str) -> int:
-    """A time of the broker (RFC 3339, up to nine decimals, trailing zeros left off) in nanoseconds."""
-    whole, _, fraction = text.rstrip("Z").partition(".")
-    seconds = calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S"))
-    return seconds * 1_000_000_000 + int(fraction.ljust(9, "0") or 0)

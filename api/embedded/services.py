@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .broker import Broker, BrokerAddress
+from .broker import Broker, BrokerAddress, Listen
 from .chain import ChainNode
 from .folder import PORT_NAMES, DataFolder, choose_port, open_folder, port_is_free, supervised
 from .postgres import Postgres
@@ -32,10 +32,10 @@ class Services:
 class EmbeddedServices:
     """The three services of a data folder. Whoever makes one must hold `supervised(folder)`, as `embedded` does."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, listen: Listen | None = None) -> None:
         self.folder: DataFolder = open_folder(home)
         self.postgres = Postgres(self.folder)
-        self.broker = Broker(self.folder)
+        self.broker = Broker(self.folder, listen)
         self.chain = ChainNode(self.folder)
         self._rng = random.SystemRandom()
         self._ports: dict[str, int] = {}
@@ -91,6 +91,8 @@ class EmbeddedServices:
         """The remembered ports of what runs; for the rest the remembered ones if free, else others."""
         known, running = self.folder.ports(), self.running()
         chosen = {port: known[port] for name in running for port in PORTS_OF[name] if port in known}
+        if self.broker.listen.port:
+            chosen["mqtt"] = self.broker.listen.port
         for name in PORT_NAMES:
             if name not in chosen:
                 chosen[name] = choose_port(known.get(name), set(chosen.values()), self._rng)
@@ -105,6 +107,8 @@ class EmbeddedServices:
                 raise
             # Somebody took a port between our look and the service's: once more, with others.
             fresh = {port: choose_port(None, set(self._ports.values()), self._rng) for port in mine}
+            if name == "nats" and self.broker.listen.port:
+                fresh["mqtt"] = self.broker.listen.port
             self._ports = self._ports | fresh
             self.folder.remember_ports(fresh)
             self._start_on(name, self._ports)
@@ -122,13 +126,13 @@ class EmbeddedServices:
 
 
 @contextlib.contextmanager
-def supervising(home: Path) -> Iterator[EmbeddedServices]:
-    """The services of `home`, started, ours alone to look after, and stopped at the end.
+def supervising(home: Path, listen: Listen | None = None) -> Iterator[EmbeddedServices]:
+    """The services of `home`, started, ours alone to look after, and stopped at the end. listen: where devices come in.
 
     Raises FolderInUse when another platform looks after them, ServiceError when one cannot be started.
     """
     with supervised(open_folder(home)):
-        services = EmbeddedServices(home)
+        services = EmbeddedServices(home, listen)
         services.start()
         try:
             yield services

@@ -17,7 +17,8 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from api import wiring
-from api.app import create_app, is_loopback
+from api.app import create_app
+from api.embedded import is_loopback
 from api.migrate import migrate
 from api.settings import Settings
 

@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from api.embedded import (
     Broker,
     BrokerAddress,
     BrokerUser,
+    Listen,
     OversizeCount,
     ensure_consumer,
     hash_secret,
@@ -27,6 +29,7 @@ from api.embedded import (
 )
 from api.embedded.broker import BACKEND, monitor, users_configuration
 from api.embedded.folder import PORT_NAMES, choose_port
+from api.embedded.processes import pause
 from ingest import MAX_BYTES, jetstream
 
 WAIT_S = 10.0
@@ -135,13 +138,13 @@ def test_the_names_inside_the_server_are_the_ones_we_lean_on(running):
     store, consumer = asyncio.run(configured())
     assert (store.config.storage, store.config.max_bytes, store.config.max_msgs) == ("file", -1, -1)
     assert (consumer.config.filter_subject, consumer.config.ack_wait) == (jetstream.FILTER, 5.0)
-    assert monitor(running.ports["monitor"], "varz")["version"].startswith("2.15."), "another version: test the names"
+    assert monitor(running.address.monitor_url, "varz")["version"].startswith("2.15."), "another version: test names"
 
 
 def test_having_the_consumer_ready_twice_keeps_what_waits_in_it(running):
     with box(running) as device:
         device.publish("rhc/v1/box-1/chunk", b"waits")
-    asyncio.run(ensure_consumer(running.address))
+    asyncio.run(ensure_consumer(running.address, Listen()))
     assert [payload for _, payload in taken(running.address, 1)] == [b"waits"]
 
 
@@ -199,7 +202,7 @@ def test_a_browser_comes_by_websocket(running):
 
 def test_an_oversize_payload_is_refused_counted_and_harms_nobody_else(running):
     count = OversizeCount()
-    before = count.look(running.ports["monitor"])
+    before = count.look(running.address.monitor_url)
     with box(running) as good, box(running, 2, reconnect_on_failure=False) as bad:
         bad.publish("rhc/v1/box-2/chunk", b"x" * (MAX_BYTES - 200))
         bad.client.publish("rhc/v1/box-2/chunk", b"x" * (MAX_BYTES + 2048), 1)
@@ -207,8 +210,8 @@ def test_an_oversize_payload_is_refused_counted_and_harms_nobody_else(running):
         good.publish("rhc/v1/box-1/chunk", b"after")
         assert not good.lost.is_set()
     assert Counter(len(payload) for _, payload in taken(running.address, 2)) == {MAX_BYTES - 200: 1, 5: 1}
-    assert count.look(running.ports["monitor"]) == before + 1
-    assert count.look(running.ports["monitor"]) == before + 1, "counted once"
+    assert count.look(running.address.monitor_url) == before + 1
+    assert count.look(running.address.monitor_url) == before + 1, "counted once"
 
 
 def test_a_new_device_is_let_in_and_one_taken_out_without_touching_the_others(running):
@@ -226,6 +229,76 @@ def test_a_new_device_is_let_in_and_one_taken_out_without_touching_the_others(ru
     assert len(taken(running.address, 2)) == 2
     running.broker.reload([one, two])
     running.broker.reload([one, two])  # the same again is no error and does not wait
+
+
+def test_many_who_let_devices_in_share_a_reload(running):
+    """The first one's list is read before the others have come; all others are served by the second reload."""
+    here, home = running.broker, running.broker.folder.home
+    listed, reads, first, go_on = [], [], threading.Event(), threading.Event()
+    one, two = BrokerUser("box-1", hash_secret("1-xob")), BrokerUser("box-2", hash_secret("2-xob"))
+
+    def read():
+        reads.append(len(listed))
+        first.set()
+        assert go_on.wait(WAIT_S)
+        return [one, two, *listed]
+
+    def come(number):
+        listed.append(BrokerUser(f"many-{number}", hash_secret("x")))
+        Broker(open_folder(home)).refresh(read)  # as another process would: nothing but the folder is shared
+        in_force.append(f'"many-{number}"' in (here.folder.broker / "users.conf").read_text())
+
+    in_force = []
+    before = monitor(running.address.monitor_url, "varz")["config_load_time"]
+    threads = [threading.Thread(target=come, args=(number,)) for number in range(30)]
+    with box(running) as device:
+        threads[0].start()
+        assert first.wait(WAIT_S)
+        came = here._number("tickets")
+        for thread in threads[1:]:
+            thread.start()
+        deadline_s = time.monotonic() + WAIT_S
+        while here._number("tickets") < came + 29 and time.monotonic() < deadline_s:
+            pause()
+        go_on.set()
+        for thread in threads:
+            thread.join(WAIT_S)
+        assert reads == [1, 30]
+        assert in_force == [True] * 30
+        assert monitor(running.address.monitor_url, "varz")["config_load_time"] != before
+        assert not device.lost.is_set()
+        with Device(running.address, "many-29", "x", "many-29") as late:
+            assert late.accepted
+    running.broker.reload([one, two])
+
+
+def test_a_reload_that_fails_serves_nobody(running):
+    one, two = BrokerUser("box-1", hash_secret("1-xob")), BrokerUser("box-2", hash_secret("2-xob"))
+
+    def away():
+        raise OSError("the database is away")
+
+    with pytest.raises(OSError, match="away"):
+        running.broker.refresh(away)
+    running.broker.refresh(lambda: [one, two])
+    with box(running, 2) as device:
+        assert device.accepted
+
+
+def test_a_broker_that_outlived_other_settings_is_started_anew(running):
+    assert running.broker.start(running.ports) == running.address
+    victim = running.broker.found()
+    elsewhere = Broker(running.broker.folder, Listen("127.0.0.2"))
+    elsewhere.start(running.ports)
+    try:
+        assert elsewhere.found() != victim
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", running.ports["mqtt"]), timeout=5)
+        socket.create_connection(("127.0.0.2", running.ports["mqtt"]), timeout=5).close()
+    finally:
+        running.broker.start(running.ports)
+    with box(running) as device:
+        assert device.accepted
 
 
 def test_device_names_that_reach_further_are_refused(running):

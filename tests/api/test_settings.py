@@ -102,7 +102,8 @@ def test_an_empty_setting_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, na
         (["fsck"], "no platform runs on"),
         (["verify", "12"], "no platform runs on"),
         (["replay", "/nowhere/at/all"], "no platform runs on"),
-        (["enrol", "box-1"], "no platform runs on"),
+        (["device", "add", "box-1"], "no platform runs on"),
+        (["device", "list"], "no platform runs on"),
     ],
 )
 def test_a_command_that_cannot_work_says_why_in_one_line(

@@ -9,7 +9,7 @@ import pytest
 from grid import Zone, locate, project, traces, unproject
 from ingest import Chunk, Fixes, gcj02_from_wgs84, read_city
 
-from ..roads import straight
+from ..roads import straight as street
 
 CITY = read_city((Path(__file__).parents[2] / "city.toml").read_text())
 HOME = Zone(CITY.utm_zone, CITY.utm_north)
@@ -198,7 +198,7 @@ def test_a_batch_gives_each_chunk_the_bits_that_it_gets_alone():
     """Mixed: other datums, a jump, a gap, a drift while standing, one fix only; all at once and one by one."""
     rng = np.random.default_rng(7)
     chunks = [
-        straight(CITY, seq=n, speed_mps=float(rng.uniform(0, 25)), datum=datum, accuracy_m=float(rng.uniform(0.05, 6)))
+        street(CITY, seq=n, speed_mps=float(rng.uniform(0, 25)), datum=datum, accuracy_m=float(rng.uniform(0.05, 6)))
         for n, datum in enumerate(["wgs84", "cgcs2000", "gcj02", "bd09"] * 8)
     ]
     for n, spoil in enumerate((

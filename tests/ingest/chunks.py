@@ -9,7 +9,19 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ingest import CARRIERS, DATUMS, DEFECT_KEYS, ORIGINS, Bands, Chunk, Detection, Fixes, Laser
+from ingest import (
+    CARRIERS,
+    DATUMS,
+    DEFECT_KEYS,
+    ORIGINS,
+    Bands,
+    Chunk,
+    Detection,
+    Fixes,
+    Laser,
+    Quiet,
+    Trimmed,
+)
 
 START_S = datetime(2026, 3, 2, 0, 0, tzinfo=UTC).timestamp()  # 08:00 in Hangzhou
 TRIP = "20260302-00c0ffee"
@@ -44,6 +56,7 @@ def box_chunk(**changes):
         acc_scale_mps2=1 / 256,
         acc_counts=np.tile(np.array([[0, 0, 2511]], dtype=np.int16), (900, 1)),
         fixes=fixes_at(START_S + np.arange(-2.0, 8.0)),
+        trimmed=Trimmed(200.0, 60.0),  # a box need not say it; so it is a phone's as well
     )
     return replace(chunk, **changes)
 
@@ -113,11 +126,25 @@ _DETECTIONS = st.builds(
 
 
 @st.composite
+def _quiets(draw):
+    rows, bands = draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    counts = st.integers(0, 32_767)
+    return Quiet(
+        step_s=draw(_numbers(0.1, 10)),
+        scale_mps2=draw(_numbers(1e-6, 1)),
+        centre_hz=draw(_column("<f4", bands, 1, 200)),
+        level_counts=draw(hnp.arrays("<i2", (rows, bands), elements=counts)),
+        peak_counts=draw(hnp.arrays("<i2", rows, elements=counts)),
+    )
+
+
+@st.composite
 def chunks(draw):
     """Any chunk that the format holds; whether a city takes it is another question."""
     start_s = draw(_numbers(0, LAST_S - 61))
-    acc = draw(_grid("<i2", 3))
-    gyro = draw(st.none() | hnp.arrays("<i2", acc.shape))
+    quiet = draw(st.none() | _quiets())
+    acc = draw(_grid("<i2", 3)) if quiet is None else np.zeros((0, 3), dtype="<i2")
+    gyro = draw(st.none() | hnp.arrays("<i2", acc.shape)) if quiet is None else None
     return Chunk(
         trip=draw(st.from_regex(r"[0-9]{8}-[0-9a-f]{8,32}", fullmatch=True)),
         seq=draw(st.integers(0, 2**31 - 1)),
@@ -128,7 +155,7 @@ def chunks(draw):
         carrier=draw(st.sampled_from(CARRIERS)),
         origin=draw(st.sampled_from(ORIGINS)),
         datum=draw(st.sampled_from(DATUMS)),
-        acc_scale_mps2=draw(_numbers(1e-6, 1)),
+        acc_scale_mps2=draw(_numbers(1e-6, 1)) if quiet is None else 0.0,
         acc_counts=acc,
         fixes=draw(fixes_of()),
         gyro_scale_radps=0.0 if gyro is None else draw(_numbers(1e-7, 1)),
@@ -136,4 +163,6 @@ def chunks(draw):
         laser=draw(st.none() | _LASERS),
         bands=draw(st.none() | _BANDS),
         detections=tuple(draw(st.lists(_DETECTIONS, max_size=3))),
+        trimmed=draw(st.none() | st.builds(Trimmed, _numbers(0, 100_000), _numbers(0, 86_400))),
+        quiet=quiet,
     )

@@ -14,7 +14,19 @@ from typing import Any
 import cbor2
 import numpy as np
 
-from ingest import DEFECT_KEYS, Bands, Chunk, Detection, Fixes, Laser, Reason, encode, encode_json
+from ingest import (
+    DEFECT_KEYS,
+    Bands,
+    Chunk,
+    Detection,
+    Fixes,
+    Laser,
+    Quiet,
+    Reason,
+    Trimmed,
+    encode,
+    encode_json,
+)
 
 FOLDER = Path(__file__).parents[2] / "docs" / "vectors" / "wire"
 _START_S = 1_772_409_600.0  # 2026-03-02 08:00 in Hangzhou
@@ -68,8 +80,18 @@ def _phone() -> Chunk:
     accuracy = np.full(6, 4.5, dtype=np.float32)
     return replace(
         _minimal(), trip="20260302-0123456789abcdef", seq=41, end_s=_START_S + 1, t0_s=_START_S - 1.5, rate_hz=40.0,
-        carrier="ebike", origin="replay", datum="gcj02", acc_counts=_counts(161, 3),
+        carrier="ebike", origin="replay", datum="gcj02", acc_counts=_counts(161, 3), trimmed=Trimmed(200, 60),
         fixes=_fixes(t_s, accuracy_m=accuracy, speed_mps=unknown, course_deg=course),
+    )  # fmt: skip
+
+
+def _summary() -> Chunk:
+    """Three quiet seconds of a box as rows of a second, one fix a second."""
+    centre = np.array([1.5, 3, 6, 12], dtype=np.float32)
+    quiet = Quiet(1.0, 1 / 1024, centre, np.abs(_counts(3, 4)), np.abs(_counts(3, 1)[:, 0]))
+    return replace(
+        _minimal(), end_s=_START_S + 3, acc_scale_mps2=0.0, acc_counts=np.zeros((0, 3), dtype=np.int16), quiet=quiet,
+        fixes=_fixes(_START_S + np.arange(4.0)),
     )  # fmt: skip
 
 
@@ -121,6 +143,7 @@ def _at_bounds(high: bool) -> Chunk:
                 pick(0, 10_000), pick(-1, 10_000), pick(-1, 5_000),
             ),
         ),
+        trimmed=Trimmed(pick(0, 100_000), pick(0, 86_400)),
     )  # fmt: skip
 
 
@@ -136,6 +159,7 @@ def accepted() -> dict[str, Chunk]:
         "bands": replace(minimal, bands=bands),
         "detections": replace(minimal, detections=_detections()),
         "phone-40-hz": _phone(),
+        "summary": _summary(),
         "lowest": _at_bounds(high=False),
         "highest": _at_bounds(high=True),
     }
@@ -167,6 +191,10 @@ def _small(path: str = "") -> dict[str, Any]:
     if path.startswith("bands"):
         level = np.array([[1.0]], dtype=np.float32)
         chunk = replace(chunk, bands=Bands(_START_S, 0.5, np.array([50.0], dtype=np.float32), level))
+    if path.startswith("trimmed"):
+        chunk = replace(chunk, trimmed=Trimmed(200, 60))
+    if path.startswith("quiet."):
+        chunk = replace(_summary(), fixes=chunk.fixes)
     if path.startswith("detections"):
         chunk = replace(chunk, detections=_detections()[8:9])
     return _tree(chunk)
@@ -229,6 +257,13 @@ _PUT: dict[str, tuple[Reason, str, object]] = {
     "speed-of-an-aeroplane": (Reason.OUT_OF_RANGE, "fixes.speed", _f4(250)),
     "band-missing": (Reason.WRONG_LENGTH, "bands.centre", _f4(50, 100)),
     "level-nan": (Reason.NOT_FINITE, "bands.level", _rows([1, 1], _f4(float("nan")))),
+    "trimmed-without-end": (Reason.OUT_OF_RANGE, "trimmed.m", 1e9),
+    "trimmed-is-a-number": (Reason.WRONG_TYPE, "trimmed", 200),
+    "summary-with-samples": (Reason.UNKNOWN_FIELD, "quiet.acc", _rows([1, 3], _I2X3)),
+    "summary-beside-samples": (Reason.UNKNOWN_FIELD, "quiet", {}),
+    "peaks-fewer-than-levels": (Reason.WRONG_LENGTH, "quiet.peak", cbor2.CBORTag(77, bytes(4))),
+    "peak-below-zero": (Reason.OUT_OF_RANGE, "quiet.peak", cbor2.CBORTag(77, b"\xff\xff" * 3)),
+    "step-of-a-sample": (Reason.OUT_OF_RANGE, "quiet.step", 0.01),
     "score-over-one": (Reason.OUT_OF_RANGE, "detections.0.score", 1.5),
     "detections-501": (Reason.WRONG_LENGTH, "detections", [0] * 501),
 }
@@ -239,6 +274,8 @@ _LEFT_OUT = {
     "missing-fixes": "fixes",
     "missing-gyro-scale": "gyro_scale",
     "missing-course": "fixes.course",
+    "missing-samples": "acc",
+    "missing-peaks": "quiet.peak",
 }
 
 _SPOILT: dict[str, tuple[Reason, Callable[[bytes], bytes]]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest import FixFaults, FixOptions, judge
+from ingest import FixFaults, FixOptions, judge, judge_all
 
 OPTIONS = FixOptions()
 RADIUS = 1.5096
@@ -207,3 +207,28 @@ def test_traces_of_other_cars_hold_nothing_that_no_car_drives(recordings: Path):
             kept += int(found.keep.sum())
     assert fixes > 500
     assert kept / fixes > 0.98, f"{kept} of {fixes}"
+
+
+def test_many_at_once_are_judged_as_each_alone():
+    """The short way for chunks with nothing wrong must not let through what the long way finds."""
+    rng = np.random.default_rng(11)
+    chunks, carriers = [], []
+    for n in range(600):
+        t, x, y, v, course = way_of(
+            seconds=float(rng.choice([1, 2, 5, 9, 12])), speed=float(rng.choice([0.2, 3, 12, 30])),
+            turn_s=float(rng.choice([2.0, 99.0])),
+        )  # fmt: skip
+        e = rng.normal(0, float(rng.choice([0.05, 1, 4, 12])), (2, len(t)))
+        leap = (rng.random(len(t)) < 0.02) * 80.0
+        gap = np.cumsum((rng.random(len(t)) < 0.02) * 5.0)
+        known = np.where(rng.random(len(t)) < (0.95 if n % 3 else 1.0), course, -1.0)
+        chunks.append((t + gap, x + e[0] + leap, y + e[1], np.full(len(t), float(rng.choice([0.1, 4.0]))), v, known))
+        carriers.append(str(rng.choice(["car", "bus", "bike"])))
+    first = np.cumsum([0, *(len(c[0]) for c in chunks)])
+    together = judge_all(first, *(np.concatenate(column) for column in zip(*chunks, strict=True)), carriers, OPTIONS)
+    alone = [judge(*columns, carrier, OPTIONS) for columns, carrier in zip(chunks, carriers, strict=True)]
+    for one, other in zip(together, alone, strict=True):
+        assert one.faults == other.faults
+        assert all(np.array_equal(getattr(one, c), getattr(other, c)) for c in ("keep", "radius_m", "broken", "still"))
+    quiet = sum(one.faults == FixFaults(one.faults.fixes) for one in together)
+    assert 100 < quiet < 500, "both ways were gone"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest import ORIGINS, Reason, Refused, admit, read_city
+from ingest import ORIGINS, Quiet, Reason, Refused, Trimmed, admit, read_city
 
 from .chunks import START_S, TRIP, box_chunk, fixes_at
 
@@ -96,6 +96,42 @@ def test_an_unknown_datum_is_refused():
 def test_slow_samples_say_nothing(kind, rate_hz, reason):
     n = int(9 * rate_hz) + 1
     assert verdict(box_chunk(rate_hz=rate_hz, acc_counts=np.zeros((n, 3), dtype=np.int16)), kind) is reason
+
+
+@pytest.mark.parametrize(
+    ("trimmed", "reason"),
+    [
+        (Trimmed(200, 60), None),
+        (Trimmed(500, 300), None),
+        (Trimmed(199.9, 60), Reason.NOT_TRIMMED),
+        (Trimmed(200, 59.9), Reason.NOT_TRIMMED),
+        (None, Reason.NOT_TRIMMED),
+    ],
+)
+def test_a_phone_says_that_the_ends_of_its_trip_stay_with_it(trimmed, reason):
+    assert verdict(box_chunk(trimmed=trimmed), "phone") is reason
+    assert verdict(box_chunk(trimmed=trimmed)) is None
+
+
+def summary(rows=6, t0_s=START_S, step_s=1.0):
+    bands = np.array([1.5, 3], dtype=np.float32)
+    quiet = Quiet(step_s, 1 / 1024, bands, np.zeros((rows, 2), dtype=np.int16), np.zeros(rows, dtype=np.int16))
+    return box_chunk(t0_s=t0_s, acc_counts=np.zeros((0, 3), dtype=np.int16), acc_scale_mps2=0.0, quiet=quiet)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "kind", "reason"),
+    [
+        (summary(), "box", None),
+        (summary(), "phone", Reason.SUMMARY_NOT_TAKEN),
+        (summary(t0_s=START_S + 1.5, rows=2), "box", None),
+        (summary(t0_s=START_S + 1.6, rows=2), "box", Reason.NOT_COVERED),
+        (summary(rows=3), "box", Reason.NOT_COVERED),
+        (summary(rows=66), "box", Reason.NOT_COVERED),
+    ],
+)
+def test_a_summary_is_of_a_box_and_covers_what_it_owns(chunk, kind, reason):
+    assert verdict(chunk, kind) is reason
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,11 @@ def write_drive(folder, *, seconds=32.0, fix_t=None, speed=8.0, packed=True):
     return folder
 
 
+def all_of(drive, city, end_s):
+    """The drive's chunks before its ends are cut off."""
+    return list(recordings.recorded(drive, city, end_s))
+
+
 def owned(chunks):
     return [(c.start_s, c.end_s) for c in chunks]
 
@@ -56,7 +61,7 @@ def test_a_drive_is_read(tmp_path, packed):
 
 def test_chunks_own_the_drive_without_gap_or_overlap(tmp_path, city):
     drive = recordings.read_drive(write_drive(tmp_path))
-    chunks = list(recordings.chunks_of(drive, city, END_S, "phone-1"))
+    chunks = all_of(drive, city, END_S)
     spans = owned(chunks)
     assert all(a[1] == pytest.approx(b[0], abs=1e-6) for a, b in pairwise(spans))
     shift_s = END_S - drive.duration_s
@@ -69,7 +74,7 @@ def test_chunks_own_the_drive_without_gap_or_overlap(tmp_path, city):
 
 def test_chunks_carry_context_where_the_drive_has_it(tmp_path, city):
     drive = recordings.read_drive(write_drive(tmp_path))
-    chunks = list(recordings.chunks_of(drive, city, END_S, "phone-1"))
+    chunks = all_of(drive, city, END_S)
     for c in chunks[1:-1]:
         last_s = c.t0_s + len(c.acc_counts) / c.rate_hz
         assert c.start_s - c.t0_s >= 1.5
@@ -80,7 +85,7 @@ def test_chunks_carry_context_where_the_drive_has_it(tmp_path, city):
 
 def test_samples_and_places_are_those_of_the_drive(tmp_path, city):
     drive = recordings.read_drive(write_drive(tmp_path))
-    first, *_, last = recordings.chunks_of(drive, city, END_S, "phone-1")
+    first, *_, last = all_of(drive, city, END_S)
     a = round((last.t0_s - (END_S - drive.duration_s)) * RATE_HZ)
     assert np.abs(last.acc_mps2 - drive.acc_mps2[a : a + len(last.acc_counts)]).max() <= 0.5 / 256 + 1e-9
     lon0, lat0 = city.centre_deg
@@ -90,32 +95,44 @@ def test_samples_and_places_are_those_of_the_drive(tmp_path, city):
     assert np.allclose(step_m, 8.0, atol=0.01)
 
 
+def test_the_ends_of_a_drive_are_not_sent(tmp_path, city):
+    """At 8 m/s 60 s are 480 m: time decides."""
+    drive = recordings.read_drive(write_drive(tmp_path, seconds=180.0))
+    chunks = list(recordings.chunks_of(drive, city, END_S, "phone-1"))
+    begun_s = END_S - drive.duration_s
+    assert 20 <= sum(c.end_s - c.start_s for c in chunks) <= 60
+    assert min(min(c.t0_s, c.fixes.t_s[0]) for c in chunks) >= begun_s + 60
+    assert max(max(c.measured_until_s, c.fixes.t_s[-1]) for c in chunks) <= END_S - 60
+    assert [c.seq for c in chunks] == list(range(len(chunks)))
+    assert not list(recordings.chunks_of(recordings.read_drive(write_drive(tmp_path)), city, END_S, "phone-1"))
+
+
 def test_every_chunk_goes_over_the_wire_and_is_taken(tmp_path, city):
-    drive = recordings.read_drive(write_drive(tmp_path))
+    drive = recordings.read_drive(write_drive(tmp_path, seconds=180.0))
     for c in recordings.chunks_of(drive, city, END_S, "phone-1"):
         assert c.origin == "replay"
         admit(decode(encode(c)), "phone", city, END_S)
 
 
 def test_the_same_replay_is_the_same_trip_and_another_device_is_not(tmp_path, city):
-    drive = recordings.read_drive(write_drive(tmp_path))
+    drive = recordings.read_drive(write_drive(tmp_path, seconds=180.0))
     once, again, other = (
         [encode(c) for c in recordings.chunks_of(drive, city, END_S, device)] for device in ("a", "a", "b")
     )
-    assert once == again
+    assert once == again != []
     assert not set(once) & set(other)
 
 
 def test_a_drive_over_four_in_the_morning_becomes_two_trips(tmp_path, city):
-    drive = recordings.read_drive(write_drive(tmp_path))
+    drive = recordings.read_drive(write_drive(tmp_path, seconds=200.0))
     four_s = city.day_bounds_s(city.service_day(END_S))[0]
-    chunks = list(recordings.chunks_of(drive, city, four_s + 12, "phone-1"))
+    chunks = list(recordings.chunks_of(drive, city, four_s + 100, "phone-1"))
     days = [c.trip[:8] for c in chunks]
     assert days == sorted(days)
     assert set(days) == {"20260301", "20260302"}
     assert [c.seq for c in chunks if c.trip[:8] == "20260302"] == list(range(days.count("20260302")))
     for c in chunks:
-        admit(c, "phone", city, four_s + 12)
+        admit(c, "phone", city, four_s + 100)
 
 
 def test_shuffled_has_the_same_samples_in_another_order(tmp_path):
@@ -139,7 +156,7 @@ def test_a_hole_in_the_fixes_costs_only_the_chunks_in_it(tmp_path, city):
     drive = recordings.read_drive(
         write_drive(tmp_path, seconds=60.0, fix_t=[*np.arange(0.5, 20), *np.arange(40.5, 60)])
     )
-    chunks = list(recordings.chunks_of(drive, city, END_S, "phone-1"))
+    chunks = all_of(drive, city, END_S)
     shift_s = END_S - drive.duration_s
     starts = [c.start_s - shift_s for c in chunks]
     assert sum(s < 15 for s in starts) >= 2
@@ -217,7 +234,7 @@ def test_real_drives_become_chunks_that_are_taken(recordings, city):
     assert 90 < drive.rate_hz < 110
     chunks = list(reading.chunks_of(drive, city, END_S, "phone-1"))
     covered_s = sum(c.end_s - c.start_s for c in chunks)
-    assert covered_s > drive.duration_s - 15
+    assert drive.duration_s - 15 - 2 * 60 - 60 < covered_s < drive.duration_s - 2 * 60
     refused = []
     for c in chunks:
         back = decode(encode(c))

@@ -2,18 +2,22 @@
 
 The thresholds were chosen with these drives in view, and the good drive is faster than the others, so the good one
 proves nothing by itself. One label holds for a whole drive.
+
+The drives are taken whole: what is asked is what the recogniser feels. On their way to a platform they lose their ends
+as every phone's do, and of drives of two minutes that leaves next to nothing.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from api.wiring import EVIDENCE
 from defects import Rate, observe, rate
-from ingest import City, admit, decode, encode
-from ingest.recordings import Drive, chunks_of, drives_in, read_drive, shuffled
+from ingest import City, Trimmed, admit, decode, encode
+from ingest.recordings import Drive, drives_in, read_drive, recorded, shuffled
 
 pytestmark = pytest.mark.recordings
 NOW_S = 1_795_500_000.0
@@ -21,10 +25,10 @@ BAD, MEDIUM = ("rsq_q3_00", "rsq_q3_01"), "rsq_q2_00"
 
 
 def felt(drive: Drive, city: City) -> tuple[int, float]:
-    """Findings and kilometres, over the wire as a phone would send it."""
+    """Findings and kilometres of the whole drive, over the wire as a phone would send what it does not hold back."""
     findings, metres = 0, 0.0
-    for chunk in chunks_of(drive, city, NOW_S, "phone-1"):
-        sent = decode(encode(chunk))
+    for chunk in recorded(drive, city, NOW_S):
+        sent = decode(encode(replace(chunk, trimmed=Trimmed(200.0, 60.0))))
         admit(sent, "phone", city, NOW_S)
         seen = observe(sent, "phone", 1, city, EVIDENCE)
         findings += len(seen.findings)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from defects import BY_KEY
-from ingest import Chunk, City, admit, decode, encode, read_city
+from ingest import Chunk, City, Trimmed, Trimmer, admit, decode, encode, read_city
 from sensors_sim import box, crossing, live, phone, trips
 from sensors_sim.box import CAMERA_SIGMA_M, FIX_SIGMA_M, look
 from sensors_sim.fleet import LEGS
@@ -68,14 +68,15 @@ def test_chunks_are_whole(city: City, fleet: Sent) -> None:
         assert chunk.trip[:8] == f"{city.service_day(chunk.start_s):%Y%m%d}"
         assert 0.5 <= chunk.end_s - chunk.start_s <= 5.5 + 1e-6
         t = chunk.sample_t_s
-        assert t[0] <= chunk.start_s - 1.5
-        assert t[-1] >= chunk.end_s + 1.5
         fixes = chunk.fixes.t_s
-        assert fixes[0] <= chunk.start_s - 1.4
+        if kind == "box" or chunk.seq > 0:  # the first of a trimmed trip has nothing before it
+            assert t[0] <= chunk.start_s - 1.5
+            assert fixes[0] <= chunk.start_s - 1.4
+        assert t[-1] >= chunk.end_s + 1.5
         assert fixes[-1] >= chunk.end_s + 1.4
         assert np.allclose(np.diff(fixes), 0.2 if kind == "box" else 1.0)
         assert chunk.end_s + 2.6 <= UNTIL_S
-    assert len(by_trip) == 4 * 2  # four devices, a trip a round
+    assert len(by_trip) == 2 * 2 + 2  # two boxes, a trip a round; two phones, a trip a drive
     for chunks in by_trip.values():
         assert [c.seq for c in chunks] == list(range(len(chunks)))
         for a, b in pairwise(chunks):
@@ -83,8 +84,33 @@ def test_chunks_are_whole(city: City, fleet: Sent) -> None:
     assert len({trip for _, trip in by_trip}) == len(by_trip)
 
 
+def test_a_phone_keeps_the_ends_of_its_drive(city: City, fleet: Sent) -> None:
+    """Against the same drive recorded without any trimming."""
+    whole = {
+        device: (min(c.t0_s for c in mine), max(c.measured_until_s for c in mine))
+        for device in (2, 3)
+        if (mine := recorded_by(city, device))
+    }
+    for device, (begun_s, ended_s) in whole.items():
+        told = [c for d, _, c in fleet if d == device]
+        assert min(min(c.t0_s, c.fixes.t_s[0]) for c in told) >= begun_s + 60
+        assert max(max(c.measured_until_s, c.fixes.t_s[-1]) for c in told) <= ended_s - 60
+        assert {c.trimmed for c in told} == {Trimmed(200.0, 60.0)}
+        assert sum(c.end_s - c.start_s for c in told) > 0.5 * (ended_s - begun_s) - 120
+
+
+def recorded_by(city: City, device: int) -> list[Chunk]:
+    """All that a phone of `fleet` recorded, before it was trimmed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trimmer, "push", lambda _self, chunk: [chunk])
+        return [c for d, _, c in trips(city, 7, 2, 2, 2, UNTIL_S) if d == device]
+
+
 def test_the_fleet_drives_at_once_and_tells_in_order(fleet: Sent) -> None:
-    ends = [c.end_s for _, _, c in fleet]
+    for which in (0, 1, 2, 3):
+        ends = [c.end_s for d, _, c in fleet if d == which]
+        assert ends == sorted(ends)
+    ends = [c.end_s for _, k, c in fleet if k == "box"]
     assert ends == sorted(ends)
     assert [d for d, _, _ in fleet[:200]].count(0) < 120
     assert UNTIL_S - min(c.start_s for _, _, c in fleet) < 2 * len(LEGS) * 110

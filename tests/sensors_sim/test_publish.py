@@ -11,14 +11,16 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from ingest import City, Credential, Refused, admit, decode, peek, read_city, write_credential
+from ingest import City, Credential, Outbox, Refused, admit, decode, peek, read_city, write_credential
+
+from ..street import until as poll
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,8 +75,9 @@ def port(tmp_path: Path) -> Iterator[int]:
 class StandIn:
     """Answers each chunk as the platform would: accepted, or refused with a reason and the payload's hash."""
 
-    def __init__(self, port: int, city: City) -> None:
+    def __init__(self, port: int, city: City, now_s: Callable[[], float] = time.time) -> None:
         self.city = city
+        self.now_s = now_s
         self.ready = threading.Event()
         self.keys: Counter[tuple[str, int]] = Counter()
         self.kinds: Counter[str] = Counter()
@@ -92,7 +95,7 @@ class StandIn:
         trip, seq = peek(message.payload) or ("", -1)
         accepted, refused = [], []
         try:
-            admit(decode(message.payload), device.partition("-")[0], self.city, time.time())
+            admit(decode(message.payload), device.partition("-")[0], self.city, self.now_s())
             accepted.append([seq, seq])
             self.keys[trip, seq] += 1
             self.kinds[device] += 1
@@ -158,6 +161,40 @@ def test_forever_drives_until_it_is_told_to_stop(platform: StandIn, credentials:
     report = json.loads(out)
     assert report["accepted"] == report["unique"] >= 1
     assert report["refused"] == {}
+
+
+def test_what_a_killed_fleet_had_recorded_is_sent_by_the_next_one(
+    port: int, credentials: Path, tmp_path: Path
+) -> None:
+    """The first one is killed before anybody answers; what its outboxes hold counts once, whoever sends it."""
+    kept = tmp_path / "outboxes"
+    fleet = start(credentials, "--passes", "1", "--until", "1.79e9", "--outbox", str(kept), "--summaries")
+    recorded: dict[str, int] = {}
+    try:
+        poll(lambda: sum(p.stat().st_size for p in kept.glob("*/outbox.sqlite*")) > 400_000, 30, "a full outbox")
+    finally:
+        fleet.send_signal(signal.SIGKILL)
+        fleet.communicate(timeout=30)
+    for device in ("box-1", "box-2", "phone-1"):
+        with Outbox(kept / device) as outbox:
+            recorded[device] = len(outbox)
+    assert sum(recorded.values()) > 10
+    city = read_city((ROOT / "city.toml").read_text(encoding="utf-8"))
+    stand_in = StandIn(port, city, now_s=lambda: 1.79e9)
+    try:
+        again = start(credentials, "--passes", "1", "--until", "1.79e9", "--outbox", str(kept), "--summaries")
+        out, err = again.communicate(timeout=60)
+    finally:
+        stand_in.close()
+    assert again.returncode == 0, err
+    report = json.loads(out)
+    assert (report["waiting"], report["refused"]) == (0, {})
+    assert all(n >= recorded[device] for device, n in stand_in.kinds.items())
+    keys = {key for key, n in stand_in.keys.items() if n}
+    assert len(keys) == report["unique"], "the same drives again are the same chunks"
+    for device in recorded:
+        with Outbox(kept / device) as outbox:
+            assert len(outbox) == 0
 
 
 def test_without_a_broker_it_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,28 @@
+"""A citizen's data are erased: asked for in one short transaction, done in another, and finished after a crash."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from defects import store as defects_store
+from ingest import devices
+
+
+def ask_to_erase(conn: psycopg.Connection[Any], device: str) -> None:
+    """Shuts a device out and notes that its data shall go. Committed by itself: from here on no batch writes anything
+    of this device, so that what is erased next is all there is."""
+    with conn.transaction():
+        devices.disable(conn, [device])
+        devices.ask_to_erase(conn, device)
+
+
+def erase_asked(conn: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
+    """Erases the data of every device of which that was asked and not done yet; gives rows by table and device."""
+    done = {}
+    for device in devices.to_be_erased(conn):
+        with conn.transaction():
+            gone = defects_store.forget_chunks(conn, devices.own_chunk_ids(conn, device))
+            done[device] = gone | devices.erase(conn, device)
+    return done
