@@ -100,7 +100,7 @@ def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: 
             left[f"{day}: coarse squares, its citizens' chunks have gone"] += 1
             continue
         if day in erased and int(level_of(block)) > 0:
-            left[f"{day}: coarse squares, chunks were erased at their owner's wish"] += 1
+            left[f"{day}: coarse squares, a phone's chunks went at its owner's wish"] += 1
             continue
         stored = defects_store.evidence_of(conn, [block]).get(block, {}).get(day, reading.NO_EVIDENCE)
         if (block, day) in waiting:

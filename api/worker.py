@@ -170,8 +170,7 @@ class Worker:
             let_in, erased = devices.still_let_in(conn, (a.device for a in arrived))
             for key in [key for key, one in taken.items() if one.arrived.device not in let_in]:
                 shut_out = Refused(Reason.UNKNOWN_DEVICE, "disabled while it was sending")
-                gone = taken.pop(key)
-                letters.append(_letter(gone.arrived, shut_out, None, self._city))
+                letters.append(_letter(taken.pop(key).arrived, shut_out, None, self._city))
             letters += turn_away(conn, taken)
             new = ingest_store.note_keys(conn, taken)
             fresh = [taken[key] for key in sorted(new)]

@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from . import raw
+
 Connection = psycopg.Connection[Any]
 
 SENDERS = 0x726F6164_73656E64  # "roadsend": the advisory lock between batches and who shuts a device out
@@ -206,6 +208,7 @@ def erase(conn: Connection, name: str) -> dict[str, int]:
     for table in [*tables_of_devices(conn), *chunks]:
         cursor = conn.execute(sql.SQL("DELETE FROM {} WHERE device = %s").format(sql.Identifier(table)), (name,))
         gone[table] = cursor.rowcount
+    raw.owe(conn, "pages", "log")  # the keeper sees to the old bytes
     conn.execute(
         "UPDATE device SET password_hash = '', rotated_at = NULL, consent_version = NULL, consent_at = NULL "
         "WHERE id = %s",
