@@ -268,9 +268,12 @@ def _still(one: _Fixes, options: FixOptions) -> Flags:
     if not unknown.any():
         return still
     k = len(speed)
-    i = np.arange(k - 1)
-    low, high = np.maximum(i - 2, 0), np.minimum(i + 3, k - 1)
-    net = np.abs(one.place[high] - one.place[low])
+    h = min(3, k // 2)
+    # From the middle of three fixes to that of the next three: single ones of a parked phone are 10 m apart.
+    low = np.clip(np.arange(k - 1) - h + 1, 0, k - 2 * h)
+    high = low + 2 * h - 1
+    summed = np.concatenate((_ZERO, np.cumsum(one.place)))
+    net = np.abs(summed[high + 1] - 2 * summed[low + h] + summed[low]) / h
     # A receiver's first fix may state 65 m: such a one does not show that nobody moved.
     least = 2 * np.minimum(one.radius_m[high], one.radius_m[low])
     nowhere = (net <= least) & (one.t_s[high] - one.t_s[low] >= options.max_gap_s)

@@ -129,7 +129,7 @@ def test_drift_is_no_travel():
 
 
 def test_a_first_fix_of_hundreds_of_metres_is_neither_a_drive_nor_a_fault():
-    """A receiver's first guess, without a speed: 150 m off with a radius of 419 m. And one of 65 m shows no standing."""
+    """A receiver's first guess, without a speed: 150 m off, with a radius of 419 m. One of 65 m shows no standing."""
     t, x, y, v, course = way_of()
     x, v = x.copy(), v.copy()
     x[0] -= 150
