@@ -83,11 +83,16 @@ class Sender:
     """Publishes a device's chunks over MQTT 3.1.1 and follows their verdicts. Use as a context manager.
 
     window: how many chunks may wait for a verdict before `send` blocks; it bounds the memory of a device whose platform
-    is away. resend_s: how long a verdict may take before a chunk is sent again.
+    is away. resend_s: how long a verdict may take before a chunk is sent again. keepalive_s: how long the line may be
+    quiet before the broker is asked whether it is still there; a line that is dead without a word is given up and
+    made anew within twice that time.
     """
 
-    def __init__(self, credential: Credential, *, window: int = 256, resend_s: float = 10.0) -> None:
+    def __init__(
+        self, credential: Credential, *, window: int = 256, resend_s: float = 10.0, keepalive_s: int = 30
+    ) -> None:
         self._credential = credential
+        self._keepalive_s = keepalive_s
         self._window = window
         self._resend_s = resend_s
         self._report = Report()
@@ -113,7 +118,7 @@ class Sender:
     def __enter__(self) -> Self:
         where = f"{self._credential.host}:{self._credential.port}"
         try:
-            self._client.connect(self._credential.host, self._credential.port, keepalive=30)
+            self._client.connect(self._credential.host, self._credential.port, keepalive=self._keepalive_s)
         except OSError as error:
             raise SenderError(f"no broker at {where} ({error}): is the platform running?") from None
         self._client.loop_start()
