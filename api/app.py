@@ -24,6 +24,7 @@ from defects import DamagedCodes, EvidenceOptions
 from ingest import City
 from ledger import LogDamaged, RecordError
 
+from .probes import Probe
 from .push import Board, TooManyReaders
 from .routes import cells, service, tiles
 from .story import Ledger, NoSuchCell
@@ -70,6 +71,7 @@ def create_app(site: Site) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
+        app.state.probes = {name: Probe(check) for name, check in site.parts.items()}
         listening = asyncio.create_task(site.board.listen())
         try:
             yield

@@ -54,8 +54,9 @@ def run_worker(settings: Settings) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
     worker = Worker(
-        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time
-    )
+        lambda: wiring.database(settings, silent_s=wiring.FROZEN_S), city, wiring.EVIDENCE, wiring.day_context(city),
+        clock=time.time,
+    )  # fmt: skip
     if settings.nats_url is None:
         raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
     url = settings.nats_url.get_secret_value()

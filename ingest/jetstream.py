@@ -26,6 +26,12 @@ FILTER: Final = "$MQTT.msgs.rhc.v1.*.chunk"
 ACK_WAIT_S: Final = 5.0
 """After this long an unacknowledged message comes again: shorter and a slow commit is done twice, longer and the
 chunks of a killed worker wait that long."""
+_PING_S: Final = 3
+_PINGS: Final = 2
+VANISHED_S: Final = _PING_S * (_PINGS + 1.0)
+"""After this long without an answer the broker's connection is given up and made anew. The client's own default is six
+minutes, in which a worker behind a dead wire seems to have nothing to do. Much shorter and a busy broker is left for
+dead."""
 MAX_ACK_PENDING: Final = 4_000
 """Messages that workers may hold unacknowledged: fewer starves them, more are repeated after a crash."""
 
@@ -94,7 +100,10 @@ async def pull(
     pause_s = 0.2
     while not stop.is_set():
         try:
-            client = await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0.5, connect_timeout=5)
+            client = await nats.connect(
+                url, max_reconnect_attempts=-1, reconnect_time_wait=0.5, connect_timeout=5,
+                ping_interval=_PING_S, max_outstanding_pings=_PINGS,
+            )  # fmt: skip
         except (TimeoutError, OSError, nats.errors.Error) as error:
             note(f"the broker does not answer ({type(error).__name__})")
             pause_s = await _rest(stop, pause_s)

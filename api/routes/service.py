@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +15,7 @@ from ingest import store as ingest_store
 from ledger import anchor_count, newest_anchor, record_count
 
 from ..metrics import exposition
+from ..probes import ask_all
 
 router = APIRouter()
 
@@ -96,18 +95,8 @@ def metrics(request: Request) -> Response:
 
 
 @router.get("/healthz")
-def health(request: Request) -> JSONResponse:
+async def health(request: Request) -> JSONResponse:
     """ok, or degraded and which part says what."""
-
-    def ask(check: Callable[[], None]) -> str:
-        try:
-            check()
-        except Exception as error:
-            return f"{type(error).__name__}: {str(error)[:200]}"
-        return "ok"
-
-    parts = request.app.state.site.parts
-    with ThreadPoolExecutor(len(parts) or 1) as pool:
-        said = dict(zip(parts, pool.map(ask, parts.values()), strict=True))
+    said = await ask_all(request.app.state.probes)
     well = all(v == "ok" for v in said.values())
     return JSONResponse({"status": "ok" if well else "degraded", "parts": said}, status_code=200 if well else 503)

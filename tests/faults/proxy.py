@@ -166,7 +166,7 @@ class Proxy:
         self._handlers.add(task)
         try:
             if self._shut:
-                await asyncio.sleep(3600)
+                await asyncio.Event().wait()
             try:
                 server_reader, server = await asyncio.open_connection(*self._to)
             except OSError:
@@ -182,9 +182,9 @@ class Proxy:
             if link in self._links:
                 self._links.discard(link)
                 link.finish()
+        except asyncio.CancelledError:
+            writer.transport.abort()  # the end of the proxy; streams would log a cancelled handler as an error
         finally:
-            if self._shut:
-                writer.transport.abort()
             self._handlers.discard(task)
 
     async def _forward(

@@ -39,7 +39,7 @@ class Device(threading.Thread):
     def __init__(
         self, credential: Credential, payloads: Sequence[bytes], *, keepalive_s: int = 30, finish_s: float = 90.0
     ) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         # Sent again after 2 s: the broker brings the chunks of a killed worker again after 5, whichever is first.
         self.sender = Sender(credential, window=64, resend_s=2.0, keepalive_s=keepalive_s)
         self._finish_s = finish_s
