@@ -45,8 +45,8 @@ class _Question:
 
 
 async def ask_all(probes: Mapping[str, Probe], within_s: float = ANSWER_S) -> dict[str, str]:
-    """What each part says: ok, its error, or that it said nothing within the time. Occupies no worker thread of the web,
-    so that it answers also where all of those wait for a database."""
+    """What each part says: ok, its error, or that it said nothing within the time. Occupies no worker thread of the
+    web, so that it answers also where all of those wait for a database."""
     loop = asyncio.get_running_loop()
     end_s = loop.time() + within_s
     questions = {name: probe.ask() for name, probe in probes.items()}

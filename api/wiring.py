@@ -30,7 +30,7 @@ Connection = psycopg.Connection[Any]
 EVIDENCE = EvidenceOptions()
 HEALTH = HealthOptions()
 _CONNECT_S = 5
-_VANISHED_S = 10
+VANISHED_S = 10
 """How long a far end may leave bytes unacknowledged before a connection is given up, by either side. Shorter and a
 busy network drops sessions; longer, and the keys that a vanished worker has locked are locked for that long. The
 kernel's own limit is over two hours on a line where nothing is sent."""
@@ -42,12 +42,12 @@ of the trips it holds get no verdict for that long."""
 
 _LINE: dict[str, Any] = {
     "connect_timeout": _CONNECT_S, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,
-    "keepalives_count": 3, "tcp_user_timeout": _VANISHED_S * 1000,
+    "keepalives_count": 3, "tcp_user_timeout": VANISHED_S * 1000,
 }  # fmt: skip
 # The server's side of the same, and that it looks while it works (or waits for a lock) whether we are still there.
 _SESSION = {
     "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
-    "tcp_user_timeout": f"{_VANISHED_S}s", "client_connection_check_interval": "2s",
+    "tcp_user_timeout": f"{VANISHED_S}s", "client_connection_check_interval": "2s",
 }  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def database(settings: Settings, autocommit: bool = True, silent_s: int = 0) -> 
     try:
         conn.execute(
             "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
-            (list(_SESSION) + ["idle_in_transaction_session_timeout"], [*_SESSION.values(), f"{silent_s}s"]),
+            ([*_SESSION, "idle_in_transaction_session_timeout"], [*_SESSION.values(), f"{silent_s}s"]),
         )
         conn.autocommit = autocommit
     except BaseException:

@@ -1,5 +1,4 @@
-"""What the tests of faults share: a platform whose wires can break, what it should have made of all that was sent to it,
-and the table of what became of each fault."""
+"""What the tests of faults share: a platform whose wires can break, and the table of what became of each fault."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Link:
             _swallow(end)
 
     def deafen(self) -> None:
-        """Nothing is forwarded any more; what the ends send is acknowledged by the kernel until its buffers are full."""
+        """Nothing is forwarded any more; what the ends send is acknowledged until the kernel's buffers are full."""
         for task in self.tasks:
             task.cancel()
 
@@ -78,6 +78,7 @@ class Trap:
         self.keep = round(share * len(pattern))
         self.sprung = threading.Event()
         self.passed: set[Link] = set()
+        self.tails: dict[Link, bytes] = {}
         self.waits_for_answer: Link | None = None
 
 
@@ -225,11 +226,13 @@ class Proxy:
             return b""
         start = 0
         if trap.after and link not in trap.passed:
-            at = data.find(trap.after)
+            tail = trap.tails.get(link, b"")  # it may come in two pieces
+            at = (tail + data).find(trap.after)
             if at < 0:
+                trap.tails[link] = (tail + data)[1 - len(trap.after) :]
                 return None
             trap.passed.add(link)
-            start = at
+            start = max(0, at - len(tail))
         at = data.find(trap.pattern, start)
         if at < 0:
             return None

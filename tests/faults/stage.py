@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 import psycopg
+import pytest
 from psycopg import sql
 
 from api import wiring
@@ -37,12 +37,13 @@ from .stream import Conn, Device, codes, evidence, open_days_like, roadcode
 SEED = int(os.environ.get("KILLS_SEED") or 20261124)
 LONG = bool(os.environ.get("KILLS"))
 """Whether this is the long run, `make faults`."""
+LONG_ONLY = pytest.mark.skipif(not LONG, reason="in the long run, `make faults`")
 
 
 @dataclass(frozen=True)
 class Reckoning:
-    """chunks: accepted since the last reckoning. lost: of all so far, not kept. doubled: squares that were passed more often than the
-    undisturbed run says. bitwise_equal: evidence. codes_equal: codes."""
+    """chunks: accepted since the last reckoning. lost: of all so far, not kept. doubled: squares that were passed more
+    often than the undisturbed run says. bitwise_equal: evidence. codes_equal: codes."""
 
     chunks: int
     lost: int
@@ -62,7 +63,7 @@ class Reckoning:
 
 
 class Reference:
-    """The undisturbed platform: takes every chunk in this process, in the order of sending, into a database of its own."""
+    """The undisturbed platform: takes every chunk in this process, in the order of sending, into its own database."""
 
     def __init__(self, postgres: str, city: City) -> None:
         self._postgres, self._city = postgres, city
@@ -196,12 +197,12 @@ class Stage:
             kept = {(d, bytes(raw)) for d, raw in conn.execute("SELECT device, raw FROM chunk").fetchall()}
             disturbed, quiet = evidence(conn), evidence(self._reference.conn)
             doubled = 0
-            for block, day in disturbed.keys() | quiet.keys():
+            for block, day in (key for key in disturbed.keys() | quiet.keys() if disturbed.get(key) != quiet.get(key)):
                 passes = [
-                    reading.passes_of(defects_store.evidence_of(c, [block]).get(block, {}).get(day, reading.NO_EVIDENCE))
+                    reading.passes_of(defects_store.evidence_of(c, [block])[block].get(day, reading.NO_EVIDENCE))
                     for c in (conn, self._reference.conn)
                 ]
-                doubled += int((np.asarray(passes[0]) > passes[1]).sum())
+                doubled += int((passes[0] > passes[1]).sum())
             return Reckoning(
                 chunks=len(new),
                 lost=sum((a.device, a.payload) not in kept for a in self._sent),

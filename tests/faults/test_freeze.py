@@ -7,59 +7,62 @@ import os
 import signal
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from ..street import until
 from .conftest import Toll
 from .proxy import Link, Trap
-from .stage import LONG, Stage, frozen
+from .stage import LONG, LONG_ONLY, Stage, frozen
+from .test_half_open import trip_of
 
-FREEZE_S = 10.0 if LONG else 6.0
-"""Longer than the broker's wait for an acknowledgement (5 s), so that it brings again what the frozen one holds."""
+FREEZE_S = 10.0
 SAY_S = 8.0
 """How soon /healthz must say that a part does not answer. It asks each part for 3 s; the rest is a loaded machine."""
-
-
-def said_of(stage: Stage, part: str) -> str:
-    """What /healthz says of a part; a web that does not answer says ok of nobody."""
-    return stage.platform.health().get(part, "ok")
+PARTS = {"nats": "broker", "postgres": "database"}
 
 
 @pytest.mark.parametrize(
-    ("name", "part"),
+    "names",
     [
-        ("worker", None),
-        pytest.param("coder", None, marks=pytest.mark.skipif(not LONG, reason="in the long run, `make faults`")),
-        ("nats", "broker"),
-        ("postgres", "database"),
+        pytest.param(("worker",), id="worker", marks=LONG_ONLY),
+        pytest.param(("coder",), id="coder", marks=LONG_ONLY),
+        pytest.param(("nats",), id="broker", marks=LONG_ONLY),
+        pytest.param(("postgres",), id="database", marks=LONG_ONLY),
+        pytest.param(("nats", "postgres"), id="broker and database"),
     ],
 )
 def test_what_is_frozen_while_chunks_flow_loses_nothing_and_is_named(
-    stage: Stage, toll: Toll, name: str, part: str | None
+    stage: Stage, toll: Toll, names: tuple[str, ...]
 ) -> None:
     until(stage.well, 60, "everything runs")
-    device = stage.box(f"freeze-{name}", 60)
+    device = stage.box(f"freeze-{'-'.join(names)}", 60)
     device.let(20)
     until(lambda: device.sender.report.accepted > 0, 30, "the first verdicts came")
     pumps = stage.platform.pumps.running()
-    victim = stage.running(name)
-    assert victim is not None
-    # Of the services one short freeze is enough to be named; it is the worker whose batch the broker brings again.
-    freeze_s = FREEZE_S if LONG or name == "worker" else 3.0
-    with frozen(victim):
+    victims = [stage.running(name) for name in names]
+    parts = {PARTS[name] for name in names if name in PARTS}
+
+    def named() -> bool:
+        return {part for part, said in stage.platform.health().items() if said != "ok"} == parts
+
+    with ExitStack() as freezer:
+        for victim in victims:
+            assert victim is not None
+            freezer.enter_context(frozen(victim))
         started_s = time.monotonic()
         device.let(20)
-        if part is not None:
-            until(lambda: said_of(stage, part) != "ok", SAY_S, f"/healthz names the {part}")
+        until(named, SAY_S, f"/healthz names {parts or 'nobody'} and nobody else")
         named_s = time.monotonic() - started_s
-        threading.Event().wait(max(0.0, freeze_s - named_s))
+        threading.Event().wait(FREEZE_S - named_s if LONG else 0)
+        frozen_s = time.monotonic() - started_s
     stage.finished([device], 60)
     assert stage.platform.pumps.running() == pumps, "a pump died of what it should wait for"
     reckoning = stage.reckon()
     toll.add(
-        f"{name} frozen", **reckoning.figures(), frozen_s=round(max(freeze_s, named_s), 1),
-        named_s=round(named_s, 2) if part else None, longest_verdict_s=round(max(device.sender.report.latency_s), 2),
+        f"frozen: {', '.join(names)}", **reckoning.figures(), frozen_s=round(frozen_s, 1),
+        named_s=round(named_s, 2), longest_verdict_s=round(max(device.sender.report.latency_s), 2),
     )  # fmt: skip
     assert reckoning.well, reckoning
 
@@ -76,7 +79,7 @@ def test_a_worker_that_is_frozen_within_its_commit_does_not_hold_up_another(stag
         os.kill(worker.pid, signal.SIGSTOP)
 
     payloads = stage.drive(16)
-    trap = Trap(b"COMMIT", stop, after=payloads[0][-200:])
+    trap = Trap(b"COMMIT", stop, after=trip_of(payloads))
     stage.database.set(trap)
     try:
         (device,) = stage.devices({"freeze-commit": ("box", payloads)})
