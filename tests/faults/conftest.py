@@ -7,12 +7,14 @@ import json
 import os
 import random
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from pydantic import SecretStr
 
 from api import wiring
@@ -122,3 +124,17 @@ def _through(secret: SecretStr | None, wire: Proxy) -> SecretStr:
     host, _, rest = tail.partition(":")
     _, slash, path = rest.partition("/")
     return SecretStr(f"{head}@{host}:{wire.port}{slash}{path}")
+
+
+@pytest.fixture
+def fresh(postgres: str) -> Iterator[str]:
+    """One more fresh database with every room's tables, for the undisturbed run."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
+    with psycopg.connect(url, autocommit=True) as conn:
+        migrate(conn)
+    yield url
+    with psycopg.connect(postgres, autocommit=True) as admin:
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

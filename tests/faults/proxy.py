@@ -67,16 +67,19 @@ class Trap:
     """Waits for bytes that a client sends, forwards what comes before them and ``share`` of them, and acts once.
 
     after: the trap is set only once these bytes have passed on the same connection. answered: the act comes after the
-    server's next answer to those bytes was received, which the client then does not get.
+    server's next answer to those bytes was received, which the client then does not get. held: after the act the
+    bytes wait for `release`, and then the connection goes on as if nothing had been; without it the act ends it.
     """
 
     def __init__(
         self, pattern: bytes, act: Callable[[Link], None], *, share: float = 0.0, after: bytes = b"",
-        answered: bool = False,
+        answered: bool = False, held: bool = False,
     ) -> None:  # fmt: skip
         self.pattern, self.act, self.after, self.answered = pattern, act, after, answered
         self.keep = round(share * len(pattern))
+        self.held = held
         self.sprung = threading.Event()
+        self.release = asyncio.Event()
         self.passed: set[Link] = set()
         self.tails: dict[Link, bytes] = {}
         self.waits_for_answer: Link | None = None
@@ -152,6 +155,10 @@ class Proxy:
         """Holds every piece back for that long, each way."""
         self._delay_s = delay_s
 
+    def release(self, trap: Trap) -> None:
+        """Lets go what a trap holds."""
+        self._loop.call_soon_threadsafe(trap.release.set)
+
     def set(self, trap: Trap | None) -> None:
         """Sets a trap on whatever passes from clients to the server from now on, in place of an earlier one."""
         self._trap = trap
@@ -201,6 +208,11 @@ class Proxy:
                     if through is not None:
                         writer.write(through)
                         if trap.answered and watched:
+                            continue
+                        if trap.held:
+                            self._act(trap, link)
+                            await trap.release.wait()
+                            writer.write(data[len(through) :])
                             continue
                         self._lose(link, lambda _: None)
                         with contextlib.suppress(OSError):

@@ -79,7 +79,7 @@ def test_a_worker_that_is_frozen_within_its_commit_does_not_hold_up_another(stag
         os.kill(worker.pid, signal.SIGSTOP)
 
     payloads = stage.drive(16)
-    trap = Trap(b"COMMIT", stop, after=trip_of(payloads))
+    trap = Trap(b"COMMIT", stop, after=trip_of(payloads), held=True)
     stage.database.set(trap)
     try:
         (device,) = stage.devices({"freeze-commit": ("box", payloads)})
@@ -92,6 +92,7 @@ def test_a_worker_that_is_frozen_within_its_commit_does_not_hold_up_another(stag
     finally:
         stage.database.set(None)
         os.kill(worker.pid, signal.SIGCONT)
+        stage.database.release(trap)
     reckoning = stage.reckon()
     toll.add("worker frozen within its commit", **reckoning.figures(), longest_verdict_s=round(waited_s, 2))
     assert reckoning.well, reckoning
