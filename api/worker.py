@@ -26,6 +26,8 @@ from ingest import Arrived, Chunk, City, Reason, Refused, Verdict, admit, decode
 from ingest import store as ingest_store
 from ledger import Record, enqueue
 
+from .isolate import isolated
+
 Connection = psycopg.Connection[Any]
 
 
@@ -76,9 +78,14 @@ class Worker:
         self._context = context
         self._clock = clock
         self._days: dict[date, ingest_store.Day] = {}
+        self._broken: dict[tuple[str, bytes], str] = {}
 
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
         """Commits a batch and gives the verdicts to send. Raises psycopg.Error when the database is away."""
+        self._broken = {}
+        return isolated(self._once, arrived, self._broken)
+
+    def _once(self, arrived: list[Arrived]) -> list[Verdict]:
         if self._conn is None or self._conn.closed:
             self._conn = self._connect()
         try:
@@ -116,6 +123,8 @@ class Worker:
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
+        if self._broken and (why := self._broken.get((arrived.device, arrived.payload))) is not None:
+            raise Refused(Reason.INTERNAL, why)
         chunk = decode(arrived.payload)
         admit(chunk, kind, self._city, self._clock())
         day = self._city.service_day(chunk.start_s)
