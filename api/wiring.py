@@ -20,7 +20,8 @@ from ledger import Chain, Record, Tiles, context_record
 
 from .app import Site, is_loopback
 from .coder import CHANNEL
-from .embedded import OversizeCount, Services, found
+from .disk import check_room
+from .embedded import OversizeCount, Services, ailment, found
 from .push import Board
 from .settings import Settings
 from .story import Ledger
@@ -53,6 +54,10 @@ _SESSION = {
 
 class NotRunning(RuntimeError):
     """The platform of this data folder does not run, so there is nothing to ask."""
+
+
+class BrokerUnwell(RuntimeError):
+    """The broker runs, and says that it cannot store what it gets."""
 
 
 class NotConfigured(ValueError):
@@ -189,6 +194,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             conn.execute("SELECT 1")
 
     def ask_broker() -> None:
+        if why := ailment(monitor_port):
+            raise BrokerUnwell(why)
         oversize.look(monitor_port)
 
     known = ledger(settings)
@@ -204,7 +211,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         if known.chain is not None:
             known.chain.head()
 
-    parts = {"database": ask_database, "chain": ask_chain}
+    home = settings.home.resolve()
+    parts = {"database": ask_database, "chain": ask_chain, "disk": lambda: check_room(home)}
     if monitor_port:
         parts["broker"] = ask_broker
     return (

@@ -5,6 +5,7 @@ from .broker import (
     BrokerAddress,
     BrokerUser,
     OversizeCount,
+    ailment,
     ensure_consumer,
     hash_secret,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Pumps",
     "ServiceError",
     "Services",
+    "ailment",
     "embedded",
     "ensure_consumer",
     "environment_of",

@@ -12,10 +12,12 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import sysconfig
 import threading
 import time
+import urllib.error
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +42,8 @@ HEADROOM_BYTES = 1024
 OVERSIZE_REASONS = ("Maximum Message Payload Exceeded", "Maximum Payload Exceeded")
 START_S = 30.0
 STOP_S = 10.0
+LOOK_S = 2.0  # between two questions to the broker whether its store is well: it costs both a millisecond
+ROOM_BYTES = 32_000_000  # four blocks of its store: with less it would fail again at once
 # 2**4 rounds. bcrypt's cost protects guessable passwords; ours are 160 random bits, which no number of tries finds.
 # Cost 10 would make a fleet of 10,000 that reconnects after a power cut wait eleven minutes of one core.
 BCRYPT_COST = 4
@@ -123,6 +127,7 @@ class Broker:
         self._users = folder.broker / "users.conf"
         self._store = folder.broker / "store"
         self._password = folder.secret("broker")
+        self._look_again_s = 0.0
 
     def address(self, ports: dict[str, int]) -> BrokerAddress:
         """How to reach it."""
@@ -157,6 +162,20 @@ class Broker:
         """Stop; what was acknowledged is on disk."""
         if (server := self.found()) is not None:
             server.stop(signal.SIGTERM, STOP_S)
+
+    def stuck(self) -> bool:
+        """Whether its store has failed and there is room to begin again. A server that could not write once (a full
+        disk) refuses to store until it is started anew, whatever room there is by then."""
+        now_s = time.monotonic()
+        if now_s < self._look_again_s:
+            return False
+        self._look_again_s = now_s + LOOK_S
+        port = self.folder.ports().get("monitor")
+        try:
+            unwell = bool(port) and "write error" in ailment(port or 0, within_s=1.0)
+        except OSError:
+            unwell = False  # it does not answer: frozen, or about to end, and not for us to judge
+        return unwell and shutil.disk_usage(self._store).free >= ROOM_BYTES
 
     def reload(self, users: Sequence[BrokerUser]) -> None:
         """Let exactly these devices in, without dropping the sessions of those that stay.
@@ -230,6 +249,20 @@ def monitor(port: int, path: str) -> Any:
     """What the broker says of itself, as JSON. Raises OSError when it is not there."""
     with DIRECT.open(f"http://{HOST}:{port}/{path}", timeout=5) as answer:
         return json.load(answer)
+
+
+def ailment(port: int, within_s: float = 2.0) -> str:
+    """What the broker complains of, without paths; empty where it is well. Raises OSError when it is not there."""
+    try:
+        with DIRECT.open(f"http://{HOST}:{port}/healthz", timeout=within_s):
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            try:
+                said = str(json.load(error)["error"])
+            except (OSError, ValueError, KeyError, TypeError):
+                said = f"it answers {error.code}"
+        return re.sub(r"/\S+", "(a file)", said)[:200]
 
 
 async def ensure_consumer(address: BrokerAddress) -> None:

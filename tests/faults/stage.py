@@ -94,6 +94,20 @@ class Reference:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._name)))
 
 
+def drive_of(city: City, n: int, number: int) -> list[bytes]:
+    """``n`` chunks of a drive that has just ended, whose trip has a number."""
+    start_s = time.time() - 5.0 * n - 30
+    return [
+        encode(
+            straight(
+                city, seq=seq, start_s=start_s, jolts=((8.0, 2.0, 1.0),),
+                trip=f"{city.service_day(start_s + 5.0 * seq):%Y%m%d}-{number:08x}",
+            )
+        )
+        for seq in range(n)
+    ]  # fmt: skip
+
+
 class Stage:
     """platform: running. wired: the settings of its worker and coder. device, broker, database: the wires to them."""
 
@@ -119,16 +133,7 @@ class Stage:
     def drive(self, n: int) -> list[bytes]:
         """``n`` chunks of a drive of its own that has just ended."""
         self._drives += 1
-        start_s = time.time() - 5.0 * n - 30
-        return [
-            encode(
-                straight(
-                    self.city, seq=seq, start_s=start_s, jolts=((8.0, 2.0, 1.0),),
-                    trip=f"{self.city.service_day(start_s + 5.0 * seq):%Y%m%d}-{self._drives:08x}",
-                )
-            )
-            for seq in range(n)
-        ]  # fmt: skip
+        return drive_of(self.city, n, self._drives)
 
     def expect(self, device: str, payloads: Sequence[bytes]) -> None:
         """Notes what a device will send: all of it is to be accepted."""
