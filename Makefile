@@ -8,7 +8,7 @@ override ROOT := $(shell dirname "$$(printf '%s' '$(SELF)' | sed 's/^ *//')")
 IN_ROOT = cd "$(ROOT)"
 PYTHON ?= python3
 ARGS ?=
-# How often `make faults` kills a process at a random point; `make test` does it ten times.
+# How often `make faults` kills a process at a random point; `make test` does it six times.
 KILLS ?= 20
 
 .DEFAULT_GOAL := help

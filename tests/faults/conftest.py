@@ -73,7 +73,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[S
     """A platform whose dead pumps come back at once (it will have to start many), and whose worker and coder reach
     broker and database through proxies."""
     home = tmp_path_factory.mktemp("faults") / "home"
-    given = Settings(home=home, port=0, anchor_every_s=0.2, fold_every_s=0.05, batch_most=8, batch_age_s=0.02)
+    given = Settings(home=home, port=0, anchor_every_s=0.5, fold_every_s=0.1, batch_most=8, batch_age_s=0.02)
     with supervising(home) as services:
         full = wiring.resolved(given, services.services())
         full = full.model_copy(update={"port": _free_port(full.host, 0)})
