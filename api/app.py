@@ -25,6 +25,7 @@ from ledger import LogDamaged, RecordError
 
 from .embedded import ServiceError
 from .enrolment import Door
+from .probes import Probe
 from .push import Board, TooManyReaders
 from .routes import cells, devices, service, tiles
 from .story import Ledger, NoSuchCell
@@ -66,6 +67,15 @@ def create_app(site: Site) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        beats: dict[str, str] = {}
+
+        def ask_pumps() -> None:
+            told = site.pumps()
+            beats.clear()
+            beats.update(told)
+
+        app.state.beats = beats
+        app.state.probes = {name: Probe(check) for name, check in (site.parts | {"pumps": ask_pumps}).items()}
         listening = asyncio.create_task(site.board.listen())
         try:
             yield

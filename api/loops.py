@@ -70,8 +70,8 @@ def run_worker(settings: Settings, see: See = observe) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
     worker = Worker(
-        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time,
-        flood=wiring.flood(settings), see=see,
+        lambda: wiring.database(settings, silent_s=wiring.FROZEN_S), city, wiring.EVIDENCE, wiring.day_context(city),
+        clock=time.time, flood=wiring.flood(settings), see=see,
     )  # fmt: skip
     log = structlog.get_logger("worker")
     heart = Heartbeat(lambda: wiring.database(settings), "worker")

@@ -22,7 +22,8 @@ from . import heartbeat, outside, tls
 from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
-from .embedded import Broker, BrokerUser, OversizeCount, Services, found, is_loopback, open_folder
+from .disk import check_room
+from .embedded import Broker, BrokerUser, OversizeCount, Services, ailment, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
 from .keeper import KeepOptions
 from .push import Board
@@ -35,6 +36,25 @@ EVIDENCE = EvidenceOptions()
 HEALTH = HealthOptions()
 CONDITIONS = ConditionOptions()
 _CONNECT_S = 5
+VANISHED_S = 10
+"""How long a far end may leave bytes unacknowledged before a connection is given up, by either side. Shorter and a
+busy network drops sessions; longer, and the keys that a vanished worker has locked are locked for that long. The
+kernel's own limit is over two hours on a line where nothing is sent."""
+FROZEN_S = 10
+"""How long a worker may be silent within a transaction before the database ends it: what a frozen worker has locked,
+others wait for. Shorter and a worker on an overloaded machine loses its batch, which comes again; longer and the chunks
+of the trips it holds get no verdict for that long."""
+
+
+_LINE: dict[str, Any] = {
+    "connect_timeout": _CONNECT_S, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,
+    "keepalives_count": 3, "tcp_user_timeout": VANISHED_S * 1000,
+}  # fmt: skip
+# The server's side of the same, and that it looks while it works (or waits for a lock) whether we are still there.
+_SESSION = {
+    "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{VANISHED_S}s", "client_connection_check_interval": "2s",
+}  # fmt: skip
 
 
 NotConfigured = tls.NotConfigured
@@ -42,6 +62,10 @@ NotConfigured = tls.NotConfigured
 
 class NotRunning(RuntimeError):
     """The platform of this data folder does not run, so there is nothing to ask."""
+
+
+class BrokerUnwell(RuntimeError):
+    """The broker runs, and says that it cannot store what it gets."""
 
 
 def embedded_names(settings: Settings) -> tuple[str, ...]:
@@ -87,13 +111,23 @@ def environment(settings: Settings) -> dict[str, str]:
     return out
 
 
-def database(settings: Settings, autocommit: bool = True) -> Connection:
-    """A connection; the pumps open their own transactions on it."""
+def database(settings: Settings, autocommit: bool = True, silent_s: int = 0) -> Connection:
+    """A connection; the pumps open their own transactions on it. It notices when the database has vanished without a
+    word, and the database notices when we have. silent_s: the database ends a transaction in which we are silent for
+    that long; 0 for never."""
     if settings.database_url is None:
         raise NotConfigured("no database is configured: set ROADCODE_DATABASE_URL, or run `roadcode up`")
-    return psycopg.connect(
-        settings.database_url.get_secret_value(), autocommit=autocommit, connect_timeout=_CONNECT_S
-    )
+    conn = psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, **_LINE)
+    try:
+        conn.execute(
+            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+            ([*_SESSION, "idle_in_transaction_session_timeout"], [*_SESSION.values(), f"{silent_s}s"]),
+        )
+        conn.autocommit = autocommit
+    except BaseException:
+        conn.close()
+        raise
+    return conn
 
 
 def day_context(city: City) -> ContextMaker:
@@ -194,7 +228,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     check_exposure(settings)
     token = settings.api_token.get_secret_value() if settings.api_token else None
     pool: ConnectionPool[Connection] = ConnectionPool(
-        url, min_size=1, max_size=8, timeout=5, open=False, kwargs={"autocommit": True, "connect_timeout": _CONNECT_S}
+        url, min_size=1, max_size=8, timeout=5, open=False, kwargs={"autocommit": True, **_LINE}
     )
     log = structlog.get_logger("web")
     oversize = OversizeCount()
@@ -212,6 +246,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
 
     def ask_broker() -> None:
         if monitor_url:
+            if why := ailment(monitor_url):
+                raise BrokerUnwell(why)
             oversize.look(monitor_url)
         else:
             outside.reach_broker(settings)
@@ -230,6 +266,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             known.chain.head()
 
     broker = Broker(open_folder(settings.home))
+    home = settings.home.resolve()
 
     def listed() -> list[BrokerUser]:
         with pool.connection() as conn:
@@ -239,7 +276,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         with pool.connection(timeout=3) as conn:
             return heartbeat.told(conn)
 
-    parts = {"database": ask_database, "chain": ask_chain}
+    parts = {"database": ask_database, "chain": ask_chain, "disk": lambda: check_room(home)}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
     return (

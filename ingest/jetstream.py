@@ -23,7 +23,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from .nats_line import Line, Message
+from .nats_line import SILENT_S, Line, Message
 from .wire import MAX_BYTES
 
 STREAM: Final = "$MQTT_msgs"
@@ -32,6 +32,8 @@ FILTER: Final = "$MQTT.msgs.rhc.v1.*.chunk"
 ACK_WAIT_S: Final = 5.0
 """After this long an unacknowledged message comes again: shorter and a slow commit is done twice, longer and the
 chunks of a killed worker wait that long."""
+VANISHED_S: Final = SILENT_S
+"""After this long without an answer the broker's connection is given up and made anew."""
 MAX_ACK_PENDING: Final = 4_000
 """Messages that workers may hold unacknowledged: fewer starves them, more are repeated after a crash."""
 ASK_S: Final = 1.0

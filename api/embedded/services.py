@@ -79,6 +79,9 @@ class EmbeddedServices:
         Raises ServiceError when one cannot be restarted; calling again tries again.
         """
         running = self.running()
+        if "nats" in running and self.broker.stuck():
+            self.broker.stop()
+            del running["nats"]
         for name in self.names:
             if name not in running:
                 self._start_on(name, self._ports)
@@ -123,6 +126,12 @@ class EmbeddedServices:
             self._start_on(name, self._ports)
 
     def _start_on(self, name: str, ports: dict[str, int]) -> None:
+        try:
+            self._start(name, ports)
+        except OSError as error:  # a full disk: who watches must live on and try again
+            raise ServiceError(f"{name} cannot be started: {error}") from error
+
+    def _start(self, name: str, ports: dict[str, int]) -> None:
         if name == "postgres":
             port = self.postgres.start(ports["postgres"])
             if port != ports["postgres"]:  # it ran already, on a port that ports.json had lost

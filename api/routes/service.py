@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +15,7 @@ from ingest import store as ingest_store
 from ledger import anchor_count, newest_anchor, record_count
 
 from ..metrics import exposition
+from ..probes import ask_all
 
 router = APIRouter()
 
@@ -102,36 +99,10 @@ HEALTH_S = 8.0
 
 
 @router.get("/healthz")
-def health(request: Request) -> JSONResponse:
+async def health(request: Request) -> JSONResponse:
     """ok, or degraded and which part says what. Pumps are told as long as the database is there to ask."""
-    site = request.app.state.site
-
-    def ask(check: Callable[[], None]) -> str:
-        try:
-            check()
-        except Exception as error:
-            return f"{type(error).__name__}: {str(error)[:200]}"
-        return "ok"
-
-    def ask_pumps() -> dict[str, str]:
-        try:
-            pumps: dict[str, str] = site.pumps()
-        except Exception:  # the database is away, which its own part says
-            return {}
-        return pumps
-
-    pool = ThreadPoolExecutor(len(site.parts) + 1)
-    end_s = time.monotonic() + HEALTH_S
-    asked = {name: pool.submit(ask, check) for name, check in site.parts.items()}
-    beating = pool.submit(ask_pumps)
-    said: dict[str, str] = {}
-    for name, answer in asked.items():
-        try:
-            said[name] = answer.result(max(0.0, end_s - time.monotonic()))
-        except TimeoutError:
-            said[name] = f"no answer within {HEALTH_S:.0f} s"
-    with contextlib.suppress(TimeoutError):
-        said |= beating.result(max(0.0, end_s - time.monotonic()))
-    pool.shutdown(wait=False)  # who does not answer is not waited for
+    said = await ask_all(request.app.state.probes)
+    if said.pop("pumps") == "ok":
+        said |= request.app.state.beats
     well = all(v == "ok" for v in said.values())
     return JSONResponse({"status": "ok" if well else "degraded", "parts": said}, status_code=200 if well else 503)
