@@ -168,7 +168,7 @@ def fsck(home: Annotated[Path | None, typer.Option(help="the data folder")] = No
     full = wiring.resolved(_settings(home=home))
     with wiring.database(full) as conn:
         told: Callable[[str], None] = lambda text: _ERR.print(f"checking {text}")  # noqa: E731
-        faults = check(conn, full.read_city(), wiring.EVIDENCE, wiring.HEALTH, wiring.ledger(full), told)
+        faults = check(conn, full.read_city(), wiring.EVIDENCE, wiring.health_options(full), wiring.ledger(full), told)
     _show([{"part": f.part, "where": f.where, "fault": f.text} for f in faults], as_json, f"{len(faults)} faults")
     raise typer.Exit(1 if faults else 0)
 

@@ -53,9 +53,8 @@ def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception
 def run_worker(settings: Settings) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
-    worker = Worker(
-        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time
-    )
+    context = wiring.day_context(city, wiring.health_options(settings))
+    worker = Worker(lambda: wiring.database(settings), city, wiring.EVIDENCE, context, clock=time.time)
     if settings.nats_url is None:
         raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
     url = settings.nats_url.get_secret_value()
@@ -75,6 +74,7 @@ def run_worker(settings: Settings) -> None:
 def run_coder(settings: Settings) -> None:
     """The journal into evidence and codes."""
     city = settings.read_city()
+    health = wiring.health_options(settings)
     conn: wiring.Connection | None = None
 
     def turn() -> float:
@@ -82,7 +82,7 @@ def run_coder(settings: Settings) -> None:
         try:
             if conn is None or conn.closed:
                 conn = wiring.database(settings)
-            done = coder.step(conn, city, wiring.HEALTH, time.time())
+            done = coder.step(conn, city, health, time.time())
         except psycopg.Error:
             conn = None
             raise

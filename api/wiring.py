@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,12 @@ Connection = psycopg.Connection[Any]
 EVIDENCE = EvidenceOptions()
 HEALTH = HealthOptions()
 _CONNECT_S = 5
+
+
+def health_options(settings: Settings) -> HealthOptions:
+    """The options of the read-out, with what the settings say of privacy."""
+    return replace(HEALTH, public_contributors=settings.public_contributors)
+
 
 
 class NotRunning(RuntimeError):
@@ -89,14 +95,14 @@ def database(settings: Settings, autocommit: bool = True) -> Connection:
     )
 
 
-def day_context(city: City) -> Callable[[date], Record]:
+def day_context(city: City, health: HealthOptions = HEALTH) -> Callable[[date], Record]:
     """Makes a day's context record: everything that the day's evidence and codes depend on, as text."""
 
     def of(day: date) -> Record:
         content = {
             "city": city.sha256,
             "evidence": json.dumps(asdict(EVIDENCE), sort_keys=True),
-            "health": json.dumps(asdict(HEALTH), sort_keys=True),
+            "health": json.dumps(asdict(health), sort_keys=True),
             "recogniser": "jolts, fixed scale, 1",
         }
         return context_record(day, content, city.origins)
@@ -182,6 +188,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         Site(
             city=settings.read_city(),
             options=EVIDENCE,
+            health=health_options(settings),
             pool=pool,
             board=Board(url, CHANNEL, log.warning),
             ledger=proving,

@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import recode, store
+from . import recode, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -18,6 +18,7 @@ from .code import (
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
 from .observe import EvidenceOptions, Finding, Observation, observe
+from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, OF_THE_STANDARD, TYPES, UNEVEN, DefectType
@@ -45,17 +46,22 @@ __all__ = [
     "HealthOptions",
     "Observation",
     "PassStory",
+    "PublicDay",
     "Rate",
     "State",
     "fold",
     "join",
+    "last_public_day",
     "merge",
     "observe",
     "pack_codes",
     "pass_story",
+    "public_days",
+    "publishable",
     "rate",
     "recode",
     "store",
+    "turn",
     "unknown_codes",
     "unpack_codes",
 ]

@@ -17,7 +17,23 @@ from numpy.typing import NDArray
 from grid import Track, Zone, cells_at, corner_m, locate, neighbours, project
 from ingest import Chunk, City, Detection, to_frame
 
-from .evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY, UNIT, Deltas, merge, tally
+from .evidence import (
+    DEVICES,
+    EXPOSURE_BOX,
+    HIT_DEVICES,
+    LOGODDS,
+    PASSES,
+    PHONE_DEVICES,
+    PHONE_HIT_DEVICES,
+    PHONE_LOGODDS,
+    PHONE_PASSES,
+    PHONE_TALLY,
+    TALLY,
+    UNIT,
+    Deltas,
+    merge,
+    tally,
+)
 from .jolts import Felt, JoltOptions, feel, peaks
 from .severity import severity_of_detection, severity_of_jolt
 from .taxonomy import BY_KEY, UNEVEN
@@ -161,9 +177,10 @@ def _jolt(
         return None
     # A small share of a doubtful place says nothing; it does not speak against a defect, which only silence may.
     weights = [max(0.0, math.log(1 - p + p * total[c] / clutter)) for c in cells]
-    out.add(cells, LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
-    out.add(cells, TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
-    out.add(cells, HIT_DEVICES, [slot] * len(cells))
+    phone = kind == "phone"
+    out.add(cells, PHONE_LOGODDS if phone else LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
+    out.add(cells, PHONE_TALLY if phone else TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
+    out.add(cells, PHONE_HIT_DEVICES if phone else HIT_DEVICES, [slot] * len(cells))
     home = max(zip(weights, cells, strict=True))
     return Finding(
         t_s=float(chunk.t0_s + i / chunk.rate_hz),
@@ -254,8 +271,9 @@ def _quiet(
         mine = owned[middle]
         clear = ~np.logical_or.reduceat(blocked[at], run)
         cells = cell[run][mine]
-        out.add(cells, PASSES, np.ones(len(cells), np.int64))
-        out.add(cells, DEVICES, np.full(len(cells), slot, np.int64))
+        phone = kind == "phone"
+        out.add(cells, PHONE_PASSES if phone else PASSES, np.ones(len(cells), np.int64))
+        out.add(cells, PHONE_DEVICES if phone else DEVICES, np.full(len(cells), slot, np.int64))
         if kind == "box" and level == 0:
             quiet = mine & clear & (length >= options.least_path_m)
             share = np.minimum(length[quiet], 1.0)

@@ -133,8 +133,11 @@ def all_code_blocks(conn: Connection) -> list[int]:
 
 
 def stale_blocks(conn: Connection, today: date, most: int) -> list[int]:
-    """Blocks whose codes were last read out on an earlier day: evidence ages, so codes must be read again."""
-    rows = conn.execute("SELECT blk FROM code WHERE read_on < %s ORDER BY blk LIMIT %s", (today, most))
+    """Blocks of 1 m squares whose codes were last read out on an earlier day: evidence ages, so codes must be read
+    again. (Coarse ones have their turn, `turn.due`.)"""
+    rows = conn.execute(
+        "SELECT blk FROM code WHERE read_on < %s AND blk >> 51 = 0 ORDER BY blk LIMIT %s", (today, most)
+    )
     return [r[0] for r in rows]
 
 
