@@ -17,7 +17,7 @@ from .trial import Outcome, Size, attack, world
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "privacy-attack.md"
-BEGIN, END = "<!-- generated: attack -->", "<!-- end of attack -->"
+BEGIN, END = "<!-- written by tests.attack -->", "<!-- end of attack -->"
 KS = (1, 2, 3, 5)
 TRIMS_M = (0.0, 100.0, 200.0, 400.0)
 
