@@ -19,10 +19,11 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What an attacker has before him. covered: bool (days, places), told on that day. trim_m, k: the rules, which are
-    public."""
+    """What an attacker has before him. passes: (days, places) that are told; covered: bool, what is told at all.
+    trim_m, k: the rules, which are public."""
 
     town: Town
+    passes: Series
     covered: Flags
     trim_m: float
     k: int
@@ -113,7 +114,7 @@ def _likelihood(view: View, drove: Flags, chance_told: float) -> tuple[Series, S
 def _chance_told(view: View) -> float:
     """How often a place is told on a day on which somebody passed: without a threshold nearly always, which anybody can
     find out by driving; with one it takes others too."""
-    return 0.95 if view.k == 1 else 0.6
+    return 0.95 if view.k <= 1 else 0.6
 
 
 def _followed(view: View, work: int, name: str, told: Series, weight: Series) -> tuple[NDArray[np.int64], Series]:
@@ -143,6 +144,22 @@ def by_first_day(view: View, citizen: Citizen, rng: np.random.Generator) -> int:
 def by_days(view: View, citizen: Citizen, rng: np.random.Generator) -> int:
     """Knows the workplace and on which days the car was gone: compares those days with the others."""
     _, score = _follow(view, citizen.work, *_likelihood(view, _drove(view, citizen), _chance_told(view)))
+    return _best(score, _away(view, citizen.work), rng)
+
+
+def by_counts(view: View, citizen: Citizen, rng: np.random.Generator) -> int:
+    """Knows workplace and days: on those days two passes more are told all along the way, also where many drive."""
+    drove = _drove(view, citizen)
+    if drove.all():
+        return by_dead_ends(view, citizen, rng)
+    with_target, without = view.passes[drove], view.passes[~drove]
+    more = with_target.mean(axis=0) - without.mean(axis=0)
+    spread = ((with_target - with_target.mean(axis=0)) ** 2).sum(axis=0) + ((without - without.mean(axis=0)) ** 2).sum(
+        axis=0
+    )
+    variance = (spread + 1.0) / len(view.passes) * (1 / len(with_target) + 1 / len(without))
+    weight = np.clip((2 * more - 2) / variance, -6, 6)
+    _, score = _follow(view, citizen.work, np.clip(more / 2, 0, 1), weight)
     return _best(score, _away(view, citizen.work), rng)
 
 
@@ -194,6 +211,7 @@ ATTACKERS: dict[str, Callable[[View, Citizen, np.random.Generator], int]] = {
     "first day": by_first_day,
     "vote of days": by_vote,
     "days": by_days,
+    "counts": by_counts,
     "street": by_street,
     "days and street": by_all,
 }

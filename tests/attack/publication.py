@@ -19,6 +19,7 @@ from ingest import City
 from .drives import Sent
 from .town import STEP_M, Town
 
+ROUNDED_TO = 5
 By = dict[date, dict[int, BlockEvidence]]
 
 
@@ -53,44 +54,59 @@ def evidence(heard: list[Heard], trim_m: float) -> By:
     return {day: reading.by_block(merge(p)) for day, p in sorted(parts.items())}
 
 
-def squares_told(by: By, k: int) -> dict[date, list[int]]:
-    """Coarse squares of which something is told for a day, by day.
+RAW = 0
+"""In the place of k: nothing is protected, every square that a phone passed is told with the exact number of passes."""
 
-    It is more than is public: the platform tells a square's days only where its block was coloured once, and it tells
-    rounded numbers with them, which say little where all are above k. The attackers get every such square and day.
+
+def squares_told(by: By, k: int) -> dict[date, dict[int, int]]:
+    """Coarse squares of which something is told for a day, with the passes told of them, by day.
+
+    It is more than is public: the platform tells a square's days only where its block was coloured once. The attackers
+    get every such square and day.
     """
-    out: dict[date, list[int]] = {}
+    out: dict[date, dict[int, int]] = {}
     for day, blocks in by.items():
-        cells: list[int] = []
+        told: dict[int, int] = {}
         for block, e in blocks.items():
-            if block >> 51:
-                enough = np.bitwise_count(publishable(e, k).plane(HIT_DEVICES)) >= k
-                cells += cells_of_block(block)[enough].tolist()
-        out[day] = cells
+            if not block >> 51:
+                continue
+            shown = e if k == RAW else publishable(e, k)
+            passes = reading.passes_of(shown)
+            enough = passes > 0 if k == RAW else np.bitwise_count(shown.plane(HIT_DEVICES)) >= k
+            if k != RAW:
+                passes = np.maximum(ROUNDED_TO, np.rint(passes / ROUNDED_TO).astype(np.int64) * ROUNDED_TO)
+            told |= dict(zip(cells_of_block(block)[enough].tolist(), passes[enough].tolist(), strict=True))
+        out[day] = told
     return out
 
 
-def cover(told: dict[date, list[int]], town: Town, city: City) -> NDArray[np.bool_]:
-    """Which places of the town have a told square at or beside them on which day, bool (days, places)."""
+def counts(told: dict[date, dict[int, int]], town: Town, city: City) -> NDArray[np.float64]:
+    """About how many passes are told of each place of the town on each day, (days, places); 0 where nothing is."""
     x0, y0 = (float(v) for v in project(*city.centre_deg, Zone(city.utm_zone, city.utm_north)))
     where = town.xy_m + np.array([x0, y0])
     buckets: dict[tuple[int, int], list[int]] = {}
     for n, (x, y) in enumerate((where // STEP_M).astype(int).tolist()):
         buckets.setdefault((x, y), []).append(n)
-    out = np.zeros((len(told), len(where)), dtype=bool)
+    out = np.zeros((len(told), len(where)))
     for d, day in enumerate(sorted(told)):
-        for cell in told[day]:
-            half = side_m(cell) / 2
-            x, y = (v + half for v in corner_m(cell))
+        for cell, passes in told[day].items():
+            side = side_m(cell)
+            x, y = (v + side / 2 for v in corner_m(cell))
             c, r = int(x // STEP_M), int(y // STEP_M)
             near = [n for i in (-1, 0, 1) for j in (-1, 0, 1) for n in buckets.get((c + i, r + j), ())]
             if near:
                 apart = np.hypot(*(where[near] - (x, y)).T)
                 best = int(apart.argmin())
-                if apart[best] <= STEP_M / 2 + half:
-                    out[d, near[best]] = True
-    # A road is not rough everywhere: between two told places lies one that was passed.
-    wide = out.copy()
+                if apart[best] <= STEP_M / 2 + side / 2:
+                    out[d, near[best]] += passes * side / STEP_M
+    return out
+
+
+def covered(passes: NDArray[np.float64], town: Town) -> NDArray[np.bool_]:
+    """Which places are told of, or lie beside one that is, bool (days, places): a road is not rough everywhere, and
+    between two told places lies one that was passed."""
+    told = passes > 0
+    wide = told.copy()
     for n, beside in enumerate(town.beside):
-        wide[:, n] |= out[:, list(beside)].any(axis=1)
+        wide[:, n] |= told[:, list(beside)].any(axis=1)
     return wide

@@ -69,7 +69,7 @@ def build(rng: np.random.Generator, blocks: int = 20) -> Town:
     grid = np.array(list(at), dtype=np.float64) * STEP_M - size * STEP_M / 2
     cos, sin = np.cos(TURN_RAD), np.sin(TURN_RAD)
     pairs = sorted({(min(a, b), max(a, b)) for a, near in steps.items() for b in near})
-    rough = [p for p, bad in zip(pairs, (rng.random(len(pairs)) < 0.6).tolist(), strict=True) if bad]
+    rough = [p for p, bad in zip(pairs, (rng.random(len(pairs)) < 0.4).tolist(), strict=True) if bad]
     return Town(
         xy_m=grid @ np.array([[cos, sin], [-sin, cos]]),
         beside=tuple(tuple(steps[n]) for n in range(len(at))),

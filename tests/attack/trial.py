@@ -12,7 +12,7 @@ from ingest import City
 
 from .attackers import ATTACKERS, BLIND, View, found
 from .drives import DAY_S, Sent, all_drives
-from .publication import Heard, cover, evidence, hear, squares_told
+from .publication import By, Heard, counts, covered, evidence, hear, squares_told
 from .town import Citizen, Town, build, populate
 
 FIRST_S = 1_795_482_000.0
@@ -68,14 +68,14 @@ def attack(
 ) -> list[Outcome]:
     """Attacks a world under each rule (k, metres trimmed)."""
     out: list[Outcome] = []
-    by_trim: dict[float, object] = {}
+    by_trim: dict[float, By] = {}
     for k, trim_m in rules:
         if trim_m not in by_trim:
             by_trim[trim_m] = evidence(one.heard, trim_m)
-        covered = cover(squares_told(by_trim[trim_m], k), one.town, city)  # type: ignore[arg-type]
-        view = View(one.town, covered, trim_m, k)
+        passes = counts(squares_told(by_trim[trim_m], k), one.town, city)
+        view = View(one.town, passes, covered(passes, one.town), trim_m, k)
         share = {name: found(view, one.citizens, name, one.size.seed) for name in ATTACKERS | BLIND}
-        out.append(Outcome(k, trim_m, float(covered.mean()), share))
+        out.append(Outcome(k, trim_m, float(view.covered.mean()), share))
         told(out[-1])
     return out
 
