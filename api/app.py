@@ -19,7 +19,7 @@ from fastapi.staticfiles import StaticFiles
 from psycopg_pool import ConnectionPool, PoolTimeout
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from defects import DamagedCodes, EvidenceOptions
+from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
 from ledger import LogDamaged, RecordError
 
@@ -48,6 +48,7 @@ class Site:
 
     city: City
     options: EvidenceOptions
+    health: HealthOptions
     pool: ConnectionPool[psycopg.Connection[Any]]
     board: Board
     ledger: Callable[[], Ledger]

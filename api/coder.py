@@ -1,5 +1,9 @@
 """The second pump: folds the journal into evidence, reads out codes, and lets everything that a change causes happen in
-the same transaction: history, cases, records for the log, and word to whoever watches the map."""
+the same transaction: history, cases, records for the log, and word to whoever watches the map.
+
+Squares of 1 m, where only boxes speak, are read out at once. Coarse ones, where phones speak, are read out once a day,
+after its turn, from days that can no longer change: when somebody drove must not show.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,19 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Case, Change, Codes, HealthOptions, join
+from defects import Case, Change, Codes, HealthOptions, join, last_public_day, turn
 from defects import recode as reading
 from defects import store as defects_store
-from grid import BLOCK, blocks_beside, column_row, corner_m, level_of, side_m, unproject, zone_of
+from grid import BLOCK, blocks_beside, column_row, corner_m, side_m, unproject, zone_of
 from ingest import City
 from ingest import store as ingest_store
 from ledger import Record, block_record, case_record, code_record, enqueue, leaf_hash, root_of
 
 Connection = psycopg.Connection[Any]
 CHANNEL = "codes"
+_TURN_S = 600.0
+"""After a day's turn, before coarse squares are read out. Much less and a chunk that was taken in the last moment might
+not be committed yet, and stand out when it comes; much more and the map is older for nothing."""
 _CASE_M = 100.0
 """How far around new squares known cases are looked up: farther than any case is long."""
 
@@ -40,6 +47,11 @@ class Folded:
 NOTHING = Folded(0, 0, 0, 0)
 
 
+def coarse_day(city: City, now_s: float) -> date:
+    """The service day whose turn the coarse squares show: of today, some minutes after it has begun."""
+    return city.service_day(now_s - _TURN_S)
+
+
 def step(conn: Connection, city: City, options: HealthOptions, now_s: float, most: int = 200) -> Folded:
     """One fold. Commits. Gives `NOTHING` where there was nothing to do or another coder holds the lease."""
     today = city.service_day(now_s)
@@ -50,20 +62,44 @@ def step(conn: Connection, city: City, options: HealthOptions, now_s: float, mos
         deltas = {day: parts for day, parts in taken.items() if parts}
         touched = {b for parts in deltas.values() for p in parts for b in defects_store.blocks_of_deltas(p)}
         stale = set(defects_store.stale_blocks(conn, today, most))
-        if not touched and not stale:
-            return NOTHING
-        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched))
+        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched)) if touched else {}
         defects_store.put_evidence(conn, folded)
+        rows = sum(len(parts) for parts in deltas.values())
+        told = _turn_of_day(conn, city, options, now_s, most, {b for b in touched if turn.is_coarse(b)})
+        touched = {b for b in touched if not turn.is_coarse(b)}
+        if not touched and not stale:
+            return Folded(rows, told.blocks, told.changes, told.cases)
         beside = {b for block in touched for b in blocks_beside(block).values()}
         recoded = touched | stale | {b for b in beside if b in defects_store.codes_of(conn, beside)}
         halo = recoded | {b for block in recoded for b in blocks_beside(block).values()}
         evidence = defects_store.evidence_of(conn, halo)
         codes = reading.recode(recoded, evidence, today, options)
-        rows = sum(len(parts) for parts in deltas.values())
         days: dict[int, set[date]] = {}
         for block, day in folded:
             days.setdefault(block, set()).add(day)
-        return _tell(conn, city, codes, days, today, datetime.fromtimestamp(now_s, UTC), rows)
+        fine = _tell(conn, city, codes, days, today, datetime.fromtimestamp(now_s, UTC))
+        return Folded(rows, fine.blocks + told.blocks, fine.changes + told.changes, fine.cases + told.cases)
+
+
+def _turn_of_day(
+    conn: Connection, city: City, options: HealthOptions, now_s: float, most: int, touched: set[int]
+) -> Folded:
+    """Reads out coarse blocks whose turn it is; ``touched``, those that evidence was added to, wait for theirs."""
+    today = coarse_day(city, now_s)
+    turn.await_turn(conn, touched, today)
+    if not turn.turned(conn, today):
+        tallies = ingest_store.tallies(conn)
+        phones = sum(n for name, label, n in tallies if (name, label) == ("accepted", "phone"))
+        turn.note_turn(conn, today, phones, sum(n for name, _, n in tallies if name == "refused"))
+    blocks = set(turn.due(conn, today, last_public_day(today, options), most))
+    if not blocks:
+        return NOTHING
+    halo = blocks | {b for block in blocks for b in blocks_beside(block).values()}
+    codes = reading.recode(blocks, defects_store.evidence_of(conn, halo), today, options)
+    turn.mark_turned(conn, sorted(blocks), today)
+    # The context of the newest day that is told: whether today has one yet says whether somebody drives already.
+    context_day = last_public_day(today, options)
+    return _tell(conn, city, codes, {}, today, datetime.fromtimestamp(now_s, UTC), context_day)
 
 
 def _tell(
@@ -73,9 +109,12 @@ def _tell(
     days: dict[int, set[date]],
     today: date,
     at: datetime,
-    rows: int,
+    context_day: date | None = None,
 ) -> Folded:
-    """Writes what changed, and everything that follows from it. ``days``: those whose evidence was folded, by block."""
+    """Writes what changed, and everything that follows from it. ``days``: those whose evidence was folded, by block.
+
+    The codes are all of 1 m squares, or all of coarse ones.
+    """
     before = defects_store.codes_of(conn, codes)
     changed: dict[int, tuple[int, Codes]] = {}
     changes: list[Change] = []
@@ -84,7 +123,7 @@ def _tell(
         revision, old = before.get(block, (0, None))
         if old is not None and old.tobytes() == now.tobytes():
             continue
-        if old is None and int(level_of(block)) > 0 and not now["colour"].any():
+        if old is None and turn.is_coarse(block) and not now["colour"].any():
             continue  # a coarse block without a colour would only say that some phone was there
         changed[block] = (revision + 1, now)
         changes += reading.changes(block, old, now)
@@ -92,22 +131,25 @@ def _tell(
     defects_store.put_codes(conn, today, changed, at)
     defects_store.mark_read(conn, today, [b for b in codes if b not in changed])
     opening = datetime.fromtimestamp(city.day_bounds_s(today)[0], UTC)
-    fine = [c for c in changes if int(level_of(c.cell)) == 0]
-    defects_store.add_changes(conn, fine, today, at)
-    defects_store.add_changes(conn, [c for c in changes if c not in fine], today, opening)
+    if any(turn.is_coarse(block) for block in codes):
+        at = opening  # by day only where phones spoke, also in the log and of cases
+    defects_store.add_changes(conn, changes, today, at)
     cases = _cases(conn, confirmed, at)
     at_ms = int(at.timestamp() * 1000)
-    day_ms = int(opening.timestamp() * 1000)
-    context = _context(conn, today)
+    context = _context(conn, context_day or today)
     records: list[Record] = [
-        # By day only where phones spoke: the moment of a change would be the moment of somebody's passing.
-        code_record(
-            c.cell, today, day_ms if int(level_of(c.cell)) > 0 else at_ms, c.before, c.after, c.why, context,
-            city.origins,
-        )
-        for c in changes
-    ]  # fmt: skip
+        code_record(c.cell, today, at_ms, c.before, c.after, c.why, context, city.origins) for c in changes
+    ]
     for block, (revision, now) in sorted(changed.items()):
+        if turn.is_coarse(block):
+            # No chunks: their number and their day would tell of one phone. Its bytes are gone after the day anyway.
+            no_chunks = root_of([])
+            records.append(
+                block_record(
+                    block, today, revision, hashlib.sha256(now.tobytes()).digest(), no_chunks, 0, context, city.origins
+                )
+            )
+            continue
         for day in sorted(days.get(block, set())) or [defects_store.newest_day(conn, block) or today]:
             leaves = defects_store.chunk_leaves(conn, block, day)
             records.append(
@@ -124,7 +166,7 @@ def _tell(
     if changed:
         notice = {"bbox": _box(sorted(changed)), "blocks": len(changed)}
         conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(notice)))
-    return Folded(rows, len(changed), len(changes), len(cases))
+    return Folded(0, len(changed), len(changes), len(cases))
 
 
 def _context(conn: Connection, day: date) -> bytes:

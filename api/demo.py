@@ -8,11 +8,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from defects import Colour, HealthOptions, turn
+from defects import recode as reading
 from defects import store as defects_store
 from grid import Zone, blocks_of, cells_at, index_in_block, project
 from ingest import City
@@ -152,11 +155,12 @@ def _judge(
     with wiring.database(full) as conn:
         tallies = ingest_store.tallies(conn)
         fine, coarse = defects_store.colour_counts(conn)
+        coarse_later = _coarse_later(conn, wiring.health_options(full))
         counted = recount(conn, city, wiring.EVIDENCE)
         ledger = wiring.ledger(full)
         potholes = _potholes(platform, conn, city)
         proofs = {cell: story.status_of(story.verify(conn, cell, ledger)[0]) for _, cell, _ in potholes if cell}
-        faults = fsck(conn, city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _text: None)
+        faults = fsck(conn, city, wiring.EVIDENCE, wiring.health_options(full), ledger, lambda _text: None)
         anchors = anchor_count(conn)
         records, cases = record_count(conn), defects_store.case_count(conn)
     accepted = sum(n for name, _, n in tallies if name == "accepted")
@@ -173,6 +177,7 @@ def _judge(
         "doubled": counted.doubled,
         "cells": fine,
         "coarse_cells": coarse,
+        "coarse_cells_once_the_day_is_told": coarse_later,
         "cases": cases,
         "records": records,
         "anchors": anchors,
@@ -198,6 +203,17 @@ def _judge(
         Claim("no byte is other than it was written", not faults, f"{len(faults)} faults" + _first(faults)),
     ]  # fmt: skip
     return Demo(figures, claims)
+
+
+def _coarse_later(conn: wiring.Connection, health: HealthOptions) -> dict[str, int]:
+    """The phones' squares by colour as they will be told when the day is closed; today they show nothing."""
+    blocks = {block for block, _ in defects_store.evidence_keys(conn) if turn.is_coarse(block)}
+    evidence = defects_store.evidence_of(conn, blocks)
+    if not evidence:
+        return {}
+    told_on = max(day for days in evidence.values() for day in days) + timedelta(days=health.public_after_days)
+    codes = reading.recode(blocks, evidence, told_on, health).values()
+    return {c.name.lower(): sum(int((one["colour"] == c).sum()) for one in codes) for c in Colour if c}
 
 
 def _first(faults: list[Any]) -> str:

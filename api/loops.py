@@ -69,8 +69,9 @@ def _until_told(
 def run_worker(settings: Settings, see: See = observe) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
+    context = wiring.day_context(city, wiring.health_options(settings))
     worker = Worker(
-        lambda: wiring.database(settings, silent_s=wiring.FROZEN_S), city, wiring.EVIDENCE, wiring.day_context(city),
+        lambda: wiring.database(settings, silent_s=wiring.FROZEN_S), city, wiring.EVIDENCE, context,
         clock=time.time, flood=wiring.flood(settings), see=see,
     )  # fmt: skip
     log = structlog.get_logger("worker")
@@ -92,6 +93,7 @@ def run_worker(settings: Settings, see: See = observe) -> None:
 def run_coder(settings: Settings) -> None:
     """The journal into evidence and codes."""
     city = settings.read_city()
+    health = wiring.health_options(settings)
     conn: wiring.Connection | None = None
 
     def turn() -> float:
@@ -99,7 +101,7 @@ def run_coder(settings: Settings) -> None:
         try:
             if conn is None or conn.closed:
                 conn = wiring.database(settings)
-            done = coder.step(conn, city, wiring.HEALTH, time.time())
+            done = coder.step(conn, city, health, time.time())
         except psycopg.Error:
             conn = None
             raise

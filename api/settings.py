@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     device_per_minute: float = Field(default=600.0, gt=0, description="chunks a minute a device may send after that")
 
     anchor_every_s: float = Field(default=5.0, ge=0, description="time between anchors on the chain")
+    public_contributors: int = Field(
+        default=3, ge=3, le=63,
+        description="different phones that must have felt something in a square on a day before it is told of",
+    )
     fold_every_s: float = Field(default=1.0, gt=0, le=60, description="how often the coder looks for new evidence")
     batch_most: int = Field(default=256, ge=1, le=5000, description="chunks in a worker's batch at the most")
     batch_age_s: float = Field(default=0.2, gt=0, le=5, description="how long a batch waits to fill")

@@ -11,7 +11,19 @@ from typing import Any
 
 import psycopg
 
-from defects import ALL_TYPES, NO_KIND, OF_THE_STANDARD, TYPES, EvidenceOptions, PassStory, observe, pass_story
+from defects import (
+    ALL_TYPES,
+    NO_KIND,
+    OF_THE_STANDARD,
+    TYPES,
+    EvidenceOptions,
+    HealthOptions,
+    PassStory,
+    observe,
+    pass_story,
+    public_days,
+    turn,
+)
 from defects import recode as reading
 from defects import store as defects_store
 from grid import blocks_of, index_in_block, is_cell, name_of, polygon_deg, side_m
@@ -25,8 +37,6 @@ from .days import Days, read_day
 Connection = psycopg.Connection[Any]
 MOST_PASSES = 60
 """Passes told of a square, the newest: each is observed again from its chunk, about a millisecond."""
-PUBLIC_CONTRIBUTORS = 3
-"""A phone's pass is told only where so many different phones passed: fewer, and a square could name a home."""
 
 
 class NoSuchCell(LookupError):
@@ -69,6 +79,7 @@ def tell(
     cell: int,
     city: City,
     options: EvidenceOptions,
+    health: HealthOptions,
     ledger: Ledger,
 ) -> dict[str, Any]:
     """The story of a square, ready for JSON. Raises NoSuchCell.
@@ -76,13 +87,15 @@ def tell(
     The chain is asked last, when the connection is given back: a chain that hangs must not use up the database.
     """
     with connect() as conn, one_moment(conn):
-        told = _tell(conn, cell, city, options)
+        told = _tell(conn, cell, city, options, health)
         claims, record = _claims(conn, cell, ledger)
     steps = _checked(claims, ledger)
     return told | {"proof": {"status": status_of(steps), "steps": [_step(s) for s in steps], "record": record}}
 
 
-def _tell(conn: Connection, cell: int, city: City, options: EvidenceOptions) -> dict[str, Any]:
+def _tell(
+    conn: Connection, cell: int, city: City, options: EvidenceOptions, health: HealthOptions
+) -> dict[str, Any]:
     _, code = code_of(conn, cell)
     seen = [t for t in TYPES[:OF_THE_STANDARD] if int(code["seen"]) >> (t.number - 1) & 1]
     kind = int(code["kind"])
@@ -97,7 +110,7 @@ def _tell(conn: Connection, cell: int, city: City, options: EvidenceOptions) -> 
         "not_seen": [t.key for t in TYPES[:OF_THE_STANDARD] if t not in seen],
         "of": OF_THE_STANDARD,
         "passes": int(code["passes"]),
-        "evidence": _passes(conn, cell, city, options),
+        "evidence": _days(conn, cell, health) if turn.is_coarse(cell) else _passes(conn, cell, city, options),
         "kept_from": _kept_from(conn),
         "history": defects_store.changes_of(conn, cell),
         "case": defects_store.case_of(conn, cell),
@@ -122,11 +135,13 @@ def status_of(steps: list[Step]) -> str:
 
 
 def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -> list[dict[str, Any]]:
-    """What each kept chunk said of the square. Phones: by day only, and only from enough different ones."""
+    """What each kept chunk of a box said of a square of 1 m, newest first."""
     rows = ingest_store.chunks_by_id(conn, defects_store.chunks_past(conn, int(blocks_of(cell)), MOST_PASSES))
-    told: list[tuple[str, dict[str, Any]]] = []
+    told: list[dict[str, Any]] = []
     days = Days()
     for _, day, device, kind, raw in rows:
+        if kind == "phone":
+            continue  # never of one citizen's drive, whatever it speaks of
         try:
             chunk = decode(raw)
         except Refused:
@@ -136,24 +151,45 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
         if story is None:
             continue
         told.append(
-            (
-                device if kind == "phone" else "",
-                {
-                    "at": None if kind == "phone" else city_time(city, chunk.start_s),
-                    "day": day.isoformat(),
-                    "sensor": kind,
-                    "what": story.what,
-                    "kind": story.kind,
-                    "weight": round(story.weight, 3),
-                    "speed_kmh": None if story.speed_mps is None else round(story.speed_mps * 3.6),
-                    "sigma_m": None if story.sigma_m is None else round(story.sigma_m, 2),
-                    "g": _g(story, chunk.carrier, options) if story.what == "jolt" else None,
-                },
-            )
+            {
+                "at": city_time(city, chunk.start_s),
+                "day": day.isoformat(),
+                "sensor": kind,
+                "what": story.what,
+                "kind": story.kind,
+                "weight": round(story.weight, 3),
+                "speed_kmh": None if story.speed_mps is None else round(story.speed_mps * 3.6),
+                "sigma_m": None if story.sigma_m is None else round(story.sigma_m, 2),
+                "g": _g(story, chunk.carrier, options) if story.what == "jolt" else None,
+            }
         )
-    phones = {device for device, _ in told if device}
-    public = len(phones) >= PUBLIC_CONTRIBUTORS
-    return [passed for device, passed in reversed(told) if public or not device]
+    return told[::-1]
+
+
+def _days(conn: Connection, cell: int, health: HealthOptions) -> list[dict[str, Any]]:
+    """What a coarse square's closed days said, newest first: days on which enough different devices felt something,
+    without their number, single passes or hours."""
+    block = int(blocks_of(cell))
+    read_on = turn.read_on(conn, block)
+    if read_on is None:
+        return []
+    evidence = defects_store.evidence_of(conn, [block]).get(block, {})
+    return [
+        {
+            "at": None,
+            "day": told.day.isoformat(),
+            "sensor": told.sensor,
+            "what": "jolt",
+            "kind": told.kind,
+            "weight": told.weight,
+            "speed_kmh": None,
+            "sigma_m": None,
+            "g": None,
+            "passes": told.passes,
+            "devices_at_least": told.devices_at_least,
+        }
+        for told in public_days(int(index_in_block(cell)), evidence, read_on, health)
+    ]
 
 
 def _kept_from(conn: Connection) -> dict[str, str | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,12 @@ _SESSION = {
 
 
 NotConfigured = tls.NotConfigured
+
+
+def health_options(settings: Settings) -> HealthOptions:
+    """The options of the read-out, with what the settings say of privacy."""
+    return replace(HEALTH, public_contributors=settings.public_contributors)
+
 
 
 class NotRunning(RuntimeError):
@@ -130,14 +136,14 @@ def database(settings: Settings, autocommit: bool = True, silent_s: int = 0) -> 
     return conn
 
 
-def day_context(city: City) -> ContextMaker:
+def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
     """Makes a day's context record: everything that the day's evidence and codes depend on, as text."""
 
     def of(day: date, weights: str) -> Record:
         content = {
             "city": city.sha256,
             "evidence": json.dumps(asdict(EVIDENCE), sort_keys=True),
-            "health": json.dumps(asdict(HEALTH), sort_keys=True),
+            "health": json.dumps(asdict(health), sort_keys=True),
             "conditions": json.dumps(asdict(CONDITIONS), sort_keys=True),
             "weights": weights,
             "recogniser": "jolts, fixed scale, 1",
@@ -283,6 +289,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         Site(
             city=settings.read_city(),
             options=EVIDENCE,
+            health=health_options(settings),
             pool=pool,
             board=Board(url, CHANNEL, log.warning),
             ledger=proving,

@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import recode, retention, store
+from . import recode, retention, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -18,6 +18,7 @@ from .code import (
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
 from .observe import EvidenceOptions, Finding, Observation, observe, place
+from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
 from .story import PassStory, pass_story
@@ -46,21 +47,26 @@ __all__ = [
     "HealthOptions",
     "Observation",
     "PassStory",
+    "PublicDay",
     "Rate",
     "State",
     "evidence_leaf",
     "fold",
     "join",
+    "last_public_day",
     "merge",
     "observe",
     "pack_codes",
     "pass_story",
     "place",
+    "public_days",
+    "publishable",
     "rate",
     "recode",
     "retention",
     "slots_are_sealed",
     "store",
+    "turn",
     "unknown_codes",
     "unpack_codes",
     "without_slots",

@@ -27,7 +27,14 @@ DEVICES = 24
 """Bits of the salted slots of devices that passed: joined by OR, not summed."""
 HIT_DEVICES = 25
 """Bits of the salted slots of devices that felt or saw something."""
-OR_PLANES = (DEVICES, HIT_DEVICES)
+PHONE_LOGODDS = 26
+"""Planes 26 to 30: what phones say of coarse squares, apart from the boxes, so that a square where too few of them felt
+something can be read as if none had been there (`public`). They feel `uneven` and name no type."""
+PHONE_TALLY = 27
+PHONE_PASSES = 28
+PHONE_DEVICES = 29
+PHONE_HIT_DEVICES = 30
+OR_PLANES = (DEVICES, HIT_DEVICES, PHONE_DEVICES, PHONE_HIT_DEVICES)
 PLANES = 64
 SEVERITY_UNIT = 1 << 8
 

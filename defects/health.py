@@ -8,7 +8,7 @@ able to see that type looked long enough and found nothing. Everything else is g
 | some type: p >= p_defect, strongest of its type within 3 squares, mean severity >= 1.5 | red |
 | the same with mean severity < 1.5 | yellow |
 | hazards: exposure >= green_exposure, p <= p_green, `uneven` too; fewer than two devices hit that day | green |
-| a square of 4 m or more: red and yellow only by three or more devices, and nothing else | as above |
+| a square of 4 m or more: red and yellow only by k or more devices on a closed day, and nothing else | as above |
 | anything else, and everything that nobody passed | grey |
 """
 
@@ -33,6 +33,7 @@ from .evidence import (
     BlockEvidence,
     split_tally,
 )
+from .public import last_public_day, publishable
 from .taxonomy import ALL_TYPES, HAZARDS, TYPES, UNEVEN
 
 Series = NDArray[np.float64]
@@ -53,6 +54,10 @@ class HealthOptions:
     what all quiet passes of one day may say against a defect: without a bound three hundred passes of a morning would
     outvote everybody who falls into the hole that opens at noon. witnesses: so many devices that felt something on one
     day, and the square is not green that day. validity_days: older evidence counts for nothing, not even as a witness.
+    public_contributors: coarse squares tell of a day only where so many different phones felt something; with 2 each of
+    two neighbours sees the other in the map, with 10 a quiet street is never told of. public_after_days: so many days
+    later; with 3 the day is over for 48 h and no chunk of it is taken any more, with less a chunk that comes late
+    changes what was told already and stands out as one drive, with more the map is older for nothing.
     """
 
     prior: float = 1e-4
@@ -68,6 +73,8 @@ class HealthOptions:
     validity_days: int = 90
     p_hit: float = 0.76
     confirming_devices: int = 3
+    public_contributors: int = 3
+    public_after_days: int = 3
 
 
 _FELT = [t.number for t in TYPES if t.imu_detect > 0 or t.key in ("broken_slab", "defective_cover")]
@@ -103,7 +110,8 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
     """The two-state filter over the days of one block: each day the belief drifts (healed, newly broken), then the
     day's evidence is added, tempered by how many distinct devices it came from.
 
-    ``days`` may come in any order. Arrays of the result are (19, 1024) or (1024,).
+    ``days`` may come in any order. Of a coarse block only what is public counts. Arrays of the result are (19, 1024)
+    or (1024,).
     """
     n_types = len(ALL_TYPES)
     share = _exposure_share(options)
@@ -118,7 +126,8 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
     hit_devices = np.zeros(BLOCK_CELLS, dtype=np.int64)
     last: date | None = None
     # A chunk may be two minutes ahead of the day's end: tomorrow's evidence waits, and no night passes for it.
-    for day, evidence in [*sorted((d for d in days if d[0] <= today), key=lambda d: d[0]), (today, None)]:
+    newest = last_public_day(today, options) if level else today
+    for day, said_on_day in [*sorted((d for d in days if d[0] <= newest), key=lambda d: d[0]), (today, None)]:
         if last is not None and day > last:
             gone = (day - last).days
             p = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
@@ -132,8 +141,9 @@ def believe(days: list[tuple[date, BlockEvidence]], today: date, level: int, opt
             exposure *= fade
             strength *= fade
         last = day
-        if evidence is None or (today - day).days > options.validity_days:
+        if said_on_day is None or (today - day).days > options.validity_days:
             continue
+        evidence = publishable(said_on_day, options.public_contributors) if level else said_on_day
         n_pass = evidence.plane(PASSES)
         n_device = np.bitwise_count(evidence.plane(DEVICES))
         effective = n_device + options.repeat * np.maximum(n_pass - n_device, 0)
@@ -214,7 +224,7 @@ def read_out(belief: Belief, wide: Series, options: HealthOptions) -> Codes:
     own = rivals(belief, options)
     found = np.isfinite(own) & (own >= strongest)
     if belief.coarse:
-        found &= belief.hit_devices >= options.confirming_devices
+        found &= belief.hit_devices >= options.public_contributors
     # One defect, one type: where a camera names, here or close by, what wheels can feel, it explains the jolt.
     found[UNEVEN.number] &= ~np.isfinite(strongest[_FELT]).any(axis=0)
     named = found[1:].any(axis=0)

@@ -17,7 +17,23 @@ from numpy.typing import NDArray
 from grid import Trace, Track, Zone, cells_at, corner_m, neighbours, project, sample, traces
 from ingest import Chunk, City, Detection, FixFaults, FixOptions, to_frame
 
-from .evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY, UNIT, Deltas, merge, tally
+from .evidence import (
+    DEVICES,
+    EXPOSURE_BOX,
+    HIT_DEVICES,
+    LOGODDS,
+    PASSES,
+    PHONE_DEVICES,
+    PHONE_HIT_DEVICES,
+    PHONE_LOGODDS,
+    PHONE_PASSES,
+    PHONE_TALLY,
+    TALLY,
+    UNIT,
+    Deltas,
+    merge,
+    tally,
+)
 from .jolts import Felt, JoltOptions, feel, peaks
 from .rows import bowed, heard, spread
 from .severity import severity_of_detection, severity_of_jolt
@@ -186,9 +202,10 @@ def _jolt(
     # A small share of a doubtful place says nothing; it does not speak against a defect, which only silence may.
     worth = options.carrier_jolt[chunk.carrier]
     weights = [worth * max(0.0, math.log(1 - p + p * total[c] / clutter)) for c in cells]
-    out.add(cells, LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
-    out.add(cells, TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
-    out.add(cells, HIT_DEVICES, [slot] * len(cells))
+    phone = kind == "phone"
+    out.add(cells, PHONE_LOGODDS if phone else LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
+    out.add(cells, PHONE_TALLY if phone else TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
+    out.add(cells, PHONE_HIT_DEVICES if phone else HIT_DEVICES, [slot] * len(cells))
     home = max(zip(weights, cells, strict=True))
     return Finding(
         t_s=float(chunk.t0_s + i / chunk.rate_hz),
@@ -280,8 +297,9 @@ def _quiet(
         mine = owned[middle]
         clear = ~np.logical_or.reduceat(blocked[at], run)
         cells = cell[run][mine]
-        out.add(cells, PASSES, np.ones(len(cells), np.int64))
-        out.add(cells, DEVICES, np.full(len(cells), slot, np.int64))
+        phone = kind == "phone"
+        out.add(cells, PHONE_PASSES if phone else PASSES, np.ones(len(cells), np.int64))
+        out.add(cells, PHONE_DEVICES if phone else DEVICES, np.full(len(cells), slot, np.int64))
         worth = options.carrier_quiet[chunk.carrier]
         if kind == "box" and level == 0 and worth:
             quiet = mine & clear & (length >= options.least_path_m)
@@ -388,10 +406,10 @@ def weighed(seen: Observation, weight: float, options: EvidenceOptions) -> Obser
     if weight <= 0.0:
         return replace(seen, deltas=merge([]), findings=())
     d = seen.deltas
-    scaled = d.plane <= EXPOSURE_BOX  # log-odds of every type, and the exposure above them
+    scaled = (d.plane <= EXPOSURE_BOX) | (d.plane == PHONE_LOGODDS)  # log-odds of every type, and exposure above them
     value = np.where(scaled, np.rint(d.value * weight).astype(np.int64), d.value)
     deltas = Deltas(d.cell, d.plane, value)
     if weight < options.witness:
-        kept = d.plane != HIT_DEVICES
+        kept = (d.plane != HIT_DEVICES) & (d.plane != PHONE_HIT_DEVICES)
         deltas = Deltas(d.cell[kept], d.plane[kept], value[kept])
     return replace(seen, deltas=deltas, findings=tuple(replace(f, weight=f.weight * weight) for f in seen.findings))

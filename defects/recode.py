@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level_of
 
 from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
-from .evidence import EMPTY, PASSES, BlockEvidence, Deltas, fold, merge, pack_block, to_block
+from .evidence import EMPTY, PASSES, PHONE_PASSES, BlockEvidence, Deltas, fold, merge, pack_block, to_block
 from .health import Belief, HealthOptions, believe, read_out, rivals, surround
 from .taxonomy import ALL_TYPES
 
@@ -73,8 +73,8 @@ def stored_bytes(evidence: BlockEvidence) -> int:
 
 
 def passes_of(evidence: BlockEvidence) -> NDArray[np.int64]:
-    """How often each square of a block was passed, int64 (1024,)."""
-    return evidence.plane(PASSES)
+    """How often each square of a block was passed, by boxes and phones, int64 (1024,)."""
+    return evidence.plane(PASSES) + evidence.plane(PHONE_PASSES)
 
 
 def describe(code: np.void) -> dict[str, Any]:

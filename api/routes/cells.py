@@ -123,7 +123,7 @@ def at_place(
 def one(request: Request, cell: int) -> dict[str, Any]:
     """The story of a square: code, evidence by pass, history, case, proof."""
     site = request.app.state.site
-    return tell(site.pool.connection, cell, site.city, site.options, site.ledger())
+    return tell(site.pool.connection, cell, site.city, site.options, site.health, site.ledger())
 
 
 @router.get("/cases")

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from defects import store as defects_store
+from defects import turn
 from grid import BLOCK, Zone, column_row, unproject
 from ingest import store as ingest_store
 from ledger import anchor_count, newest_anchor, record_count
@@ -39,6 +40,7 @@ def summary(request: Request) -> dict[str, Any]:
         fine, coarse = defects_store.colour_counts(conn)
         blocks = defects_store.all_code_blocks(conn)
         tallies = ingest_store.tallies(conn)
+        phone_chunks, refused = turn.counts_at_turn(conn)
         anchor = newest_anchor(conn)
         answer = {
             "cells": fine,
@@ -49,8 +51,9 @@ def summary(request: Request) -> dict[str, Any]:
             "anchored": anchor.size if anchor else 0,
             "anchors": anchor_count(conn),
             "anchored_at": None if anchor is None or anchor.block_time is None else _iso(anchor.block_time),
-            "chunks": sum(n for name, _, n in tallies if name == "accepted"),
-            "refused": sum(n for name, _, n in tallies if name == "refused"),
+            # What phones sent is counted as of the turn of the day: a count that moves says that somebody drives.
+            "chunks": phone_chunks + sum(n for name, k, n in tallies if name == "accepted" and k != "phone"),
+            "refused": refused,
         }
     answer["bbox"] = box_of(blocks, Zone(site.city.utm_zone, site.city.utm_north))
     return answer

@@ -52,13 +52,14 @@ function why(cell) {
 function passRow(pass) {
   const strength = pass.g === null || pass.g === undefined ? null : `${number(pass.g, 2)} g`;
   const kind = pass.kind && pass.kind !== "uneven" ? el("small", {}, kindName(pass.kind)) : null;
+  const day = pass.devices_at_least ? el("small", {}, t("daySum")(pass.passes, pass.devices_at_least)) : null;
   const weight = Number(pass.weight);
   return el(
     "tr",
     {},
     el("th", { scope: "row" }, pass.at ? minute(pass.at) : String(pass.day ?? "—")),
     el("td", {}, t("sensors", pass.sensor)),
-    el("td", {}, [t("what", pass.what), strength].filter(Boolean).join(" "), kind),
+    el("td", {}, [t("what", pass.what), strength].filter(Boolean).join(" "), kind, day),
     el("td", { class: "num" }, pass.speed_kmh === null || pass.speed_kmh === undefined ? "—" : `${number(pass.speed_kmh)} km/h`),
     el("td", { class: "num" }, pass.sigma_m === null ? "—" : `± ${number(pass.sigma_m, 1)} m`),
     el("td", { class: "num weight", data: { sign: weight > 0 ? "for" : weight < 0 ? "against" : "none" } }, `${weight > 0 ? "+" : weight < 0 ? "−" : ""}${number(Math.abs(weight), 2)}`),

@@ -7,7 +7,17 @@ import pytest
 
 from api.wiring import EVIDENCE
 from defects import BY_KEY, merge, observe, pass_story
-from defects.evidence import EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY, UNIT
+from defects.evidence import (
+    EXPOSURE_BOX,
+    HIT_DEVICES,
+    LOGODDS,
+    PASSES,
+    PHONE_HIT_DEVICES,
+    PHONE_LOGODDS,
+    PHONE_PASSES,
+    TALLY,
+    UNIT,
+)
 from grid import Zone, cells_at, level_of, project, unproject
 from ingest import City, Detection
 
@@ -75,7 +85,7 @@ def test_evidence_is_as_fine_as_its_position(city: City, kind: str, accuracy_m: 
 def test_a_doubtful_place_never_speaks_against_a_defect(city: City) -> None:
     for accuracy_m in (0.075, 3.0, 6.0, 9.9):
         seen = observe(straight(city, jolts=((2.0, 0.9, 1.0),), accuracy_m=accuracy_m), "phone", 1, city, EVIDENCE)
-        weights = plane(seen, LOGODDS)
+        weights = plane(seen, PHONE_LOGODDS)
         assert weights
         assert all(v >= 0 for v in weights.values())
 
@@ -85,6 +95,13 @@ def test_a_jolt_leaves_its_device_as_a_witness(city: City) -> None:
     witnesses = plane(seen, HIT_DEVICES)
     assert set(witnesses) == set(plane(seen, LOGODDS))
     assert set(witnesses.values()) == {1 << 5}
+
+
+def test_a_phone_speaks_apart_from_the_boxes(city: City) -> None:
+    seen = observe(straight(city, jolts=((2.0, 0.9, 1.0),), accuracy_m=3.0), "phone", 1 << 5, city, EVIDENCE)
+    assert set(plane(seen, PHONE_HIT_DEVICES).values()) == {1 << 5}
+    assert plane(seen, PHONE_PASSES)
+    assert all(26 <= p <= 30 for p in seen.deltas.plane.tolist()), "it may be taken out of a square as if never there"
 
 
 def test_worse_than_ten_metres_writes_nothing(city: City) -> None:
