@@ -181,7 +181,7 @@ def _between(one: _Fixes, most_mps: float, options: FixOptions) -> _Between:
     off = np.abs(rest)
     lost = np.isnan(off)
     turned = bool(lost.any())
-    hasty = turned
+    hasty: Flags | None = None
     if turned:
         unknown = (one.speed_mps[1:] < 0) | (one.speed_mps[:-1] < 0)
         way = np.where(unknown, chord, way)
@@ -193,7 +193,9 @@ def _between(one: _Fixes, most_mps: float, options: FixOptions) -> _Between:
     limit = options.jump_m + options.jump_radii * radii + options.jump_part * way
     gap = dt > options.max_gap_s
     racing = chord - radii > most_mps * dt
-    torn = (off > limit) | racing | hasty
+    torn = (off > limit) | racing
+    if hasty is not None:
+        torn |= hasty
     return _Between(rest, way, off, limit, gap, racing, torn, torn | gap, turned)
 
 
