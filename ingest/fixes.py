@@ -276,7 +276,9 @@ def _between(one: _Fixes, most_mps: float, options: FixOptions) -> _Between:
     limit = options.jump_m + options.jump_radii * radii + options.jump_part * way
     gap = dt > options.max_gap_s
     racing = chord - radii > most_mps * dt
-    torn = (off > limit) | racing | hasty
+    torn = (off > limit) | racing
+    if hasty is not None:
+        torn |= hasty
     return _Between(rest, way, off, limit, gap, racing, torn, torn | gap, turned)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from typing import Any
 
@@ -19,7 +19,7 @@ import pytest
 
 from api import wiring
 from api.commands.condition import of_all, of_one
-from api.days import open_day, read_day
+from api.days import OpenDay, open_day, read_day
 from api.metrics import exposition
 from api.recount import recount
 from api.worker import Worker, leaf_of
@@ -203,6 +203,23 @@ def test_old_sums_are_forgotten_and_weights_are_not(conn: psycopg.Connection[Any
     open_day(conn, day + timedelta(days=1), wiring.day_context(city), QUICK)
     assert list(condition_store.conditions(conn, old, day)["good-box"]) == [day]
     assert condition_store.weights_of(conn, old) == {"good-box": Trust(25, ("resonance",))}
+
+
+def test_seven_closed_days_are_asked_and_no_others(conn: psycopg.Connection[Any], city: City) -> None:
+    day = city.service_day(START_S)
+    broken = Condition(chunks=800, looked=100, samples=90_000, stuck=100)
+    asked = (("good-box", 8, None), ("stuck-box", 7, 0), ("slow-box", 1, 0), ("good-phone", 0, None))
+    for device, ago, weight_pct in asked:
+        with conn.transaction():
+            condition_store.add_conditions(conn, [(day - timedelta(days=ago), device, broken)])
+        found = open_day_again(conn, day, city)
+        assert found.weights.get(device) == weight_pct, device
+
+
+def open_day_again(conn: psycopg.Connection[Any], day: date, city: City) -> OpenDay:
+    conn.execute("DELETE FROM day_context")
+    conn.execute("DELETE FROM device_weight")
+    return open_day(conn, day, wiring.day_context(city), ConditionOptions())
 
 
 def test_a_wrong_devices_evidence_weighs_less_by_its_weight(
