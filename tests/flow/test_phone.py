@@ -13,10 +13,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from api import wiring
+from api import consent, wiring
 from api.embedded import environment_of
 from api.recount import recount
-from ingest import Outbox, Trimmed, decode, read_credential
+from ingest import Outbox, Trimmed, decode, devices, read_credential
 
 from ..ingest.test_recordings import write_drive
 from ..street import ROOT, Street, settled, until
@@ -126,3 +126,23 @@ def test_a_box_is_no_phone(street: Street, tmp_path: Path) -> None:
     assert "is of a box" in err
     assert "Traceback" not in out + err
     assert read_credential(folder / "no-phone.json").kind == "box"
+
+
+def test_a_phone_that_was_invited_enrols_itself_and_keeps_its_credential(street: Street, tmp_path: Path) -> None:
+    code = "0123456789abcdefabcd"
+    with street.connect() as conn:
+        devices.invite(conn, code, 1, 600.0)
+    own = tmp_path / "own"
+    given = ("--outbox", str(own), "--passes", "1", "--speed", "0")
+    wrong = start(street, *given, "--enrol", street.url, "--consent", consent.VERSION, "--invitation", "f" * 20)
+    _, said = wrong.communicate(timeout=60)
+    assert wrong.returncode == 2
+    assert "not_invited" in said
+    invited = ("--enrol", street.url, "--consent", consent.VERSION, "--invitation", code)
+    told = finished(start(street, *given, *invited))
+    name = read_credential(own / "credential.json").device
+    assert told["accepted"] == told["put"] == len(chunks_in(street, name)) > 5
+    assert stat.S_IMODE((own / "credential.json").stat().st_mode) == 0o600
+    again = finished(start(street, *given, *invited))  # the code is used up: it is the credential that lets it in
+    assert again["accepted"] == again["put"] > 0
+    assert len({c.trip for c in chunks_in(street, name)}) == 2
