@@ -8,8 +8,8 @@ override ROOT := $(shell dirname "$$(printf '%s' '$(SELF)' | sed 's/^ *//')")
 IN_ROOT = cd "$(ROOT)"
 PYTHON ?= python3
 ARGS ?=
-# How many times `make faults` kills each process; `make test` kills each once.
-KILLS ?= 3
+# How often `make faults` kills a process at a random point; `make test` does it six times.
+KILLS ?= 20
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo test lint docs bench faults archive contracts lock clean clean-data
@@ -40,7 +40,7 @@ docs: ## write the generated tables of docs/ again, from the code
 bench: ## measure what this machine can do
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode bench $(ARGS)
 
-faults: ## kill every process in mid-work and count what was lost (KILLS times each)
+faults: ## kill, freeze, cut, fill and fuzz everything, and count what was lost (KILLS=100 for a long run)
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && KILLS="$(KILLS)" exec .venv/bin/python -m pytest -s tests/faults $(ARGS)
 
 archive: ## set up what `roadcode archive` needs besides (Parquet)

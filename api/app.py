@@ -25,6 +25,7 @@ from ledger import LogDamaged, RecordError
 
 from .embedded import ServiceError
 from .enrolment import Door
+from .probes import Probe
 from .push import Board, TooManyReaders
 from .routes import cells, devices, service, tiles
 from .story import Ledger, NoSuchCell
@@ -42,7 +43,8 @@ _COOKIE = "roadcode"
 
 @dataclass(frozen=True)
 class Site:
-    """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in."""
+    """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
 
     city: City
     options: EvidenceOptions
@@ -51,6 +53,7 @@ class Site:
     ledger: Callable[[], Ledger]
     oversize: Callable[[], int | None]
     parts: dict[str, Callable[[], None]]
+    pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
     door: Door
@@ -64,6 +67,15 @@ def create_app(site: Site) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        beats: dict[str, str] = {}
+
+        def ask_pumps() -> None:
+            told = site.pumps()
+            beats.clear()
+            beats.update(told)
+
+        app.state.beats = beats
+        app.state.probes = {name: Probe(check) for name, check in (site.parts | {"pumps": ask_pumps}).items()}
         listening = asyncio.create_task(site.board.listen())
         try:
             yield

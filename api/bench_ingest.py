@@ -163,9 +163,9 @@ def _services(settings: Settings, city: City, sync: str) -> Iterator[_Bench]:
             found = postgres.found(), broker.found()
             if found[0] is None or found[1] is None:
                 raise BenchFailed("a service ended as soon as it was started")
-            nats_url = f"nats://{address.backend_user}:{address.backend_password}@{address.host}:{address.nats_port}"
+            broker_url = f"nats://{address.backend_user}:{address.backend_password}@{address.host}:{address.nats_port}"
             given = Settings(
-                home=home / "data", city=settings.city, database_url=url, nats_url=nats_url,  # type: ignore[arg-type]
+                home=home / "data", city=settings.city, database_url=url, broker_url=broker_url,  # type: ignore[arg-type]
                 batch_most=settings.batch_most, batch_age_s=settings.batch_age_s,
             )  # fmt: skip
             yesterday = city.service_day(time.time() - 86_400)

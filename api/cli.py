@@ -170,6 +170,34 @@ benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=
 app.add_typer(benches, name="bench")
 
 
+@app.command()
+def mosquitto(
+    folder: Annotated[Path, typer.Argument(help="where the files go; Mosquitto must be able to read it")],
+    listen: Annotated[str, typer.Option(help="HOST:PORT where devices and the worker connect")] = "127.0.0.1:1883",
+    certificate: Annotated[Path | None, typer.Option(help="PEM file for TLS, the whole chain")] = None,
+    key: Annotated[Path | None, typer.Option(help="PEM file of its key")] = None,
+    pid_file: Annotated[Path | None, typer.Option(help="of the running Mosquitto, which is told to read anew")] = None,
+    every: Annotated[float, typer.Option(help="look again every so many seconds until Ctrl-C; 0: once", min=0)] = 0.0,
+    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write Mosquitto's users, rights and options, so that enrolled devices (and nobody else) may publish there."""
+    from .commands.mosquitto import write  # noqa: PLC0415
+
+    for done in write(given(home=home), folder, listen, certificate, key, pid_file, every):
+        show([done], as_json)
+
+
+@app.command()
+def doctor(home: Annotated[Path | None, typer.Option(help="the data folder")] = None, as_json: Json = False) -> None:
+    """Look at each part (set-up, folder, city, database, broker, chain, pumps, clocks) and say what to do."""
+    from .commands.doctor import examine  # noqa: PLC0415
+
+    findings = examine(given(home=home))
+    show([vars(f) for f in findings], as_json, "doctor")
+    raise typer.Exit(1 if any(f.state == "fault" for f in findings) else 0)
+
+
 @benches.command("parts")
 def bench_parts(as_json: Json = False) -> None:
     """The pure parts: addresses, decoding, observing, folding, painting."""
@@ -254,12 +282,13 @@ def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
 
-    from . import archive_days, archived, embedded, enrolment, migrate, platform, story, wiring  # noqa: PLC0415
+    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415  # noqa: PLC0415
 
     known = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet, OSError,
+        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
+        archived.NotArchived, archive_days.NoParquet, OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

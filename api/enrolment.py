@@ -20,6 +20,7 @@ from ingest import Credential, SenderError, devices, read_credential, write_cred
 from ingest import store as ingest_store
 
 from .embedded import Broker, BrokerUser, hash_secret
+from .plain_broker import note_password
 
 RESERVED = ("backend", "worker")
 """Names under which the platform itself appears at the broker."""
@@ -98,10 +99,12 @@ def enrol(
         made = list(pool.map(ready, wanted))
     with conn.transaction():
         for credential, hashed in made:
-            if hashed and not ingest_store.enrol(conn, credential.device, credential.kind, hashed):
-                raise BadDeviceName(
-                    f"{credential.device} is enrolled as another kind, or was disabled: choose another name"
-                )
+            if hashed:
+                if not ingest_store.enrol(conn, credential.device, credential.kind, hashed):
+                    raise BadDeviceName(
+                        f"{credential.device} is enrolled as another kind, or was disabled: choose another name"
+                    )
+                note_password(conn, credential.device, credential.password)
     for credential, _ in made:
         write_credential(folder / f"{credential.device}.json", credential)
     broker.refresh(lambda: users(conn))
@@ -140,6 +143,7 @@ def renew(conn: psycopg.Connection[Any], credential: Credential) -> None:
     with conn.transaction():
         if not devices.rotate(conn, credential.device, hashed):
             raise BadDeviceName(f"{credential.device} was disabled meanwhile")
+        note_password(conn, credential.device, credential.password)
 
 
 def disable(conn: psycopg.Connection[Any], broker: Broker, names: Sequence[str]) -> list[str]:
@@ -164,6 +168,7 @@ def enrol_phone(conn: psycopg.Connection[Any], door: Door, consent: str, invitat
         if (invitation is not None or door.mode == "invitation") and not devices.use_invitation(conn, invitation or ""):
             raise NotInvited("an invitation is needed, and this one is none, is used up or too old: ask for a new one")
         ingest_store.enrol(conn, credential.device, "phone", hashed)
+        note_password(conn, credential.device, credential.password)
         devices.agree(conn, credential.device, consent)
     return credential
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import FrameType
 
 import psycopg
@@ -14,12 +14,12 @@ import structlog
 import uvicorn
 
 from defects import observe
-from ingest import jetstream
 from ledger import AnchorOptions, ChainAway, LeaseHeld, Log, WrongContract
 from ledger import step as anchor_step
 
-from . import coder, wiring
+from . import coder, intake, wiring
 from .app import create_app
+from .heartbeat import BEAT_S, Heartbeat
 from .keeper import Keeper
 from .settings import Settings
 from .worker import See, Worker
@@ -39,7 +39,9 @@ def _told_to_stop() -> threading.Event:
     return stop
 
 
-def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception], ...]) -> None:
+def _until_told(
+    name: str, turn: Callable[[], float], away: tuple[type[Exception], ...], heart: Heartbeat
+) -> None:
     """Calls ``turn`` again and again, pausing as long as it says; after an error of ``away`` it waits and goes on."""
     stop = _told_to_stop()
     log = structlog.get_logger(name)
@@ -49,11 +51,18 @@ def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception
         try:
             rest_s = turn()
             pause_s = 0.2
+            heart.say("")
         except away as error:
-            log.warning("waiting", why=f"{type(error).__name__}: {str(error)[:200]}")
+            why = f"{type(error).__name__}: {str(error)[:200]}"
+            log.warning("waiting", why=why)
+            heart.say(f"waits: {why}")
             rest_s = pause_s
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
-        stop.wait(rest_s)
+        heart.beat()
+        end_s = time.monotonic() + rest_s
+        while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(left_s, BEAT_S)):
+            heart.beat()  # the keeper rests for a minute, and lives all the while
+    heart.end()
     log.info("stopped")
 
 
@@ -61,16 +70,23 @@ def run_worker(settings: Settings, see: See = observe) -> None:
     """Chunks from the broker into the database, verdicts back."""
     city = settings.read_city()
     worker = Worker(
-        lambda: wiring.database(settings), city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time,
-        flood=wiring.flood(settings), see=see,
+        lambda: wiring.database(settings, silent_s=wiring.FROZEN_S), city, wiring.EVIDENCE, wiring.day_context(city),
+        clock=time.time, flood=wiring.flood(settings), see=see,
     )  # fmt: skip
-    if settings.nats_url is None:
-        raise wiring.NotConfigured("no broker is configured: set ROADCODE_NATS_URL, or run `roadcode up`")
-    url = settings.nats_url.get_secret_value()
     log = structlog.get_logger("worker")
-    log.info("ready")
-    jetstream.pull(url, worker, _told_to_stop(), log.warning, settings.batch_most, settings.batch_age_s)
-    log.info("stopped")
+    heart = Heartbeat(lambda: wiring.database(settings), "worker")
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        log.info("ready")
+        await asyncio.gather(
+            heart.until(stop), intake.take(settings, heart.watched(worker), stop, log.warning, heart.say)
+        )
+        log.info("stopped")
+
+    asyncio.run(main())
 
 
 def run_coder(settings: Settings) -> None:
@@ -89,7 +105,7 @@ def run_coder(settings: Settings) -> None:
             raise
         return 0.0 if done.rows else settings.fold_every_s
 
-    _until_told("coder", turn, (psycopg.Error,))
+    _until_told("coder", turn, (psycopg.Error,), Heartbeat(lambda: wiring.database(settings), "coder"))
 
 
 def run_keeper(settings: Settings) -> None:
@@ -121,7 +137,7 @@ def run_keeper(settings: Settings) -> None:
         told.update(done.waits)  # said again only after it was away: an archive may be missing for weeks
         return settings.keep_every_s
 
-    _until_told("keeper", turn, (psycopg.Error,))
+    _until_told("keeper", turn, (psycopg.Error,), Heartbeat(lambda: wiring.database(settings), "keeper"))
 
 
 def run_anchorer(settings: Settings) -> None:
@@ -141,7 +157,7 @@ def run_anchorer(settings: Settings) -> None:
             if not deployed:
                 # The embedded chain's genesis account is the contract's admin; of an outside chain it is the file
                 # that its operator puts in that place.
-                chain.deploy(_admin_key(settings))
+                chain.deploy(wiring.admin_key(settings))
                 deployed = True
             if conn is None or conn.closed:
                 conn = wiring.database(settings, autocommit=False)
@@ -157,13 +173,10 @@ def run_anchorer(settings: Settings) -> None:
             raise
         return 0.0 if status.numbered >= options.batch else 0.5
 
-    _until_told("anchorer", turn, (psycopg.Error, ChainAway, LeaseHeld, WrongContract))
+    heart = Heartbeat(lambda: wiring.database(settings), "anchorer")
+    _until_told("anchorer", turn, (psycopg.Error, ChainAway, LeaseHeld, WrongContract), heart)
 
 
-def _admin_key(settings: Settings) -> Path:
-    home = settings.home.resolve()
-    own = home / "secrets" / "chain-admin"
-    return own if own.exists() else home / "chain" / "genesis.key"
 
 
 def run_web(settings: Settings) -> None:

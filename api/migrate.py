@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
@@ -24,21 +25,32 @@ def migrate(conn: psycopg.Connection[Any]) -> list[str]:
         conn.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         conn.execute("CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 text NOT NULL)")
         known = {r[0]: r[1] for r in conn.execute("SELECT name, sha256 FROM migration")}
-        for room in ROOMS:
-            folder = resources.files(room) / "sql"
-            files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
-            for file in files:
-                name = f"{room}/{file.name}"
-                text = file.read_text()
-                sha256 = hashlib.sha256(text.encode()).hexdigest()
-                if name in known:
-                    if known[name] != sha256:
-                        raise MigrationChanged(
-                            f"{name} was changed after it had been applied: write a new file, or start with an empty "
-                            "data folder"
-                        )
-                    continue
-                conn.execute(text.encode())
-                conn.execute("INSERT INTO migration (name, sha256) VALUES (%s, %s)", (name, sha256))
-                applied.append(name)
+        for name, text, sha256 in _missing(known):
+            conn.execute(text.encode())
+            conn.execute("INSERT INTO migration (name, sha256) VALUES (%s, %s)", (name, sha256))
+            applied.append(name)
     return applied
+
+
+def pending(conn: psycopg.Connection[Any]) -> list[str]:
+    """What `migrate` would apply; changes nothing. Raises MigrationChanged."""
+    if conn.execute("SELECT to_regclass('migration')").fetchone() == (None,):
+        return [name for name, _, _ in _missing({})]
+    known = {r[0]: r[1] for r in conn.execute("SELECT name, sha256 FROM migration")}
+    return [name for name, _, _ in _missing(known)]
+
+
+def _missing(known: dict[str, str]) -> Iterator[tuple[str, str, str]]:
+    """Name, text and hash of the files that are not among ``known``, in floor order. Raises MigrationChanged."""
+    for room in ROOMS:
+        folder = resources.files(room) / "sql"
+        for file in sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name):
+            name, text = f"{room}/{file.name}", file.read_text()
+            sha256 = hashlib.sha256(text.encode()).hexdigest()
+            if name not in known:
+                yield name, text, sha256
+            elif known[name] != sha256:
+                raise MigrationChanged(
+                    f"{name} was changed after it had been applied: write a new file, or start with an empty data "
+                    "folder"
+                )

@@ -122,12 +122,14 @@ def pump_command(name: str, settings: Settings, arguments: Sequence[str] = ()) -
 def running(settings: Settings, pumps: Sequence[str] = PUMPS) -> Iterator[Platform]:
     """A platform that runs while the context lasts, and leaves no process behind.
 
-    Raises FolderInUse, ServiceError, MigrationChanged, NotReady, CityFileError.
+    What settings say is outside is used and not started. Raises FolderInUse, ServiceError, OutsideError,
+    MigrationChanged, NotReady, CityFileError.
     """
     settings.read_city()
     wiring.check_exposure(settings)
-    with supervising(settings.home, listen(settings)) as services:
+    with supervising(settings.home, listen(settings), wiring.embedded_names(settings)) as services:
         full = wiring.resolved(settings, services.services())
+        wiring.check_outside(full, settings)
         full = full.model_copy(update={"port": _free_port(full.host, full.port)})
         with wiring.database(full) as conn:
             migrate(conn)

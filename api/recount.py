@@ -89,8 +89,8 @@ def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: 
     states = {state.day: state for state in ingest_raw.day_states(conn)}
     should = {(b, day): e for day, parts in sums.items() for b, e in reading.by_block(merge(parts)).items()}
     waiting = reading.fold_in(defects_store.read_journal(conn), {})
-    erased = devices.erased_days(conn)
     left: Counter[str] = Counter()
+    erased = devices.erased_days(conn)
     for block, day in sorted(should.keys() | waiting.keys() | set(defects_store.evidence_keys(conn))):
         state = states.get(day)
         if state and state.boxes_gone_at:

@@ -13,7 +13,7 @@ from defects import store as defects_store
 from ingest import store as ingest_store
 from ledger import newest_anchor, record_count
 
-from . import wiring
+from . import outside, wiring
 from .embedded import PumpCommand, PumpOptions, Pumps, environment_of, stop_signals
 from .platform import Platform, running
 from .settings import Settings
@@ -25,7 +25,10 @@ _FLEET = "fleet"
 
 def run_platform(settings: Settings, simulate: bool, say: Callable[[str], None]) -> None:
     """Runs until SIGINT, SIGTERM or SIGHUP. Raises the errors of `platform.running`."""
-    say("starting database, broker and chain ...")
+    theirs = outside.shown(settings)
+    ours = [name for name in ("database", "broker", "chain") if name not in theirs]
+    told = ", ".join(f"{name} {where}" for name, where in theirs.items())
+    say(f"starting {' and '.join(ours) or 'the pumps'} ..." + (f"   outside: {told}" if told else ""))
     with stop_signals() as stop, running(settings) as platform:
         banner = platform.settings.read_city().banner
         say(f"map at {platform.url}" + (f"   [{banner}: not real]" if banner else ""))

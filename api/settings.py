@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ingest import City, CityFileError, read_city
+from ingest import City, CityFileError, read_broker_url, read_city
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BESIDE = _ROOT.parent / "shared" / "data"
@@ -17,7 +17,9 @@ _BESIDE = _ROOT.parent / "shared" / "data"
 class Settings(BaseSettings):
     """Every setting is an environment variable ROADCODE_<NAME>; `roadcode settings` prints what is in force."""
 
-    model_config = SettingsConfigDict(env_prefix="ROADCODE_", env_ignore_empty=True, extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="ROADCODE_", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     home: Path = Field(default=_ROOT / "var", description="the one data folder; nothing is written outside it")
     city: Path = Field(default=_ROOT / "city.toml", description="the city file")
@@ -35,13 +37,20 @@ class Settings(BaseSettings):
     tls_ca: Path | None = Field(default=None, description="CA that devices check it by; their machine's own if not set")
 
     database_url: SecretStr | None = Field(default=None, description="PostgreSQL; the embedded one where not set")
-    nats_url: SecretStr | None = Field(default=None, description="NATS of the worker; the embedded one where not set")
+    broker_url: SecretStr | None = Field(
+        default=None,
+        description="broker of the worker: nats, tls, mqtt or mqtts://USER:PASSWORD@HOST:PORT; the embedded one where "
+        "not set",
+    )
+    broker_ca: Path | None = Field(
+        default=None, description="whose certificates are believed of a tls or mqtts broker (PEM); else the system's"
+    )
     mqtt_listen: str = Field(
         default="127.0.0.1",
         description="HOST or HOST:PORT where the embedded broker lets devices in; open to the network only with TLS",
     )
     mqtt_host: str = Field(default="127.0.0.1", description="name by which devices find the broker, for credentials")
-    mqtt_port: int = Field(default=0, ge=0, le=65535, description="port of MQTT; 0 takes the embedded broker's")
+    mqtt_port: int = Field(default=0, ge=0, le=65535, description="port of MQTT; 0 takes that of the broker")
     broker_monitor: SecretStr | None = Field(default=None, description="http address of the broker's monitor")
     rpc_url: SecretStr | None = Field(default=None, description="JSON-RPC of a chain; the embedded one where not set")
 
@@ -60,6 +69,12 @@ class Settings(BaseSettings):
     batch_most: int = Field(default=256, ge=1, le=5000, description="chunks in a worker's batch at the most")
     batch_age_s: float = Field(default=0.2, gt=0, le=5, description="how long a batch waits to fill")
 
+    @field_validator("broker_url")
+    @classmethod
+    def _names_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            read_broker_url(url.get_secret_value())
+        return url
     keep_raw_days: float = Field(
         default=30.0, ge=2, description="days that boxes' raw chunks are kept after their day: a month, to look again "
         "at a case or to try another model; citizens' go at the end of their day, whatever this says"

@@ -15,14 +15,15 @@ from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions
-from ingest import Buckets, Budget, City, ConditionOptions
+from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
 from ledger import Chain, Record, Tiles, context_record
 
-from . import tls
+from . import heartbeat, outside, tls
 from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
-from .embedded import Broker, BrokerUser, OversizeCount, Services, found, is_loopback, open_folder
+from .disk import check_room
+from .embedded import Broker, BrokerUser, OversizeCount, Services, ailment, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
 from .keeper import KeepOptions
 from .push import Board
@@ -35,6 +36,25 @@ EVIDENCE = EvidenceOptions()
 HEALTH = HealthOptions()
 CONDITIONS = ConditionOptions()
 _CONNECT_S = 5
+VANISHED_S = 10
+"""How long a far end may leave bytes unacknowledged before a connection is given up, by either side. Shorter and a
+busy network drops sessions; longer, and the keys that a vanished worker has locked are locked for that long. The
+kernel's own limit is over two hours on a line where nothing is sent."""
+FROZEN_S = 10
+"""How long a worker may be silent within a transaction before the database ends it: what a frozen worker has locked,
+others wait for. Shorter and a worker on an overloaded machine loses its batch, which comes again; longer and the chunks
+of the trips it holds get no verdict for that long."""
+
+
+_LINE: dict[str, Any] = {
+    "connect_timeout": _CONNECT_S, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,
+    "keepalives_count": 3, "tcp_user_timeout": VANISHED_S * 1000,
+}  # fmt: skip
+# The server's side of the same, and that it looks while it works (or waits for a lock) whether we are still there.
+_SESSION = {
+    "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3",
+    "tcp_user_timeout": f"{VANISHED_S}s", "client_connection_check_interval": "2s",
+}  # fmt: skip
 
 
 NotConfigured = tls.NotConfigured
@@ -44,33 +64,41 @@ class NotRunning(RuntimeError):
     """The platform of this data folder does not run, so there is nothing to ask."""
 
 
+class BrokerUnwell(RuntimeError):
+    """The broker runs, and says that it cannot store what it gets."""
+
+
+def embedded_names(settings: Settings) -> tuple[str, ...]:
+    """The services that are ours to run: those of which no setting says that they are outside."""
+    given = {"postgres": settings.database_url, "nats": settings.broker_url, "chain": settings.rpc_url}
+    return tuple(name for name, url in given.items() if not url)
+
+
 def resolved(settings: Settings, services: Services | None = None) -> Settings:
     """Settings with the addresses of the embedded services filled in where none were given.
 
-    Raises NotRunning where the embedded ones are needed and do not run.
+    Raises NotRunning where embedded ones are needed and do not run.
     """
-    given = {"database_url": settings.database_url, "nats_url": settings.nats_url, "rpc_url": settings.rpc_url}
-    if all(given.values()) and settings.mqtt_port:
-        return settings
-    services = services or found(settings.home)
-    if services is None:
-        raise NotRunning(f"no platform runs on {settings.home}: start it with `make run`, or `roadcode up`")
-    broker = services.broker
-    nats_url = f"nats://{broker.backend_user}:{broker.backend_password}@{broker.host}:{broker.nats_port}"
-    fill = Settings(
-        database_url=settings.database_url or services.database_url,  # type: ignore[arg-type]
-        nats_url=settings.nats_url or nats_url,  # type: ignore[arg-type]
-        rpc_url=settings.rpc_url or services.rpc_url,  # type: ignore[arg-type]
-    )
-    return settings.model_copy(
-        update={
-            "database_url": fill.database_url,
-            "nats_url": fill.nats_url,
-            "rpc_url": fill.rpc_url,
-            "mqtt_port": settings.mqtt_port or broker.mqtt_port,
-            "broker_monitor": settings.broker_monitor or SecretStr(broker.monitor_url),
-        }
-    )
+    names = embedded_names(settings)
+    update: dict[str, Any] = {}
+    if names:
+        services = services or found(settings.home, names)
+        if services is None:
+            raise NotRunning(f"no platform runs on {settings.home}: start it with `make run`, or `roadcode up`")
+        if services.database_url:
+            update["database_url"] = SecretStr(services.database_url)
+        if services.rpc_url:
+            update["rpc_url"] = SecretStr(services.rpc_url)
+        if broker := services.broker:
+            url = f"nats://{broker.backend_user}:{broker.backend_password}@{broker.host}:{broker.nats_port}"
+            monitor = settings.broker_monitor or SecretStr(broker.monitor_url)
+            update |= {"broker_url": SecretStr(url), "broker_monitor": monitor}
+            update["mqtt_port"] = settings.mqtt_port or broker.mqtt_port
+    if settings.broker_url and not settings.mqtt_port:
+        outside = read_broker_url(settings.broker_url.get_secret_value())
+        if outside.plain:  # devices and worker come to the same listener, unless it is said otherwise
+            update |= {"mqtt_host": outside.host, "mqtt_port": outside.port}
+    return settings.model_copy(update=update)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -83,13 +111,23 @@ def environment(settings: Settings) -> dict[str, str]:
     return out
 
 
-def database(settings: Settings, autocommit: bool = True) -> Connection:
-    """A connection; the pumps open their own transactions on it."""
+def database(settings: Settings, autocommit: bool = True, silent_s: int = 0) -> Connection:
+    """A connection; the pumps open their own transactions on it. It notices when the database has vanished without a
+    word, and the database notices when we have. silent_s: the database ends a transaction in which we are silent for
+    that long; 0 for never."""
     if settings.database_url is None:
         raise NotConfigured("no database is configured: set ROADCODE_DATABASE_URL, or run `roadcode up`")
-    return psycopg.connect(
-        settings.database_url.get_secret_value(), autocommit=autocommit, connect_timeout=_CONNECT_S
-    )
+    conn = psycopg.connect(settings.database_url.get_secret_value(), autocommit=True, **_LINE)
+    try:
+        conn.execute(
+            "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)",
+            ([*_SESSION, "idle_in_transaction_session_timeout"], [*_SESSION.values(), f"{silent_s}s"]),
+        )
+        conn.autocommit = autocommit
+    except BaseException:
+        conn.close()
+        raise
+    return conn
 
 
 def day_context(city: City) -> ContextMaker:
@@ -124,6 +162,26 @@ def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     if settings.rpc_url is None:
         return None
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
+
+
+def admin_key(settings: Settings) -> Path:
+    """The key of the account that deploys the contract: the operator's for an outside chain, else the embedded one."""
+    home = settings.home.resolve()
+    own = home / "secrets" / "chain-admin"
+    return own if own.exists() else home / "chain" / "genesis.key"
+
+
+def check_outside(settings: Settings, given: Settings) -> None:
+    """Asks every service that ``given`` names as outside whether it can be used; settings: with all addresses.
+
+    Raises OutsideError.
+    """
+    if given.database_url:
+        outside.check_database(given.database_url.get_secret_value())
+    if given.broker_url:
+        outside.check_broker(settings)
+    if given.rpc_url and (known := chain(settings)) is not None:
+        outside.check_chain(known, admin_key(settings))
 
 
 def ledger(settings: Settings) -> Ledger:
@@ -170,7 +228,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     check_exposure(settings)
     token = settings.api_token.get_secret_value() if settings.api_token else None
     pool: ConnectionPool[Connection] = ConnectionPool(
-        url, min_size=1, max_size=8, timeout=5, open=False, kwargs={"autocommit": True, "connect_timeout": _CONNECT_S}
+        url, min_size=1, max_size=8, timeout=5, open=False, kwargs={"autocommit": True, **_LINE}
     )
     log = structlog.get_logger("web")
     oversize = OversizeCount()
@@ -187,7 +245,12 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             conn.execute("SELECT 1")
 
     def ask_broker() -> None:
-        oversize.look(monitor_url)
+        if monitor_url:
+            if why := ailment(monitor_url):
+                raise BrokerUnwell(why)
+            oversize.look(monitor_url)
+        else:
+            outside.reach_broker(settings)
 
     known = ledger(settings)
 
@@ -203,13 +266,18 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             known.chain.head()
 
     broker = Broker(open_folder(settings.home))
+    home = settings.home.resolve()
 
     def listed() -> list[BrokerUser]:
         with pool.connection() as conn:
             return users(conn)
 
-    parts = {"database": ask_database, "chain": ask_chain}
-    if monitor_url:
+    def ask_pumps() -> dict[str, str]:
+        with pool.connection(timeout=3) as conn:
+            return heartbeat.told(conn)
+
+    parts = {"database": ask_database, "chain": ask_chain, "disk": lambda: check_room(home)}
+    if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
     return (
         Site(
@@ -222,6 +290,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            pumps=ask_pumps,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -46,6 +46,7 @@ from ingest import (
 from ingest import store as ingest_store
 
 from .days import ContextMaker, Days, OpenDay, open_day
+from .isolate import isolated
 from .sealed import turn_away
 from .verdicts import Progress
 
@@ -133,9 +134,14 @@ class Worker:
         self._see = see
         self._days = Days()
         self._progress = Progress(time.monotonic)
+        self._broken: dict[tuple[str, bytes], str] = {}
 
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
         """Commits a batch and gives the verdicts to send. Raises psycopg.Error when the database is away."""
+        self._broken = {}
+        return isolated(self._once, arrived, self._broken)
+
+    def _once(self, arrived: list[Arrived]) -> list[Verdict]:
         if self._conn is None or self._conn.closed:
             self._conn = self._connect()
         try:
@@ -193,6 +199,8 @@ class Worker:
         cost = cost_of(len(arrived.payload))
         if self._flood is not None and not self._flood.take(arrived.device, now_s, cost):
             raise Refused(Reason.TOO_FAST, "above the device's budget")
+        if self._broken and (why := self._broken.get((arrived.device, arrived.payload))) is not None:
+            raise Refused(Reason.INTERNAL, why)
         sent = decode(arrived.payload)
         chunk = admit(sent, kind, self._city, now_s)
         # What a no-go area has cut off is not kept either: not in the raw bytes, and not in their hash in the log.

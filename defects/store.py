@@ -136,8 +136,11 @@ def all_code_blocks(conn: Connection) -> list[int]:
 
 
 def stale_blocks(conn: Connection, today: date, most: int) -> list[int]:
-    """Blocks whose codes were last read out on an earlier day: evidence ages, so codes must be read again."""
-    rows = conn.execute("SELECT blk FROM code WHERE read_on < %s ORDER BY blk LIMIT %s", (today, most))
+    """Blocks whose codes were last read out on another day: evidence ages, so codes must be read again; on a later day
+    too, for the clock of this machine was ahead then."""
+    rows = conn.execute(
+        "SELECT blk FROM code WHERE read_on < %s OR read_on > %s ORDER BY blk LIMIT %s", (today, today, most)
+    )
     return [r[0] for r in rows]
 
 

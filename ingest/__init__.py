@@ -1,6 +1,7 @@
 """What arrived? Chunks of vibration and position, from bytes to a checked value, and who sent them."""
 
-from . import condition_store, devices, jetstream, letters, phone, raw, recordings, store
+from . import beats, condition_store, devices, jetstream, letters, mosquitto, mqtt, phone, raw, recordings, store
+from .broker import BrokerUrl, BrokerUrlError, read_broker_url, tls_of
 from .chunk import (
     CARRIERS,
     DATUMS,
@@ -52,6 +53,8 @@ __all__ = [
     "VERSION",
     "Arrived",
     "Bands",
+    "BrokerUrl",
+    "BrokerUrlError",
     "Buckets",
     "Budget",
     "Chunk",
@@ -82,6 +85,7 @@ __all__ = [
     "Trust",
     "Verdict",
     "admit",
+    "beats",
     "condition_store",
     "cost_of",
     "decode",
@@ -96,16 +100,20 @@ __all__ = [
     "judge_all",
     "letters",
     "missing_share",
+    "mosquitto",
+    "mqtt",
     "newcomer_pct",
     "peek",
     "phone",
     "raw",
+    "read_broker_url",
     "read_city",
     "read_credential",
     "recordings",
     "redact",
     "store",
     "summarise",
+    "tls_of",
     "to_frame",
     "trim",
     "trust",

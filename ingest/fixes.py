@@ -262,17 +262,21 @@ def _between(one: _Fixes, most_mps: float, options: FixOptions) -> _Between:
     way = (one.speed_mps[1:] + one.speed_mps[:-1]) * half
     rest = step - (one.velocity[1:] + one.velocity[:-1]) * half
     off = np.abs(rest)
-    unknown = np.isnan(off)
-    turned = bool(unknown.any())
+    lost = np.isnan(off)
+    turned = bool(lost.any())
+    hasty = lost
     if turned:
-        way = np.where((one.speed_mps[1:] < 0) | (one.speed_mps[:-1] < 0), chord, way)
-        rest = np.where(unknown, step * (1 - way / np.maximum(chord, 1e-9)), rest)
+        unknown = (one.speed_mps[1:] < 0) | (one.speed_mps[:-1] < 0)
+        way = np.where(unknown, chord, way)
+        rest = np.where(lost, step * (1 - way / np.maximum(chord, 1e-9)), rest)
         off = np.abs(rest)
+        # Its speed would be that of the leap: not a fault where the radii explain it, but no drive either.
+        hasty = unknown & (chord > most_mps * dt)
     radii = one.radius_m[1:] + one.radius_m[:-1]
     limit = options.jump_m + options.jump_radii * radii + options.jump_part * way
     gap = dt > options.max_gap_s
     racing = chord - radii > most_mps * dt
-    torn = (off > limit) | racing
+    torn = (off > limit) | racing | hasty
     return _Between(rest, way, off, limit, gap, racing, torn, torn | gap, turned)
 
 
@@ -347,8 +351,13 @@ def _still(one: _Fixes, options: FixOptions) -> Flags:
     if not unknown.any():
         return still
     k = len(speed)
-    i = np.arange(k - 1)
-    low, high = np.maximum(i - 2, 0), np.minimum(i + 3, k - 1)
-    net = np.abs(one.place[high] - one.place[low])
-    nowhere = (net <= one.radius_m[high] + one.radius_m[low]) & (one.t_s[high] - one.t_s[low] >= options.max_gap_s)
+    h = min(3, k // 2)
+    # From the middle of three fixes to that of the next three: single ones of a parked phone are 10 m apart.
+    low = np.clip(np.arange(k - 1) - h + 1, 0, k - 2 * h)
+    high = low + 2 * h - 1
+    summed = np.concatenate((_ZERO, np.cumsum(one.place)))
+    net = np.abs(summed[high + 1] - 2 * summed[low + h] + summed[low]) / h
+    # A receiver's first fix may state 65 m: such a one does not show that nobody moved.
+    least = 2 * np.minimum(one.radius_m[high], one.radius_m[low])
+    nowhere = (net <= least) & (one.t_s[high] - one.t_s[low] >= options.max_gap_s)
     return np.where(unknown, nowhere, still)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -22,7 +23,7 @@ import nats.js.errors
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from .nats_line import Line, Message
+from .nats_line import SILENT_S, Line, Message
 from .wire import MAX_BYTES
 
 STREAM: Final = "$MQTT_msgs"
@@ -31,6 +32,8 @@ FILTER: Final = "$MQTT.msgs.rhc.v1.*.chunk"
 ACK_WAIT_S: Final = 5.0
 """After this long an unacknowledged message comes again: shorter and a slow commit is done twice, longer and the
 chunks of a killed worker wait that long."""
+VANISHED_S: Final = SILENT_S
+"""After this long without an answer the broker's connection is given up and made anew."""
 MAX_ACK_PENDING: Final = 4_000
 """Messages that workers may hold unacknowledged: fewer starves them, more are repeated after a crash."""
 ASK_S: Final = 1.0
@@ -120,8 +123,8 @@ def _arrived(message: Message) -> Arrived:
     return Arrived(message.subject.split(".")[-2], message.payload)
 
 
-async def _consumer_there(url: str) -> None:
-    client = await nats.connect(url, allow_reconnect=False, connect_timeout=5)
+async def _consumer_there(url: str, tls: ssl.SSLContext | None) -> None:
+    client = await nats.connect(url, allow_reconnect=False, connect_timeout=5, tls=tls)
     try:
         await ensure_consumer(client.jetstream(timeout=5))
     finally:
@@ -129,23 +132,33 @@ async def _consumer_there(url: str) -> None:
 
 
 def pull(
-    url: str, handle: Handle, stop: threading.Event, note: Callable[[str], None], most: int, age_s: float
+    url: str,
+    handle: Handle,
+    stop: threading.Event,
+    note: Callable[[str], None],
+    most: int,
+    age_s: float,
+    *,
+    tls: ssl.SSLContext | None = None,
+    well: Callable[[], None] = lambda: None,
 ) -> None:
     """Feeds batches to ``handle`` until ``stop``; acknowledges a batch only after ``handle`` has come back.
 
     ``handle`` runs in a thread and commits. When it raises, nothing is acknowledged: the broker brings the batch again.
-    ``note`` is told what went wrong. A lost connection is waited for, for ever.
+    ``note`` is told what went wrong, ``well`` that chunks can flow. A lost connection is waited for, for ever.
     """
     pause_s = 0.2
     with ThreadPoolExecutor(1, thread_name_prefix="batch") as pool:
         while not stop.is_set():
             try:
-                asyncio.run(_consumer_there(url))
-                with Line(url) as line:
+                asyncio.run(_consumer_there(url, tls))
+                with Line(url, tls=tls) as line:
                     feed = _Feed(line)
+                    well()
                     while not stop.is_set():
                         if messages := feed.batch(most, age_s):
                             _work(line, messages, handle, pool)
+                            well()
                         pause_s = 0.2
             # The broker away, the database away, a batch that nobody can take: all of it is waited for.
             except Exception as error:

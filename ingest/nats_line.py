@@ -20,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 _READ_BYTES = 1 << 20
 _MOST_BYTES = 4 << 20
 """A message longer than this is no chunk (256 KiB) and no answer of the server: the line is out of step."""
-SILENT_S = 20.0
-"""A server from which nothing has come for so long, though asked, is away: with half of it a server that is frozen for
-ten seconds would be left; with more, a line whose far end vanished without a word stands for that long."""
+SILENT_S = 9.0
+"""A server from which nothing has come for so long, though asked, is away. With less a busy server is left for dead;
+with more, a worker behind a dead wire seems to have nothing to do for that long."""
 
 
 class LineBroken(OSError):

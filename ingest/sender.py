@@ -140,14 +140,23 @@ class Sender:
     """Publishes a device's chunks over MQTT 3.1.1 and follows their verdicts. Use as a context manager.
 
     window: how many chunks may wait for a verdict before `send` blocks; it bounds the memory of a device whose platform
-    is away. resend_s: how long a verdict may take before a chunk is sent again. outbox: keeps what waits on disk, so
-    that a device that is killed sends it when it runs again (`resume`); without one it is kept in memory alone.
+    is away. resend_s: how long a verdict may take before a chunk is sent again. keepalive_s: how long the line may be
+    quiet before the broker is asked whether it is still there; a line that is dead without a word is given up and
+    made anew within twice that time. outbox: keeps what waits on disk, so that a device that is killed sends it when
+    it runs again (`resume`); without one it is kept in memory alone.
     """
 
     def __init__(
-        self, credential: Credential, *, window: int = 256, resend_s: float = 10.0, outbox: Outbox | None = None
+        self,
+        credential: Credential,
+        *,
+        window: int = 256,
+        resend_s: float = 10.0,
+        keepalive_s: int = 30,
+        outbox: Outbox | None = None,
     ) -> None:
         self._credential = credential
+        self._keepalive_s = keepalive_s
         self._outbox = outbox
         self._window = window
         self._resend_s = resend_s
@@ -177,7 +186,7 @@ class Sender:
     def __enter__(self) -> Self:
         where = f"{self._credential.host}:{self._credential.port}"
         try:
-            self._client.connect(self._credential.host, self._credential.port, keepalive=30)
+            self._client.connect(self._credential.host, self._credential.port, keepalive=self._keepalive_s)
         except ssl.SSLError as error:
             raise SenderError(_not_trusted(where, error)) from None
         except OSError as error:

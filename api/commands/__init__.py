@@ -1,1 +1,1 @@
-"""Groups of `roadcode` commands, a file each; `api/cli.py` hangs them in."""
+"""What commands of `roadcode` do that is more than one call. `api/cli.py` registers them."""

@@ -11,7 +11,7 @@ from .broker import (
     this_certificate,
 )
 from .folder import DataFolder, FolderInUse, open_folder, supervised, write_private
-from .monitor import OversizeCount
+from .monitor import OversizeCount, ailment
 from .processes import Process, ServiceError
 from .pumps import PumpCommand, PumpOptions, Pumps, environment_of, stop_signals
 from .services import EmbeddedServices, Services, embedded, found, supervising
@@ -31,6 +31,7 @@ __all__ = [
     "Pumps",
     "ServiceError",
     "Services",
+    "ailment",
     "embedded",
     "ensure_consumer",
     "environment_of",

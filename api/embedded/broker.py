@@ -12,6 +12,7 @@ import ipaddress
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import sysconfig
@@ -29,7 +30,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from ingest import MAX_BYTES, jetstream
 
 from .folder import HOST, DataFolder, held, write_private
-from .monitor import monitor
+from .monitor import ailment, monitor
 from .processes import Process, ServiceError, last_lines, launch, pause, started_with
 
 BACKEND = "backend"
@@ -39,6 +40,8 @@ HEADROOM_BYTES = 1024
 
 START_S = 30.0
 STOP_S = 10.0
+LOOK_S = 2.0  # between two questions to the broker whether its store is well: it costs both a millisecond
+ROOM_BYTES = 32_000_000  # four blocks of its store: with less it would fail again at once
 # 2**4 rounds. bcrypt's cost protects guessable passwords; ours are 160 random bits, which no number of tries finds.
 # Cost 10 would make a fleet of 10,000 that reconnects after a power cut wait eleven minutes of one core.
 BCRYPT_COST = 4
@@ -185,6 +188,7 @@ class Broker:
         self._store = folder.broker / "store"
         self._password = folder.secret("broker")
         self._monitor_path = folder.secret("monitor")
+        self._look_again_s = 0.0
 
     def address(self, ports: dict[str, int]) -> BrokerAddress:
         """How to reach it."""
@@ -224,6 +228,20 @@ class Broker:
         """Stop; what was acknowledged is on disk."""
         if (server := self.found()) is not None:
             server.stop(signal.SIGTERM, STOP_S)
+
+    def stuck(self) -> bool:
+        """Whether its store has failed and there is room to begin again. A server that could not write once (a full
+        disk) refuses to store until it is started anew, whatever room there is by then."""
+        now_s = time.monotonic()
+        if now_s < self._look_again_s:
+            return False
+        self._look_again_s = now_s + LOOK_S
+        ports = self.folder.ports()
+        try:
+            unwell = "monitor" in ports and "write error" in ailment(self.address(ports).monitor_url, within_s=1.0)
+        except OSError:
+            unwell = False  # it does not answer: frozen, or about to end, and not for us to judge
+        return unwell and shutil.disk_usage(self._store).free >= ROOM_BYTES
 
     def reload(self, users: Sequence[BrokerUser]) -> None:
         """Let exactly these devices in, without dropping the sessions of those that stay; those of others end.

@@ -4,8 +4,10 @@ nothing."""
 
 import calendar
 import json
+import re
 import threading
 import time
+import urllib.error
 from typing import Any
 
 from .processes import DIRECT
@@ -17,6 +19,20 @@ def monitor(url: str, path: str) -> Any:
     """An answer of the monitor at ``url`` (`BrokerAddress.monitor_url`), from JSON. Raises OSError when it is away."""
     with DIRECT.open(f"{url}/{path}", timeout=5) as answer:
         return json.load(answer)
+
+
+def ailment(url: str, within_s: float = 2.0) -> str:
+    """What the broker complains of, without paths; empty where it is well. Raises OSError when it is not there."""
+    try:
+        with DIRECT.open(f"{url}/healthz", timeout=within_s):
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            try:
+                said = str(json.load(error)["error"])
+            except (OSError, ValueError, KeyError, TypeError):
+                said = f"it answers {error.code}"
+        return re.sub(r"/\S+", "(a file)", said)[:200]
 
 
 class OversizeCount:

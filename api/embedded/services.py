@@ -5,7 +5,7 @@ They outlive a platform that was killed, and the next one uses them again: nothi
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,21 +18,27 @@ from .processes import Process, ServiceError, bound_log
 
 LOG_BYTES = 5_000_000
 PORTS_OF = {"postgres": ("postgres",), "nats": Broker.ports, "chain": ("chain",)}
+ALL = tuple(PORTS_OF)
 
 
 @dataclass(frozen=True)
 class Services:
-    """Where the services are. Database and chain addresses hold secrets: not for logs nor arguments."""
+    """Where the services are; None for one that is not ours. Addresses of database and chain hold secrets: not for logs
+    nor arguments."""
 
-    database_url: str = field(repr=False)
-    broker: BrokerAddress
-    rpc_url: str = field(repr=False)
+    database_url: str | None = field(repr=False)
+    broker: BrokerAddress | None
+    rpc_url: str | None = field(repr=False)
 
 
 class EmbeddedServices:
-    """The three services of a data folder. Whoever makes one must hold `supervised(folder)`, as `embedded` does."""
+    """The services of a data folder. Whoever makes one must hold `supervised(folder)`, as `embedded` does.
 
-    def __init__(self, home: Path, listen: Listen | None = None) -> None:
+    names: which of the three are ours; the others are somebody else's, outside. listen: where devices come in.
+    """
+
+    def __init__(self, home: Path, listen: Listen | None = None, names: Sequence[str] = ALL) -> None:
+        self.names = tuple(names)
         self.folder: DataFolder = open_folder(home)
         self.postgres = Postgres(self.folder)
         self.broker = Broker(self.folder, listen)
@@ -45,7 +51,7 @@ class EmbeddedServices:
         self._ports = self._choose_ports()
         self.folder.remember_ports(self._ports)
         with ThreadPoolExecutor(len(PORTS_OF)) as pool:
-            results = [pool.submit(self._start_one, name) for name in PORTS_OF]
+            results = [pool.submit(self._start_one, name) for name in self.names]
         failed = [error for result in results if (error := result.exception()) is not None]
         if failed:
             with contextlib.suppress(ServiceError):
@@ -56,9 +62,9 @@ class EmbeddedServices:
     def services(self) -> Services:
         """Where they are, once started."""
         return Services(
-            self.postgres.url(self._ports["postgres"]),
-            self.broker.address(self._ports),
-            self.chain.rpc_url(self._ports["chain"]),
+            self.postgres.url(self._ports["postgres"]) if "postgres" in self.names else None,
+            self.broker.address(self._ports) if "nats" in self.names else None,
+            self.chain.rpc_url(self._ports["chain"]) if "chain" in self.names else None,
         )
 
     def running(self) -> dict[str, Process]:
@@ -73,7 +79,10 @@ class EmbeddedServices:
         Raises ServiceError when one cannot be restarted; calling again tries again.
         """
         running = self.running()
-        for name in PORTS_OF:
+        if "nats" in running and self.broker.stuck():
+            self.broker.stop()
+            del running["nats"]
+        for name in self.names:
             if name not in running:
                 self._start_on(name, self._ports)
                 restarted(name)
@@ -81,7 +90,10 @@ class EmbeddedServices:
             bound_log(log, LOG_BYTES)
 
     def stop(self) -> None:
-        """Stop all that run, side by side. Raises ServiceError for one that is not proven to be ours."""
+        """Stop all that run on this folder, side by side, also one that is left of a time when it was not outside.
+
+        Raises ServiceError for one that is not proven to be ours.
+        """
         with ThreadPoolExecutor(len(PORTS_OF)) as pool:
             results = [pool.submit(one.stop) for one in (self.postgres, self.broker, self.chain)]
         for result in results:
@@ -114,6 +126,12 @@ class EmbeddedServices:
             self._start_on(name, self._ports)
 
     def _start_on(self, name: str, ports: dict[str, int]) -> None:
+        try:
+            self._start(name, ports)
+        except OSError as error:  # a full disk: who watches must live on and try again
+            raise ServiceError(f"{name} cannot be started: {error}") from error
+
+    def _start(self, name: str, ports: dict[str, int]) -> None:
         if name == "postgres":
             port = self.postgres.start(ports["postgres"])
             if port != ports["postgres"]:  # it ran already, on a port that ports.json had lost
@@ -126,13 +144,16 @@ class EmbeddedServices:
 
 
 @contextlib.contextmanager
-def supervising(home: Path, listen: Listen | None = None) -> Iterator[EmbeddedServices]:
-    """The services of `home`, started, ours alone to look after, and stopped at the end. listen: where devices come in.
+def supervising(
+    home: Path, listen: Listen | None = None, names: Sequence[str] = ALL
+) -> Iterator[EmbeddedServices]:
+    """The services `names` of `home`, started, ours alone to look after, and stopped at the end. listen: where devices
+    come in.
 
     Raises FolderInUse when another platform looks after them, ServiceError when one cannot be started.
     """
     with supervised(open_folder(home)):
-        services = EmbeddedServices(home, listen)
+        services = EmbeddedServices(home, listen, names)
         services.start()
         try:
             yield services
@@ -147,10 +168,10 @@ def embedded(home: Path) -> Iterator[Services]:
         yield services.services()
 
 
-def found(home: Path) -> Services | None:
-    """Where the services of `home` are if all of them run now, by whomever they were started."""
-    services = EmbeddedServices(home)
-    if len(services.running()) < len(PORTS_OF):
+def found(home: Path, names: Sequence[str] = ALL) -> Services | None:
+    """Where the services `names` of `home` are if all of them run now, by whomever they were started."""
+    services = EmbeddedServices(home, names=names)
+    if not set(names) <= set(services.running()):
         return None
     services._ports = services.folder.ports()
     return services.services()

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from api import wiring
 from api.app import create_app
 from api.embedded import is_loopback
+from api.heartbeat import PUMPS
 from api.migrate import migrate
 from api.settings import Settings
 
@@ -125,8 +126,10 @@ def test_without_the_token_there_is_no_answer_but_how_to_enter(site: Open, path:
 
 def test_health_is_told_to_who_watches_from_outside_and_nothing_else(site: Open) -> None:
     answer = site(EVERYWHERE, TOKEN).get("/healthz")
-    assert answer.status_code == 200
     assert set(answer.json()) == {"status", "parts"}
+    parts = answer.json()["parts"]
+    assert {name: said for name, said in parts.items() if said != "ok"} == dict.fromkeys(PUMPS, "does not run")
+    assert answer.status_code == 503
 
 
 def test_the_token_opens_by_header_and_by_cookie_and_leaves_the_address(site: Open) -> None:

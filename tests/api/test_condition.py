@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -39,6 +41,7 @@ from ingest import store as ingest_store
 from sensors_sim import trips
 
 from ..roads import START_S, straight
+from ..street import Street
 
 DAY_S = 86_400.0
 QUICK = ConditionOptions(least=2, known=3)
@@ -242,3 +245,25 @@ def test_of_a_chunk_that_touches_a_no_go_area_only_the_rest_is_kept(
     assert kept.end_s <= START_S + 3
     assert findings == 1
     assert recount(conn, with_yard, wiring.EVIDENCE).exact
+
+
+def test_the_command_tells_of_a_running_platform(street: Street) -> None:
+    """The simulated fleet has driven for some minutes: all of it is new, and nothing is wrong with it."""
+
+    def told(*arguments: str) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, "-m", "api.cli", "condition", *arguments, "--json"], capture_output=True, text=True,
+            check=False, timeout=60, env=wiring.environment(street.platform.settings) | {"PATH": ""},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        rows: list[dict[str, Any]] = json.loads(done.stdout)
+        return rows
+
+    rows = {r["device"]: r for r in told()}
+    assert {r["weight %"] for d, r in rows.items() if d.startswith("sim-box")} == {100}
+    assert {r["weight %"] for d, r in rows.items() if d.startswith("sim-phone")} == {50}
+    assert not [d for d, r in rows.items() if r["faults"]]
+    with street.connect() as conn:
+        taken = conn.execute("SELECT count(*) FROM chunk WHERE device = 'sim-box-1'").fetchone()
+    assert taken is not None
+    assert sum(r["chunks"] for r in told("sim-box-1")) == taken[0] > 50

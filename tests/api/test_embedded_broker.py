@@ -27,8 +27,9 @@ from api.embedded import (
     hash_secret,
     open_folder,
 )
-from api.embedded.broker import BACKEND, monitor, users_configuration
+from api.embedded.broker import BACKEND, users_configuration
 from api.embedded.folder import PORT_NAMES, choose_port
+from api.embedded.monitor import monitor
 from api.embedded.processes import pause
 from ingest import MAX_BYTES, jetstream
 

@@ -18,7 +18,7 @@ SECRET = "correct-horse-battery-staple"
 SECRETS = {
     "ROADCODE_API_TOKEN": SECRET,
     "ROADCODE_DATABASE_URL": f"postgresql://road:{SECRET}@db.example/road",
-    "ROADCODE_NATS_URL": f"nats://backend:{SECRET}@nats.example:4222",
+    "ROADCODE_BROKER_URL": f"mqtts://worker:{SECRET}@broker.example",
     "ROADCODE_RPC_URL": f"https://chain.example/{SECRET}",
 }
 
@@ -73,6 +73,7 @@ def test_secrets_reach_the_pumps_by_environment_and_come_out_as_they_went_in(mon
         ("ROADCODE_FOLD_EVERY_S", "0"),
         ("ROADCODE_ANCHOR_EVERY_S", "nan"),
         ("ROADCODE_BATCH_AGE_S", "soon"),
+        ("ROADCODE_BROKER_URL", "http://broker.example"),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(

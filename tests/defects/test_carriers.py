@@ -53,6 +53,10 @@ def test_silence_counts_only_where_the_wheels_are_known(city: City, carrier: str
     seen = planes(observe(straight(city, carrier=carrier), "box", 1, city, EVIDENCE))
     assert (EXPOSURE_BOX in seen) == quiet
     assert seen[PASSES] > 0
+    if quiet:
+        half = replace(EVIDENCE, carrier_quiet=dict.fromkeys(CARRIERS, 0.5))
+        less = planes(observe(straight(city, carrier=carrier), "box", 1, city, half))
+        assert less[EXPOSURE_BOX] == pytest.approx(seen[EXPOSURE_BOX] / 2, rel=1e-3)
 
 
 def test_a_sweeper_at_work_says_nothing(city: City) -> None:

@@ -36,10 +36,13 @@ def history(city: City, until_s: float, passes: int) -> list[Arrived]:
 class Device(threading.Thread):
     """Sends its chunks as far as it is let, and then waits for the verdicts. `let(n)`: n more may go."""
 
-    def __init__(self, credential: Credential, payloads: Sequence[bytes]) -> None:
-        super().__init__()
+    def __init__(
+        self, credential: Credential, payloads: Sequence[bytes], *, keepalive_s: int = 30, finish_s: float = 90.0
+    ) -> None:
+        super().__init__(daemon=True)
         # Sent again after 2 s: the broker brings the chunks of a killed worker again after 5, whichever is first.
-        self.sender = Sender(credential, window=64, resend_s=2.0)
+        self.sender = Sender(credential, window=64, resend_s=2.0, keepalive_s=keepalive_s)
+        self._finish_s = finish_s
         self.error: BaseException | None = None
         self._payloads = payloads
         self._may = threading.Semaphore(0)
@@ -55,7 +58,7 @@ class Device(threading.Thread):
                     self._may.acquire()
                     self.sender.send(payload)
                     pause.wait(0.004)
-                self.sender.finish(90)
+                self.sender.finish(self._finish_s)
         except BaseException as error:  # carried to the test's thread
             self.error = error
 
@@ -77,7 +80,8 @@ def codes(conn: Conn) -> dict[int, bytes]:
 def open_days_like(conn: Conn, other: Conn) -> None:
     """The same devices and days as another platform's: the same salts, so that devices have the same slots, and the
     same weights."""
-    for device, kind in KINDS.items():
+    enrolled = dict(other.execute("SELECT id, kind FROM device").fetchall())
+    for device, kind in (KINDS | enrolled).items():
         ingest_store.enrol(conn, device, kind, "not asked here")
     for row in other.execute("SELECT day, salt, body, sha256 FROM day_context").fetchall():
         ingest_store.open_day(conn, *row)

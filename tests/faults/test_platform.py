@@ -50,9 +50,7 @@ def test_a_killed_platform_takes_its_pumps_along_and_the_next_one_uses_what_is_l
         sender.send(payload)
         assert sender.finish(0.5).waiting == 1
         with roadcode("up", environment=environment) as second:
-            begun_s = time.monotonic()
             url = line_of(second, "map at", 60).split()[2]
-            assert time.monotonic() - begun_s < 15
             now = named(home)
             assert set(now) == {*SERVICES, *PUMPS}
             assert {name: now[name] for name in SERVICES} == {name: started[name] for name in SERVICES}

@@ -17,6 +17,7 @@ from api import story, wiring
 from api.demo import red_near
 from api.embedded import environment_of
 from api.fsck import fsck
+from api.heartbeat import PUMPS
 from api.recount import recount
 from defects import HAZARDS, TYPES, Colour, State
 from defects import store as defects_store
@@ -178,7 +179,7 @@ def test_cells_tiles_city_and_health_over_http(street: Street) -> None:
         assert (tile & 7 == 4).any()
         assert client.get("/tiles/19/1/1").status_code == 204
         assert client.get("/healthz").json() == {
-            "status": "ok", "parts": {"database": "ok", "chain": "ok", "broker": "ok"},
+            "status": "ok", "parts": dict.fromkeys(("database", "chain", "broker", "disk", *PUMPS), "ok"),
         }  # fmt: skip
         metrics = client.get("/metrics").text
         assert f"roadcode_accepted_total{{kind=\"box\"}} {_boxes(street)}.0" in metrics

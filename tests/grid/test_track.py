@@ -104,6 +104,17 @@ def test_a_vehicle_that_stands_has_no_direction_and_no_speed():
     assert np.isfinite(track.u_x).all()
 
 
+def test_a_parked_phone_that_knows_no_speed_does_not_travel():
+    """Its fixes wander by 4 m a second: between them that is a drive, over some seconds it is none."""
+    rng = np.random.default_rng(3)
+    wander = rng.normal(0, 3.0, (2, 10))
+    chunk = drive(lambda t: wander[:, : len(t)], accuracy=5.0)
+    track = locate(chunk, CITY)
+    step = np.hypot(np.diff(wander[0]), np.diff(wander[1]))
+    assert step.max() > 4.2  # faster than 15 km/h, from where on a pass counts
+    assert track.speed_mps.max() == 0.0
+
+
 @pytest.mark.parametrize(("gap_s", "usable"), [(3.0, True), (3.001, False), (5.0, False)])
 def test_a_gap_between_fixes_has_no_positions(gap_s, usable):
     path = straight(10.0)

@@ -128,6 +128,37 @@ def test_drift_is_no_travel():
     assert not judged(t, x, y, 5.0, -1, -1).still.any()
 
 
+def test_a_first_fix_of_hundreds_of_metres_is_neither_a_drive_nor_a_fault():
+    """A receiver's first guess, without a speed: 150 m off, with a radius of 419 m. One of 65 m shows no standing."""
+    t, x, y, v, course = way_of()
+    x, v = x.copy(), v.copy()
+    x[0] -= 150
+    v[0] = -1
+    found = judged(t, x, y, np.r_[419.0, np.full(9, 16.0)], v, course)
+    assert np.flatnonzero(~found.keep).tolist() == [0]
+    assert found.faults.too_fast == 0
+    assert not judged(t, x + np.r_[150, np.zeros(9)], y, np.r_[65.0, np.full(9, 5.0)], v, course).still.any()
+
+
+def test_a_constant_error_of_course_is_no_wander():
+    """A box whose course is off by 3 degrees: its dead reckoning bends away evenly, its fixes are as good as before."""
+    t, x, y, v, course = way_of(hz=5.0)
+    rng = np.random.default_rng(9)
+    e = rng.normal(0, 0.05, (2, len(t)))
+    found = judged(t, x + e[0], y + e[1], 0.075, v, course + 3)
+    assert (found.radius_m == 0.075).all()
+
+
+def test_a_speed_that_is_stated_wrongly_ends_the_chunk_not_the_carrier():
+    """A bike whose fixes say 10 m/s and whose stated speed says 30 for one fix: that fix is not believed."""
+    t, x, y, v, course = way_of(speed=10.0)
+    v = v.copy()
+    v[4] = 30
+    found = judged(t, x, y, 20.0, v, course, "bike")
+    assert np.flatnonzero(found.broken).tolist() == [3, 4]
+    assert found.faults.too_fast == 1
+
+
 @pytest.mark.parametrize(
     ("carrier", "speed", "taken"),
     [

@@ -12,7 +12,7 @@ import urllib.error
 import pytest
 
 from api.embedded import open_folder
-from api.embedded.broker import monitor
+from api.embedded.monitor import monitor
 from ingest import Credential, Sender
 
 from ..street import until
