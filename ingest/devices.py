@@ -203,11 +203,10 @@ def erase(conn: Connection, name: str) -> dict[str, int]:
         (name,),
     )
     gone: dict[str, int] = {}
-    split = conn.execute("SELECT to_regclass('chunk_phone') IS NOT NULL").fetchone()
-    chunks = ["chunk_box", "chunk_phone"] if split and split[0] else ["chunk"]
-    for table in [*tables_of_devices(conn), *chunks]:
+    for table in [*tables_of_devices(conn), "chunk_box", "chunk_phone"]:
         cursor = conn.execute(sql.SQL("DELETE FROM {} WHERE device = %s").format(sql.Identifier(table)), (name,))
-        gone[table] = cursor.rowcount
+        told = "chunk" if table.startswith("chunk_") else table
+        gone[told] = gone.get(told, 0) + cursor.rowcount
     raw.owe(conn, "pages", "log")  # the keeper sees to the old bytes
     conn.execute(
         "UPDATE device SET password_hash = '', rotated_at = NULL, consent_version = NULL, consent_at = NULL "
