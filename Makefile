@@ -37,8 +37,8 @@ lint: ## set up, check style, types and doors
 docs: ## write the generated tables of docs/ again, from the code
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/python -m api.documents $(ARGS)
 
-bench: ## measure what this machine can do
-	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode bench $(ARGS)
+bench: ## measure what this machine can do (ARGS="ingest": from publisher to committed)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode bench $(if $(ARGS),$(ARGS),parts)
 
 faults: ## kill, freeze, cut, fill and fuzz everything, and count what was lost (KILLS=100 for a long run)
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && KILLS="$(KILLS)" exec .venv/bin/python -m pytest -s tests/faults $(ARGS)

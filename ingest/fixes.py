@@ -264,7 +264,7 @@ def _between(one: _Fixes, most_mps: float, options: FixOptions) -> _Between:
     off = np.abs(rest)
     lost = np.isnan(off)
     turned = bool(lost.any())
-    hasty = lost
+    hasty: Flags | None = None
     if turned:
         unknown = (one.speed_mps[1:] < 0) | (one.speed_mps[:-1] < 0)
         way = np.where(unknown, chord, way)
