@@ -17,7 +17,8 @@ from .code import (
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
-from .observe import EvidenceOptions, Finding, Observation, observe, place
+from .observe import Finding, Observation, observe, place
+from .options import EvidenceOptions
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots

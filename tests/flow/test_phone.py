@@ -85,7 +85,7 @@ def test_killed_in_the_middle_it_goes_on_and_everything_counts_once(street: Stre
         with (tmp_path / f"said-{n}").open("w") as said:
             client = start(street, *given, "--credential", str(path), "--speed", speed, said=said)
         try:
-            until(lambda: _put(tmp_path / f"said-{n}") >= n, 60, f"{n} chunks in the outbox")
+            until(lambda: _put(tmp_path / f"said-{n}") >= n, 120, f"{n} chunks in the outbox")
         finally:
             client.send_signal(signal.SIGKILL)
             client.communicate(timeout=30)
