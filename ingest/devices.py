@@ -21,7 +21,7 @@ from . import raw
 Connection = psycopg.Connection[Any]
 
 SENDERS = 0x726F6164_73656E64  # "roadsend": the advisory lock between batches and who shuts a device out
-_KEPT = ("device", "chunk", "chunk_box", "chunk_phone")
+_KEPT = ("device", "chunk_box", "chunk_phone")
 """Tables that have a way of their own in `own_rows` and `erase`."""
 
 
@@ -203,9 +203,7 @@ def erase(conn: Connection, name: str) -> dict[str, int]:
         (name,),
     )
     gone: dict[str, int] = {}
-    split = conn.execute("SELECT to_regclass('chunk_phone') IS NOT NULL").fetchone()
-    chunks = ["chunk_box", "chunk_phone"] if split and split[0] else ["chunk"]
-    for table in [*tables_of_devices(conn), *chunks]:
+    for table in [*tables_of_devices(conn), "chunk_box", "chunk_phone"]:
         cursor = conn.execute(sql.SQL("DELETE FROM {} WHERE device = %s").format(sql.Identifier(table)), (name,))
         gone[table] = cursor.rowcount
     raw.owe(conn, "pages", "log")  # the keeper sees to the old bytes
