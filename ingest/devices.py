@@ -21,7 +21,7 @@ from . import raw
 Connection = psycopg.Connection[Any]
 
 SENDERS = 0x726F6164_73656E64  # "roadsend": the advisory lock between batches and who shuts a device out
-_KEPT = ("device", "chunk", "chunk_box", "chunk_phone")
+_KEPT = ("device", "chunk_box", "chunk_phone")
 """Tables that have a way of their own in `own_rows` and `erase`."""
 
 
