@@ -83,10 +83,10 @@ def table(towns: list[list[Outcome]], sizes: list[Size]) -> str:
 def main() -> None:
     """Parses, runs, prints; with --write also into the page."""
     parser = argparse.ArgumentParser(prog="python -m tests.attack", description=__doc__)
-    parser.add_argument("--citizens", type=int, default=24, help="in each town")
+    parser.add_argument("--citizens", type=int, default=16, help="in each town")
     parser.add_argument("--days", type=int, default=10)
-    parser.add_argument("--blocks", type=int, default=20, help="of 120 m along a town's side")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one town each")
+    parser.add_argument("--blocks", type=int, default=18, help="of 120 m along a town's side")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2], help="one town each")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--write", action="store_true", help=f"write the table into {PAGE.relative_to(ROOT)}")
     given = parser.parse_args()
