@@ -107,7 +107,7 @@ def test_wires_that_are_cut_in_the_middle_of_messages_lose_nothing(
 def test_wires_that_are_slow_and_lose_a_connection_every_second_lose_no_chunk(stage: Stage, toll: Toll) -> None:
     until(stage.well, 60, "everything runs")
     wires = proxies(stage, WIRES)
-    device = stage.box("slow", 200, keepalive_s=KEEPALIVE_S)
+    device = stage.box("slow", 200, keepalive_s=KEEPALIVE_S, finish_s=240.0)
     acts = (Link.reset, Link.finish, Link.silence)
     try:
         for proxy in wires:
@@ -120,7 +120,7 @@ def test_wires_that_are_slow_and_lose_a_connection_every_second_lose_no_chunk(st
     finally:
         for proxy in wires:
             proxy.delay(0.0)
-    stage.finished([device], 120)
+    stage.finished([device], 250)
     reckoning = stage.reckon()
     toll.add("slow wires that break every second", **reckoning.figures())
     assert reckoning.well, reckoning
