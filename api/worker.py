@@ -120,7 +120,7 @@ class Worker:
         context: ContextMaker,
         clock: Callable[[], float],
         conditions: ConditionOptions = _CONDITIONS,
-        see: See = observe,
+        see: See | None = None,
         flood: Buckets | None = None,
     ) -> None:
         self._flood = flood
@@ -131,7 +131,7 @@ class Worker:
         self._context = context
         self._clock = clock
         self._conditions = conditions
-        self._see = see
+        self._see = see or observe
         self._days = Days()
         self._progress = Progress(time.monotonic)
         self._broken: dict[tuple[str, bytes], str] = {}

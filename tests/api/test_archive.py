@@ -140,7 +140,7 @@ def test_the_command_archives_what_is_sealed_and_says_so(
     conn: Conn, city: City, tmp_path: Path, database: str
 ) -> None:
     environment = {
-        "ROADCODE_DATABASE_URL": database, "ROADCODE_NATS_URL": "nats://nowhere", "ROADCODE_RPC_URL": "http://nowhere",
+        "ROADCODE_DATABASE_URL": database, "ROADCODE_BROKER_URL": "nats://nowhere", "ROADCODE_RPC_URL": "http://nowhere",
         "ROADCODE_MQTT_PORT": "1", "ROADCODE_HOME": str(tmp_path),
     }  # fmt: skip
     folder = tmp_path / "archive"
@@ -173,7 +173,7 @@ def test_without_the_parquet_library_it_is_said_how_to_get_it(tmp_path: Path, da
         [sys.executable, "-c", _WITHOUT, str(tmp_path / "a")],
         cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
         env={**os.environ, "PYTHONPATH": str(ROOT), "ROADCODE_DATABASE_URL": database,
-             "ROADCODE_NATS_URL": "nats://nowhere", "ROADCODE_RPC_URL": "http://nowhere", "ROADCODE_MQTT_PORT": "1"},
+             "ROADCODE_BROKER_URL": "nats://nowhere", "ROADCODE_RPC_URL": "http://nowhere", "ROADCODE_MQTT_PORT": "1"},
     )  # fmt: skip
     assert done.returncode == 2
     assert "make archive" in done.stderr

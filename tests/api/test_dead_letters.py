@@ -165,7 +165,7 @@ def test_the_commands_list_show_and_retry(
     at(time.time() - 3600)([Arrived("box-1", payload), Arrived("box-2", b"\xff")])
     sha256 = hashlib.sha256(payload).hexdigest()
     environment = {
-        "ROADCODE_DATABASE_URL": database, "ROADCODE_NATS_URL": "nats://nowhere", "ROADCODE_RPC_URL": "http://nowhere",
+        "ROADCODE_DATABASE_URL": database, "ROADCODE_BROKER_URL": "nats://nowhere", "ROADCODE_RPC_URL": "http://nowhere",
         "ROADCODE_MQTT_PORT": "1", "ROADCODE_HOME": str(tmp_path),
     }  # fmt: skip
 

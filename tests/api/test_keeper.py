@@ -19,6 +19,7 @@ from api.story import one_moment
 from api.worker import Worker, slot_of
 from defects import retention, slots_are_sealed
 from defects import store as defects_store
+from defects.evidence import PHONE_DEVICES
 from ingest import Arrived, City, Reason, encode
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
@@ -191,7 +192,7 @@ def test_the_seal_forgets_whose_a_slot_was_and_changes_no_colour(
     assert day not in ingest_store.salts(conn)
     sealed = dict(retention.evidence_of_day(conn, day))
     assert slots_are_sealed(sealed.values())
-    most = max(int(e.plane(24).max()) for e in sealed.values())
+    most = max(int(e.plane(PHONE_DEVICES).max()) for e in sealed.values())
     assert most == (1 << len(slots & {slot_of(d, salt) for d, k in DEVICES.items() if k == "phone"})) - 1
     assert one(conn, "SELECT count(*) FROM seen") == 0
     weighed = {r[0] for r in conn.execute("SELECT device FROM device_weight")}

@@ -9,7 +9,7 @@ import pytest
 
 from api.wiring import EVIDENCE
 from defects import observe
-from defects.evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY
+from defects.evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, PHONE_LOGODDS, TALLY
 from ingest import CARRIERS, City, Reason, Refused, admit
 
 from ..roads import START_S, straight
@@ -43,7 +43,7 @@ def test_a_jolt_under_a_bike_is_worth_less(city: City) -> None:
         # One wheel path for all, so that only the carrier differs.
         alone = replace(EVIDENCE, half_track_m=dict.fromkeys(CARRIERS, 0.0))
         chunk = straight(city, jolts=JOLT, carrier=carrier, accuracy_m=3.0)
-        odds[carrier] = planes(observe(chunk, "phone", 1, city, alone))[LOGODDS]
+        odds[carrier] = planes(observe(chunk, "phone", 1, city, alone))[PHONE_LOGODDS]
     assert odds["bus"] == odds["car"] == odds["sweeper"] > odds["unknown"] > odds["ebike"] == odds["bike"] > 0
     assert odds["ebike"] == pytest.approx(odds["car"] * EVIDENCE.carrier_jolt["ebike"], rel=1e-4)
 

@@ -88,7 +88,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[S
         ):
             wired = full.model_copy(
                 update={
-                    "nats_url": _through(full.nats_url, broker_wire),
+                    "broker_url": _through(full.broker_url, broker_wire),
                     "database_url": _through(full.database_url, database_wire),
                 }
             )

@@ -130,7 +130,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             broker_url=SecretStr(broker.address),
         )  # fmt: skip
         assert wiring.embedded_names(given) == ("postgres", "chain")
-        with supervising(given.home, wiring.embedded_names(given)) as services:
+        with supervising(given.home, names=wiring.embedded_names(given)) as services:
             full = wiring.resolved(given, services.services())
             wiring.check_outside(full, given)
             assert (full.mqtt_host, full.mqtt_port) == ("127.0.0.1", broker.port)

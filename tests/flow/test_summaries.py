@@ -64,7 +64,8 @@ def test_the_story_tells_of_a_summary_as_of_a_quiet_pass(street: Street, sent: d
     deltas = observe(one, "box", 1, street.city, wiring.EVIDENCE).deltas
     cell = int(deltas.cell[deltas.plane == EXPOSURE_BOX][0])
     until(lambda: settled(street.platform), 60, "everything folded, recorded and anchored")
-    told = story.tell(street.connect, cell, street.city, wiring.EVIDENCE, wiring.ledger(street.platform.settings))
+    ledger = wiring.ledger(street.platform.settings)
+    told = story.tell(street.connect, cell, street.city, wiring.EVIDENCE, wiring.HEALTH, ledger)
     at = story.city_time(street.city, one.start_s)
     (mine,) = [e for e in told["evidence"] if e["at"] == at]
     assert (mine["what"], mine["sensor"]) == ("quiet", "box")

@@ -201,7 +201,7 @@ def test_a_phone_that_wishes_it_is_forgotten(fort: Fort) -> None:
         one.publish(f"rhc/v1/{phone.device}/chunk", late)
         assert client.get("/api/v1/me").status_code == 401
     erased = told.json()["erased"]
-    assert (erased["chunk_phone"], erased["finding"], erased["dead_letter"]) == (4, 1, 1)
+    assert (erased["chunk"], erased["finding"], erased["dead_letter"]) == (4, 1, 1)
     assert erased["pass"] >= 4
     assert "sums over squares" in told.json()["stays"]
     assert not let_in(phone)
@@ -226,7 +226,7 @@ def test_what_was_on_its_way_when_a_phone_was_forgotten_is_neither_counted_nor_n
             from api.erasure import ask_to_erase, erase_asked  # noqa: PLC0415
 
             ask_to_erase(conn, phone.device)
-            assert erase_asked(conn)[phone.device]["chunk_phone"] == 1
+            assert erase_asked(conn)[phone.device]["chunk"] == 1
             assert erase_asked(conn) == {}, "done is done"
         one.publish(f"rhc/v1/{phone.device}/chunk", payload)
         _, told = one.messages.get(timeout=WAIT_S)
