@@ -58,8 +58,7 @@ def open_day(conn: Connection, day: date, context: ContextMaker, options: Condit
             salt = secrets.token_bytes(16)
             record = context(day, weights_digest(salt, {name: t.weight_pct for name, t in weights.items()}))
             body = record.body
-            _, opened = ingest_store.open_day(conn, day, salt, body, hashlib.sha256(body).digest())
-            if opened:
+            if ingest_store.open_day(conn, day, salt, body, hashlib.sha256(body).digest()):
                 condition_store.put_weights(conn, day, weights)
                 condition_store.forget_conditions(conn, day)
                 enqueue(conn, [record])

@@ -22,7 +22,7 @@ from .app import create_app
 from .heartbeat import BEAT_S, Heartbeat
 from .keeper import Keeper
 from .settings import Settings
-from .worker import See, Worker
+from .worker import See
 
 _LONGEST_PAUSE_S = 5.0
 
@@ -68,12 +68,7 @@ def _until_told(
 
 def run_worker(settings: Settings, see: See = observe) -> None:
     """Chunks from the broker into the database, verdicts back."""
-    city = settings.read_city()
-    context = wiring.day_context(city, wiring.health_options(settings))
-    worker = Worker(
-        lambda: wiring.database(settings, silent_s=wiring.FROZEN_S), city, wiring.EVIDENCE, context,
-        clock=time.time, flood=wiring.flood(settings), see=see,
-    )  # fmt: skip
+    worker = wiring.worker(settings, time.time, flood=wiring.flood(settings), see=see)
     log = structlog.get_logger("worker")
     heart = Heartbeat(lambda: wiring.database(settings), "worker")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -29,6 +30,7 @@ from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
+from .worker import See, Worker
 
 Connection = psycopg.Connection[Any]
 
@@ -209,6 +211,17 @@ def check_exposure(settings: Settings) -> None:
         )
     tls.check_tls(settings)
     tls.listen(settings)
+
+
+def worker(
+    settings: Settings, clock: Callable[[], float], flood: Buckets | None = None, see: See | None = None
+) -> Worker:
+    """What takes batches, with the options of this instance. flood: what devices may send, where it is bounded."""
+    city = settings.read_city()
+    return Worker(
+        lambda: database(settings, silent_s=FROZEN_S), city, EVIDENCE, day_context(city, health_options(settings)),
+        clock, conditions=CONDITIONS, see=see, flood=flood,
+    )  # fmt: skip
 
 
 def flood(settings: Settings) -> Buckets:

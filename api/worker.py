@@ -7,12 +7,13 @@ keys say what was already there.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -135,11 +136,36 @@ class Worker:
         self._days = Days()
         self._progress = Progress(time.monotonic)
         self._broken: dict[tuple[str, bytes], str] = {}
+        self._too_fast: set[int] = set()
 
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
         """Commits a batch and gives the verdicts to send. Raises psycopg.Error when the database is away."""
         self._broken = {}
-        return isolated(self._once, arrived, self._broken)
+        with self._charged(arrived):
+            return isolated(self._once, arrived, self._broken)
+
+    @contextlib.contextmanager
+    def _charged(self, arrived: list[Arrived]) -> Iterator[None]:
+        """Each payload is charged once, however often its batch is tried; where nothing is taken, nothing is charged,
+        since all of it comes again."""
+        self._too_fast = set()
+        if self._flood is None:
+            yield
+            return
+        now_s = self._clock()
+        paid: list[tuple[str, float]] = []
+        for a in arrived:
+            cost = cost_of(len(a.payload))
+            if self._flood.take(a.device, now_s, cost):
+                paid.append((a.device, cost))
+            else:
+                self._too_fast.add(id(a))
+        try:
+            yield
+        except BaseException:
+            for device, cost in paid:
+                self._flood.give_back(device, now_s, cost)
+            raise
 
     def _once(self, arrived: list[Arrived]) -> list[Verdict]:
         if self._conn is None or self._conn.closed:
@@ -196,8 +222,7 @@ class Worker:
         kind = kinds.get(arrived.device)
         if kind is None:
             raise Refused(Reason.UNKNOWN_DEVICE, "not enrolled, or disabled")
-        cost = cost_of(len(arrived.payload))
-        if self._flood is not None and not self._flood.take(arrived.device, now_s, cost):
+        if id(arrived) in self._too_fast:
             raise Refused(Reason.TOO_FAST, "above the device's budget")
         if self._broken and (why := self._broken.get((arrived.device, arrived.payload))) is not None:
             raise Refused(Reason.INTERNAL, why)

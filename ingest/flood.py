@@ -66,3 +66,8 @@ class Buckets:
         if len(self._left) > self._most:
             self._left.popitem(last=False)
         return paid
+
+    def give_back(self, name: str, now_s: float, cost: float = 1.0) -> None:
+        """Returns what `take` took: nothing came of it, and the same will be asked for again."""
+        tokens = self._tokens(name, now_s) + min(cost, self._budget.burst)
+        self._left[name] = (min(self._budget.burst, tokens), now_s)

@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 
 from . import letters as letters_store
-from .refusal import Reason, Refused
 
 Connection = psycopg.Connection[Any]
 Payload = bytes
@@ -85,23 +84,17 @@ def device_hashes(conn: Connection) -> list[tuple[str, str]]:
     return [(r[0], r[1]) for r in rows]
 
 
-def open_day(conn: Connection, day: date, salt: bytes, body: bytes, sha256: bytes) -> tuple[Day, bool]:
-    """The context of a day, and whether this call has opened it. The first writer's stands, and with it comes the room
-    for the day's raw chunks. Raises Refused where the day is sealed: it has no salt any more."""
+def open_day(conn: Connection, day: date, salt: bytes, body: bytes, sha256: bytes) -> bool:
+    """Freezes the context of a day and makes room for its raw chunks. False, and nothing changed, where somebody has
+    opened it before: the first writer's stands."""
     row = conn.execute(
         "INSERT INTO day_context (day, salt, body, sha256) VALUES (%s, %s, %s, %s) ON CONFLICT (day) DO NOTHING "
-        "RETURNING salt, sha256",
+        "RETURNING day",
         (day, salt, body, sha256),
     ).fetchone()
     if row is not None:
         conn.execute("SELECT open_chunk_day(%s)", (day,))
-        return Day(day, row[0], row[1]), True
-    row = conn.execute("SELECT salt, sha256 FROM day_context WHERE day = %s", (day,)).fetchone()
-    if row is None:
-        raise LookupError(f"the context of {day} vanished while it was read: is somebody emptying the database?")
-    if row[0] is None:
-        raise Refused(Reason.TOO_LATE, f"service day {day} is sealed")
-    return Day(day, row[0], row[1]), False
+    return row is not None
 
 
 def context_hash(conn: Connection, day: date) -> bytes | None:

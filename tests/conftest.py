@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import uuid
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,11 +18,13 @@ from api.embedded import open_folder
 from api.embedded.postgres import Postgres
 from api.migrate import migrate
 from api.settings import Settings
+from api.worker import slot_of
 from ingest import City, read_city
 
 from .street import Street, drive_street
 
 ROOT = Path(__file__).parents[1]
+APART = [*(f"box-{n}" for n in range(1, 5)), *(f"phone-{n}" for n in range(8))]
 
 
 @pytest.fixture(scope="session")
@@ -57,9 +60,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def distinct_slots(monkeypatch: pytest.MonkeyPatch) -> None:
     """A day's salt is random, and one in twenty gives two of three devices the same of 63 slots: they are then counted
-    as one, which is meant and would fail tests that count them. This salt keeps the devices of our tests apart; the
+    as one, which is meant and would fail tests that count them. These salts keep the devices of our tests apart; the
     platforms that tests start as processes have random ones."""
-    monkeypatch.setattr(days, "secrets", SimpleNamespace(token_bytes=bytes))
+
+    def apart() -> Iterator[bytes]:
+        for n in count():
+            salt = n.to_bytes(16, "big")
+            if len({slot_of(device, salt) for device in APART}) == len(APART):
+                yield salt
+
+    salts = apart()
+    monkeypatch.setattr(days, "secrets", SimpleNamespace(token_bytes=lambda _n: next(salts)))
 
 
 @pytest.fixture

@@ -82,15 +82,13 @@ def retry(
 
     from .. import wiring  # noqa: PLC0415
     from ..letters import retry as work_again  # noqa: PLC0415
-    from ..worker import Worker  # noqa: PLC0415
 
     if not hashes and reason is None and device is None:
         raise typer.BadParameter("give a hash, or --reason or --device: nothing is retried unasked")
     full = wiring.resolved(settings(home=home))
-    city = full.read_city()
     rows: list[dict[str, Any]] = []
     with wiring.database(full) as conn:
-        worker = Worker(lambda: conn, city, wiring.EVIDENCE, wiring.day_context(city), clock=time.time)
+        worker = wiring.worker(full, time.time)
         wanted = [(h, device) for h in hashes or []]
         if not hashes:
             found = letters.found(conn, device, reason, most=10_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
@@ -42,9 +43,17 @@ def conn(database: str) -> Iterator[Conn]:
 
 
 @pytest.fixture
-def at(conn: Conn, city: City) -> Callable[[float], Worker]:
+def at(database: str, conn: Conn, city: City) -> Iterator[Callable[..., Worker]]:
     """A worker whose clock stands still."""
-    return lambda now_s: Worker(lambda: conn, city, wiring.EVIDENCE, wiring.day_context(city), lambda: now_s)
+    with contextlib.ExitStack() as held:
+
+        def connect() -> Conn:
+            return held.enter_context(psycopg.connect(database, autocommit=True))
+
+        def worker(now_s: float, **more: Any) -> Worker:
+            return Worker(connect, city, wiring.EVIDENCE, wiring.day_context(city), lambda: now_s, **more)
+
+        yield worker
 
 
 def one(conn: Conn, query: str) -> Any:
@@ -133,6 +142,23 @@ def test_a_retry_counts_once_however_often_and_by_whomever_it_is_sent(
     assert recount(conn, city, wiring.EVIDENCE).exact
     with pytest.raises(ingest_letters.NoSuchLetter, match="dead-letter list"):
         retry(conn, at(NOW_S), sha256)
+
+
+def test_a_retry_of_what_still_breaks_us_is_refused_again_and_the_next_letter_is_worked(
+    conn: Conn, city: City, at: Callable[..., Worker]
+) -> None:
+    """The worker gives its connection up after an error; it must not have been ours."""
+
+    def breaks(*_: Any) -> Any:
+        raise ZeroDivisionError("a wheel of no radius")
+
+    a, b = chunk_of(city), chunk_of(city, 1)
+    at(NOW_S, see=breaks)([Arrived("box-1", a), Arrived("box-1", b)])
+    broken = at(NOW_S, see=breaks)
+    still = [retry(conn, broken, hashlib.sha256(payload).hexdigest()) for payload in (a, b)]
+    assert [done.reason for done in still] == [Reason.INTERNAL, Reason.INTERNAL]
+    mended = at(NOW_S)
+    assert all(retry(conn, mended, hashlib.sha256(payload).hexdigest()).accepted for payload in (a, b))
 
 
 def test_a_retry_of_what_has_come_by_another_way_takes_the_letter_out_and_counts_nothing(

@@ -112,7 +112,7 @@ def test_a_story_of_phones_is_days_not_drives_and_needs_no_chunks(database: str,
         send(conn, city, [0, 1], START_S + 3600, NOW_S + 3600)  # two of them once more
         send(conn, city, [8, 9], START_S + DAY_S, NOW_S + DAY_S)  # and two others the day after
         now_s = turn_to(conn, city, TOLD_AFTER + 1)
-        conn.execute("TRUNCATE chunk, pass, finding")  # a citizen's raw chunks go at the end of their day
+        conn.execute("TRUNCATE chunk_phone, pass, finding")  # a citizen's raw chunks go at the end of their day
         block = defects_store.all_code_blocks(conn)[0]
         codes = defects_store.codes_of(conn, [block])[block][1]
         square = int(cells_of_block(block)[codes["colour"].argmax()])

@@ -19,7 +19,7 @@ from api.recount import recount
 from api.worker import Worker
 from defects import merge, observe
 from defects import store as defects_store
-from ingest import MAX_BYTES, Arrived, Chunk, City, Detection, decode, encode
+from ingest import MAX_BYTES, Arrived, Buckets, Budget, Chunk, City, Detection, decode, encode
 from ingest import store as ingest_store
 from sensors_sim import BAD_KINDS
 
@@ -377,6 +377,43 @@ def test_a_verdict_fits_into_a_message_however_ragged_the_trip(
     (verdict,) = make()(from_device("box-1", last))
     assert len(verdict.payload) < MAX_BYTES
     assert [2**31 - 1, 2**31 - 1] in json.loads(verdict.payload)["accepted"]
+
+
+# ---------------------------------------------------------------- budgets
+
+
+def test_a_payload_that_is_tried_again_and_again_is_charged_once(
+    conn: psycopg.Connection[Any], make: Callable[..., Worker], city: City
+) -> None:
+    """One that breaks the write has its batch halved until it stands alone; the others must not pay for that."""
+    good = payloads(city, 16)
+
+    def breaks_at_seq_5(chunk: Chunk, *rest: Any) -> Any:
+        seen = observe(chunk, *rest)
+        return replace(seen, distance_m="far") if chunk.seq == 5 else seen
+
+    take = make(see=breaks_at_seq_5, flood=Buckets(Budget(burst=16, per_s=1e-6)))
+    (verdict,) = told(take(from_device("box-1", *good))).values()
+    assert [(seq, reason) for seq, reason, _ in verdict["refused"]] == [(5, "internal")]
+    assert verdict["accepted"] == [[0, 4], [6, 15]]
+    (verdict,) = told(take(from_device("box-1", good[0]))).values()
+    assert {reason for _, reason, _ in verdict["refused"]} == {"internal", "too_fast"}, "sixteen were paid for"
+
+
+def test_a_batch_that_nobody_could_take_is_not_charged(
+    conn: psycopg.Connection[Any], make: Callable[..., Worker], city: City
+) -> None:
+    good = payloads(city, 4)
+    take = make(flood=Buckets(Budget(burst=4, per_s=1e-6)))
+    take([])
+    conn.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    with pytest.raises(psycopg.Error):
+        take(from_device("box-1", *good))
+    (verdict,) = told(take(from_device("box-1", *good))).values()
+    assert verdict["accepted"] == [[0, 3]]
 
 
 # ---------------------------------------------------------------- days
