@@ -138,6 +138,12 @@ class Worker:
         self._broken: dict[tuple[str, bytes], str] = {}
         self._too_fast: set[int] = set()
 
+    def close(self) -> None:
+        """Gives the connection back."""
+        if self._conn is not None:
+            self._conn.close()
+            self._conn = None
+
     def __call__(self, arrived: list[Arrived]) -> list[Verdict]:
         """Commits a batch and gives the verdicts to send. Raises psycopg.Error when the database is away."""
         self._broken = {}
@@ -298,6 +304,12 @@ def _sha(arrived: Arrived) -> bytes:
 
 
 def _letter(arrived: Arrived, refusal: Refused, kind: str | None, city: City) -> ingest_store.DeadLetter:
+    if refusal.reason in NOT_NOW:
+        # Not read at all, or a flood would cost what it was held back for: its hash tells the device which it was.
+        return ingest_store.DeadLetter(
+            device=arrived.device, sha256=_sha(arrived), reason=refusal.reason, detail=refusal.detail, trip=None,
+            seq=None, bytes=len(arrived.payload),
+        )  # fmt: skip
     trip, seq = peek(arrived.payload) or (None, None)
     return ingest_store.DeadLetter(
         device=arrived.device, sha256=_sha(arrived), reason=refusal.reason,

@@ -55,6 +55,8 @@ class Line:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             info = json.loads(self._first_line().removeprefix(b"INFO "))
             if where.scheme == "tls" or info.get("tls_required"):
+                if self._buffer:
+                    raise LineBroken("the server spoke before the handshake: somebody on the way may have put that in")
                 context = tls or ssl.create_default_context()
                 self._socket = context.wrap_socket(self._socket, server_hostname=host)
             hello: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,8 +88,8 @@ def retry(
         raise typer.BadParameter("give a hash, or --reason or --device: nothing is retried unasked")
     full = wiring.resolved(settings(home=home))
     rows: list[dict[str, Any]] = []
-    with wiring.database(full) as conn:
-        worker = wiring.worker(full, time.time)
+    with wiring.database(full) as conn, contextlib.ExitStack() as held:
+        worker = held.enter_context(contextlib.closing(wiring.worker(full, time.time)))
         wanted = [(h, device) for h in hashes or []]
         if not hashes:
             found = letters.found(conn, device, reason, most=10_000)

@@ -148,7 +148,12 @@ http_base_path: "/{monitor_path}"
 max_payload: {MAX_BYTES + HEADROOM_BYTES}
 max_control_line: 4KB
 jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: {sync if sync == "always" else json.dumps(sync)} }}
-mqtt {{ listen: "{address}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s" {tls and ", " + tls} }}
+mqtt {{
+  listen: "{address}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s"
+  # A publish of QoS 2 that is never released lies in the store for good, unseen by the worker and its budgets.
+  reject_qos2_publish: true
+  {tls}
+}}
 websocket {{ listen: "{address}:{ports["websocket"]}", {tls or "no_tls: true"} }}
 include "users.conf"
 """

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cbor2
 import psycopg
 import pytest
 from typer.testing import CliRunner
@@ -85,11 +86,32 @@ def test_nothing_is_kept_of_a_drive_that_touches_an_area_where_nobody_may_measur
     payload = chunk_of(city)
     assert ingest_letters.sample_of(payload, "box", closed) is None
     assert ingest_letters.sample_of(payload, "box", replace(city, no_go=())) == payload
-    assert ingest_letters.sample_of(b"\xff" + payload, "box", closed) is not None, "nobody can read a place out of it"
+    assert ingest_letters.sample_of(b"\xff" + payload, "box", closed) is None, "no chunk to us, and places in it for whoever reads on"
     assert ingest_letters.sample_of(payload, "phone", city) is None
     assert ingest_letters.sample_of(payload, None, city) is None
     assert ingest_letters.sample_of(bytes(ingest_letters.SAMPLE_BYTES), "box", city) is not None
     assert ingest_letters.sample_of(bytes(ingest_letters.SAMPLE_BYTES + 1), "box", city) is None
+
+
+def test_where_nobody_may_measure_what_cannot_be_read_is_not_kept_and_stops_nobody(
+    database: str, conn: Conn, city: City
+) -> None:
+    """A datum that is not known has no place to compare; a field too many still has places in it. Both are refused by
+    name, and the others of the batch are taken."""
+    far = ((1.0, 1.0), (1.1, 1.0), (1.1, 1.1), (1.0, 1.1), (1.0, 1.0))
+    careful = replace(city, no_go=(NoGo("far away", far),))
+    nowhere = chunk_of(city, datum="unknown", trip=f"{city.service_day(START_S):%Y%m%d}-000000aa")
+    strange = cbor2.dumps(cbor2.loads(chunk_of(city, 1)) | {"more": 1})
+    with contextlib.closing(
+        Worker(
+            lambda: psycopg.connect(database, autocommit=True), careful, wiring.EVIDENCE, wiring.day_context(careful),
+            lambda: NOW_S,
+        )  # fmt: skip
+    ) as worker:
+        worker([Arrived("box-1", nowhere), Arrived("box-1", strange), Arrived("box-2", chunk_of(city))])
+    letters = {letter.reason: letter.sample for letter in ingest_letters.found(conn)}
+    assert letters == {Reason.UNKNOWN_DATUM: False, Reason.UNKNOWN_FIELD: False}
+    assert one(conn, "SELECT count(*) FROM chunk WHERE device = 'box-2'") == 1
 
 
 def test_a_hostile_box_cannot_fill_the_disk(

@@ -91,6 +91,24 @@ def test_who_is_not_let_in_is_told_why():
         pass
 
 
+def test_what_is_said_in_clear_before_the_handshake_is_not_believed():
+    """Somebody on the way could put a chunk behind the server's greeting, to be read as if it had come by TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve():
+            end, _ = listening.accept()
+            injected = b"MSG $MQTT.msgs.rhc.v1.bus-1.chunk 1 x 2\r\nhi\r\n"
+            end.sendall(INFO.replace(b"}", b',"tls_required":true}') + injected)
+            with end:
+                end.recv(4096)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        with pytest.raises(LineBroken, match="before the handshake"):
+            Line(f"tls://127.0.0.1:{listening.getsockname()[1]}")
+        thread.join()
+
+
 def test_a_server_that_falls_silent_is_asked_and_then_left(monkeypatch):
     monkeypatch.setattr(nats_line, "SILENT_S", 0.4)
     with server() as (line, taken):

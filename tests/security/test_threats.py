@@ -86,6 +86,16 @@ def test_nobody_forges_a_verdict(fort: Fort) -> None:
         assert reading.messages.empty()
 
 
+def test_what_is_published_with_qos_2_and_never_released_fills_no_store(fort: Fort) -> None:
+    """It would lie in the broker's store for good, where no worker and no budget sees it."""
+    device = fort.enrol("qos2-box")
+    with session(device) as one:
+        assert one.connected.get(timeout=WAIT_S)
+        one.client.publish(f"rhc/v1/{device.device}/chunk", fort.chunks()[0], qos=2)
+        assert one.ended.wait(WAIT_S), "the broker ends the session"
+    assert send(device, fort.chunks()[0]) == {"accepted": 1}
+
+
 # ---------------------------------------------------------------- who is who
 
 
