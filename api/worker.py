@@ -214,7 +214,8 @@ class Worker:
             fresh = [taken[key] for key in sorted(new)]
             self._write(conn, fresh)
             condition_store.add_conditions(conn, [(one.day, one.device, one.condition) for one in fresh])
-            ingest_store.exhume(conn, [(one.device, _sha(one.arrived)) for one in fresh])
+            buried = ingest_store.buried(conn, (one.device for one in fresh))
+            ingest_store.exhume(conn, [(one.device, _sha(one.arrived)) for one in fresh if one.device in buried])
             # Nothing is wrong with what came too fast; and of a device that was erased nothing is written any more.
             dead = [d for d in letters if d.reason not in NOT_NOW and d.device not in erased]
             ingest_store.bury(conn, dead)
@@ -236,7 +237,9 @@ class Worker:
         chunk = admit(sent, kind, self._city, now_s)
         # What a no-go area has cut off is not kept either: not in the raw bytes, and not in their hash in the log.
         raw = arrived.payload if chunk is sent else encode(chunk)
-        return _Admitted(arrived, chunk, raw, kind, self._day(conn, self._city.service_day(chunk.start_s)))
+        # `admit` has held the trip's day against the chunk's start, so it need not be worked out again.
+        day = ingest_store.day_of(chunk.trip) or self._city.service_day(chunk.start_s)
+        return _Admitted(arrived, chunk, raw, kind, self._day(conn, day))
 
     def _traces(self, chunks: list[Chunk]) -> list[Trace | None]:
         """Traces of many chunks at once; None for all where one of them breaks us: each is then looked at alone."""

@@ -214,8 +214,19 @@ def add_chunks(conn: Connection, chunks: Sequence[StoredChunk]) -> list[int]:
     return ids
 
 
+def buried(conn: Connection, devices: Iterable[str]) -> set[str]:
+    """Those of the devices of which there are dead letters: hashing what the others sent would be for nothing."""
+    rows = conn.execute(
+        "SELECT d FROM unnest(%s::text[]) AS d WHERE EXISTS (SELECT 1 FROM dead_letter WHERE device = d)",
+        (sorted(set(devices)),),
+    )
+    return {r[0] for r in rows}
+
+
 def exhume(conn: Connection, payloads: Sequence[tuple[str, bytes]]) -> None:
     """Forgets the refusals (device, hash) of what has been accepted since: a clock was set, a device enabled again."""
+    if not payloads:
+        return
     conn.execute(
         "DELETE FROM dead_letter AS d USING unnest(%s::text[], %s::bytea[]) AS p (device, sha256) "
         "WHERE d.device = p.device AND d.sha256 = p.sha256",
