@@ -60,7 +60,6 @@ def open_day(conn: Connection, day: date, context: ContextMaker, options: Condit
             body = record.body
             if ingest_store.open_day(conn, day, salt, body, hashlib.sha256(body).digest()):
                 condition_store.put_weights(conn, day, weights)
-                condition_store.forget_conditions(conn, day)
                 enqueue(conn, [record])
     found = read_day(conn, day)
     if not found.salt:
@@ -78,7 +77,8 @@ def read_day(conn: Connection, day: date) -> OpenDay:
 
 
 def weights_for(conn: Connection, day: date, options: ConditionOptions) -> dict[str, Trust]:
-    """The weights of a day out of the days before it, newcomers included, whatever was frozen."""
+    """The weights of a day out of the days before it, newcomers included, whatever was frozen. Gaps are of those days
+    only that are not sealed yet."""
     span = day - timedelta(days=condition_store.ASKED_DAYS), day - timedelta(days=1)
     seen = condition_store.conditions(conn, *span)
     came = condition_store.windows_seen(conn, *span)

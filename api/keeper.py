@@ -37,13 +37,14 @@ _LOCK_S = 2.0
 a busy instance never gets there, longer and devices wait for verdicts."""
 REWRITE_BYTES = 256 << 20
 """A table up to this size is written anew after rows of citizens went, so that no page holds their old bytes: it is
-closed for a few seconds, in the small hours. Larger ones would be closed for minutes: they are only swept, and the old
-bytes stay until new rows fall on them."""
+closed for a few seconds, in the small hours or after an erasure. Larger ones would be closed for minutes: they are only
+swept, and the old bytes stay until new rows fall on them."""
 REWRITTEN = (
     "day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "device_weight",
-    "pg_statistic",
+    "device_day", "device", "pg_statistic",
 )  # fmt: skip
-"""Tables that held something of citizens in rows that are deleted or changed; the last holds samples of others."""
+"""Tables that held something of citizens in rows that are deleted or changed; the last holds samples of others. Besides
+them the partitions of phones' chunks, out of which an erasure takes rows."""
 TURN_EVERY_S = 300.0
 """The write-ahead log is turned over at most so often, as often as PostgreSQL does by itself: each time makes pages
 be logged whole again."""
@@ -86,7 +87,8 @@ class Keeper:
             if state.boxes_gone_at is not None or now_s < ended_s:
                 continue
             if state.sealed_at is None:
-                if ingest_raw.phones_left(conn, state.day):
+                # Of a phone that was erased no row is left, but its old bytes are: they go with the file.
+                if state.phones_gone_at is None or ingest_raw.phones_left(conn, state.day):
                     self._try(conn, done, "phones of", state.day, partial(self._empty, conn, state.day, now, done))
                 if now_s >= ended_s + SEAL_AFTER_S:
                     self._try(conn, done, "seal of", state.day, partial(self._seal, conn, state.day, now, done))
@@ -159,12 +161,11 @@ class Keeper:
         """Old bytes: in pages of tables, then in the write-ahead log (which the first of these fills again)."""
         owed = ingest_raw.owed(conn)
         if "pages" in owed:
-            for table in REWRITTEN:
+            for table in (*REWRITTEN, *ingest_raw.phone_rooms(conn)):
                 _rewrite(conn, table)
-            ingest_raw.settle(conn, "pages")
+            ingest_raw.settle(conn, "pages", owed["pages"])
             self._turned_s = float("-inf")
         if "log" in owed and now_s >= self._turned_s + TURN_EVERY_S:
-            ingest_raw.settle(conn, "log")  # before: what is noted from here on is in the log's next part
             try:
                 conn.execute("SELECT pg_switch_wal()")
                 conn.execute("CHECKPOINT")
@@ -173,10 +174,7 @@ class Keeper:
                     "write-ahead log: the database user may not turn it over: GRANT pg_checkpoint and EXECUTE ON "
                     "FUNCTION pg_switch_wal() to it; until then it goes when PostgreSQL recycles it"
                 )
-            except BaseException:
-                if not conn.closed:
-                    ingest_raw.owe(conn, "log")
-                raise
+            ingest_raw.settle(conn, "log", owed["log"])
             self._turned_s = now_s
 
 

@@ -13,18 +13,18 @@ before it give each device a weight, and the weight scales what the device says 
 | `saturated` | one sample in a thousand is at the sensor's limit | 25 % |
 | `resonance` | in half of the steady chunks most of the shaking is one tone, and it is the same tone | 25 % |
 | `accuracy` | half of the fixes wander farther than they state, or leap | 50 % |
-| `gaps` | a fifth of the numbers of its trips never came | 100 %: less is said, nothing wrong; it is only shown |
+| `gaps` | of days not sealed yet a fifth of its trips' numbers never came | 100 %: nothing is wrong; it is only shown |
 | newcomer | fewer than thirty chunks were looked at: a box | 100 % |
 | newcomer | the same: a phone | 50 % |
 | none of these | | 100 % |
 
 The least of several counts. Faults are named from six looked-at chunks on, so also a newcomer may have some.
 
-What one chunk cannot show, and a day can: chunks that are missing (a trip's numbers have holes), and how the device's
-clock stands against ours. One late chunk says nothing, since it may have waited in a depot; that the *earliest* of a
-day is late says something only by how it changes from day to day. A clock that is behind by the same time every day
-cannot be told from a network that takes so long. Whether samples and fixes have one clock cannot be told at all from
-what is sent: the platform takes the device's word for it.
+What one chunk cannot show, and a day can: chunks that are missing (a trip's numbers have holes; which came is known
+until the seal, of some three days), and how the device's clock stands against ours. One late chunk says nothing, since
+it may have waited in a depot; that the *earliest* of a day is late says something only by how it changes from day to
+day. A clock that is behind by the same time every day cannot be told from a network that takes so long. Whether samples
+and fixes have one clock cannot be told at all from what is sent: the platform takes the device's word for it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ LOOK_EVERY = 8
 """Of a trip's chunks every so many is looked at closely: a spectrum costs as much as half of the rest, and a fault that
 is there shows in an eighth of a day too. At 1 the door is slower by half, at 100 a short day shows nothing."""
 DAYS = 7
-"""Closed days that a weight is made of. With 1 a quiet Sunday clears a broken box, with 30 a repaired one stays out."""
+"""Closed days that a weight is made of, but for `gaps`: which numbers came is forgotten at the seal. With 1 a
+quiet Sunday clears a broken box, with 30 a repaired one stays out."""
 
 
 @dataclass(frozen=True)

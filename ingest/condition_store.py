@@ -57,7 +57,7 @@ def conditions(
 def windows_seen(
     conn: Connection, first: date, last: date, device: str | None = None
 ) -> dict[str, list[tuple[str, int, int]]]:
-    """Which numbers came, by device: trip, window and mask, as `missing_share` takes them."""
+    """Which numbers came, by device: trip, window and mask, as `missing_share` takes them; of sealed days none."""
     found: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
     rows = conn.execute(
         "SELECT device, trip, w, mask FROM seen WHERE day BETWEEN %s AND %s AND (%s::text IS NULL OR device = %s)",

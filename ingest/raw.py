@@ -34,18 +34,20 @@ def hold_keeper_lease(conn: Connection) -> bool:
 
 def owe(conn: Connection, *what: str) -> None:
     """Notes that old bytes of tables (pages) or of the write-ahead log (log) are still to go."""
-    for one in what:
-        conn.execute("INSERT INTO upkeep (what) VALUES (%s) ON CONFLICT DO NOTHING", (one,))
+    for one in sorted(what):  # in one order, so that two who owe do not wait for each other in a circle
+        conn.execute(
+            "INSERT INTO upkeep (what) VALUES (%s) ON CONFLICT (what) DO UPDATE SET what = excluded.what", (one,)
+        )
 
 
-def owed(conn: Connection) -> set[str]:
-    """What is still to go."""
-    return {r[0] for r in conn.execute("SELECT what FROM upkeep")}
+def owed(conn: Connection) -> dict[str, str]:
+    """What is still to go, and the transaction that noted it last."""
+    return {r[0]: r[1] for r in conn.execute("SELECT what, xmin::text FROM upkeep")}
 
 
-def settle(conn: Connection, what: str) -> None:
-    """Notes that it has gone."""
-    conn.execute("DELETE FROM upkeep WHERE what = %s", (what,))
+def settle(conn: Connection, what: str, noted: str) -> None:
+    """Notes that it has gone; what another transaction noted since stays owed."""
+    conn.execute("DELETE FROM upkeep WHERE what = %s AND xmin::text = %s", (what, noted))
 
 
 def forget_weights(conn: Connection, day: date, *, phones_only: bool) -> None:
@@ -104,6 +106,15 @@ def phones_left(conn: Connection, day: date) -> bool:
     """Whether raw chunks of citizens' phones of a day are there."""
     row = conn.execute("SELECT EXISTS (SELECT FROM chunk_phone WHERE day = %s)", (day,)).fetchone()
     return bool(row and row[0])
+
+
+def phone_rooms(conn: Connection) -> list[str]:
+    """The partitions of phones' raw chunks, of whatever day."""
+    rows = conn.execute(
+        "SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid "
+        "WHERE i.inhparent = 'chunk_phone'::regclass ORDER BY c.relname"
+    )
+    return [r[0] for r in rows]
 
 
 def hold_phones(conn: Connection, day: date) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -19,7 +19,9 @@ import pytest
 
 from api import wiring
 from api.commands.condition import of_all, of_one
-from api.days import OpenDay, open_day, read_day
+from api.days import OpenDay, open_day, read_day, weights_for
+from api.documents import ROOT
+from api.keeper import Keeper, KeepOptions
 from api.metrics import exposition
 from api.recount import recount
 from api.worker import Worker, leaf_of
@@ -35,6 +37,7 @@ from ingest import (
     condition_store,
     decode,
     encode,
+    raw,
     weights_digest,
 )
 from ingest import store as ingest_store
@@ -194,13 +197,17 @@ def test_sums_do_not_depend_on_order_batches_or_repeats(
     assert found["good-box"][day].looked > 0
 
 
-def test_old_sums_are_forgotten_and_weights_are_not(conn: psycopg.Connection[Any], city: City) -> None:
+def test_old_sums_are_forgotten_by_the_keeper_alone_and_weights_are_not(
+    conn: psycopg.Connection[Any], city: City
+) -> None:
     day = city.service_day(START_S)
     with conn.transaction():
         old = day - timedelta(days=condition_store.KEPT_DAYS + 1)
         condition_store.add_conditions(conn, [(d, "good-box", Condition(chunks=1)) for d in (old, day)])
         condition_store.put_weights(conn, old, {"good-box": Trust(25, ("resonance",))})
-    open_day(conn, day + timedelta(days=1), wiring.day_context(city), QUICK)
+    open_day(conn, day, wiring.day_context(city), QUICK)
+    assert list(condition_store.conditions(conn, old, day)["good-box"]) == [old, day]
+    Keeper(city, KeepOptions())(conn, START_S)
     assert list(condition_store.conditions(conn, old, day)["good-box"]) == [day]
     assert condition_store.weights_of(conn, old) == {"good-box": Trust(25, ("resonance",))}
 
@@ -214,6 +221,26 @@ def test_seven_closed_days_are_asked_and_no_others(conn: psycopg.Connection[Any]
             condition_store.add_conditions(conn, [(day - timedelta(days=ago), device, broken)])
         found = open_day_again(conn, day, city)
         assert found.weights.get(device) == weight_pct, device
+
+
+def test_gaps_are_named_of_days_that_are_not_sealed_and_no_others(
+    conn: psycopg.Connection[Any], city: City
+) -> None:
+    """As docs/health-code.md says: at the seal it is forgotten which numbers came, and the sums stay."""
+    day = city.service_day(START_S)
+    sums = Condition(chunks=800, looked=100, samples=90_000, fixes=9_000)
+    with conn.transaction():
+        open_day(conn, day, wiring.day_context(city), QUICK)
+        condition_store.add_conditions(conn, [(day, "good-box", sums)])
+        conn.execute(
+            "INSERT INTO seen (day, device, trip, w, mask) VALUES (%s, 'good-box', 'trip', 0, %s)", (day, 0b1000_0001)
+        )
+    tomorrow = day + timedelta(days=1)
+    assert weights_for(conn, tomorrow, QUICK)["good-box"] == Trust(100, ("gaps",))
+    raw.close_day(conn, day, datetime.now(UTC))
+    assert weights_for(conn, tomorrow, QUICK)["good-box"] == Trust(100)
+    page = (ROOT / "docs/health-code.md").read_text(encoding="utf-8")
+    assert "| `gaps` | of days not sealed yet" in page
 
 
 def open_day_again(conn: psycopg.Connection[Any], day: date, city: City) -> OpenDay:

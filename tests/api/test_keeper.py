@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 
-from api import wiring
+from api import keeper, wiring
 from api.coder import NOTHING, step
+from api.documents import ROOT
+from api.erasure import ask_to_erase, erase_asked
 from api.fsck import _codes, _seals, judged_again
 from api.keeper import SEAL_AFTER_S, Keeper, KeepOptions, Kept
 from api.recount import recount
@@ -20,7 +25,7 @@ from api.worker import Worker, slot_of
 from defects import retention, slots_are_sealed
 from defects import store as defects_store
 from defects.evidence import PHONE_DEVICES
-from ingest import Arrived, City, Reason, encode
+from ingest import Arrived, City, Reason, devices, encode
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 from ledger import number_outbox, outbox_count, seals
@@ -348,3 +353,97 @@ def test_workers_that_open_a_day_at_once_make_its_room_once(connect: Callable[[]
         thread.join(30)
     assert not failed
     assert one(conn, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'chunk_box'::regclass") == 1
+
+
+# ---------------------------------------------------------------- erasures
+
+CITIZEN = "phone-who-goes"
+
+
+def drive_and_erase(connect: Callable[[], Conn], conn: Conn, city: City, *others: Arrived) -> set[bytes]:
+    """A phone drives and has its data erased; gives what its bytes are to be searched for, which was found before."""
+    ingest_store.enrol(conn, CITIZEN, "phone", "not asked here")
+    rng = np.random.default_rng(7)
+    payloads = []
+    for seq in range(20):
+        chunk = straight(city, seq=seq, accuracy_m=1.0, carrier="car", north_m=900.0)
+        noise = rng.integers(-2, 3, chunk.acc_counts.shape)  # so that nobody else's bytes are the same
+        payloads.append(encode(replace(chunk, acc_counts=(chunk.acc_counts + noise).astype(np.int16))))
+    worker(connect, city)([*others, *(Arrived(CITIZEN, payload) for payload in payloads)])
+    needles = {CITIZEN.encode(), *(payload[1000:1032] for payload in payloads)}  # within a piece of its TOAST
+    assert {"device_day", "seen"} <= tables_of(conn, needles)
+    assert any(name.startswith("chunk_phone") for name in tables_of(conn, needles - {CITIZEN.encode()}))
+    ask_to_erase(conn, CITIZEN)
+    assert erase_asked(conn)[CITIZEN]["chunk"] == len(payloads)
+    return needles
+
+
+def tables_of(conn: Conn, needles: set[bytes]) -> set[str]:
+    """Whose files hold one of the needles, in rows or in what was rows. A TOAST table or an index counts as its
+    table; a file that belongs to nobody any more, as its path."""
+    conn.execute("CHECKPOINT")  # what is in memory is written, and what was dropped is unlinked
+    home = Path(one(conn, "SHOW data_directory"))
+    base = one(conn, "SELECT oid FROM pg_database WHERE datname = current_database()")
+    rows = conn.execute(
+        "SELECT pg_relation_filepath(c.oid), coalesce(t.relname, x.relname, c.relname) FROM pg_class AS c "
+        "LEFT JOIN pg_class AS t ON t.reltoastrelid = c.oid LEFT JOIN pg_index AS i ON i.indexrelid = c.oid "
+        "LEFT JOIN pg_class AS x ON x.oid = i.indrelid WHERE pg_relation_filepath(c.oid) IS NOT NULL"
+    )
+    owners = {row[0]: row[1] for row in rows}
+    found = set()
+    for path in (home / "base" / str(base)).iterdir():
+        content = path.read_bytes()
+        if any(needle in content for needle in needles):
+            name = f"base/{base}/{path.name.split('.')[0]}"
+            found.add(owners.get(name, name))
+    return found
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_erasure_leaves_no_bytes_in_files_once_nothing_is_owed(
+    connect: Callable[[], Conn], conn: Conn, city: City, alone: bool
+) -> None:
+    """Long before the day ends."""
+    others = [] if alone else [a for a in drives(city) if a.device.startswith("phone")]
+    needles = drive_and_erase(connect, conn, city, *others)
+    assert keep(conn, city, NOW_S).waits == []
+    assert not ingest_raw.owed(conn)
+    assert tables_of(conn, needles) == {"device"}, "the name alone, that nobody gets it again"
+    assert one(conn, "SELECT count(*) FROM chunk") == len(others)
+
+
+def test_a_day_of_which_the_only_phone_was_erased_is_emptied_at_its_end(
+    connect: Callable[[], Conn], conn: Conn, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No row is left then, but of what was too large to be written anew there still are bytes."""
+    monkeypatch.setattr(keeper, "_rewrite", lambda *_: None)
+    raw = drive_and_erase(connect, conn, city) - {CITIZEN.encode()}
+    keep(conn, city, NOW_S)
+    assert len(tables_of(conn, raw)) == 1
+    assert keep(conn, city, ended_s(city)).emptied == [city.service_day(START_S)]
+    assert tables_of(conn, raw) == set()
+    assert keep(conn, city, ended_s(city) + 60).emptied == []
+
+
+def test_what_comes_to_be_owed_while_tables_are_written_anew_stays_owed(
+    connect: Callable[[], Conn], conn: Conn, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erasure that is committed after its table's turn."""
+    other = connect()
+    ingest_raw.owe(conn, "pages", "log")
+    monkeypatch.setattr(keeper, "_rewrite", lambda *_: ingest_raw.owe(other, "pages"))
+    keep(conn, city, NOW_S)
+    assert set(ingest_raw.owed(conn)) == {"pages"}
+    monkeypatch.undo()
+    keep(conn, city, NOW_S + 60)
+    assert not ingest_raw.owed(conn)
+
+
+def test_the_table_of_tables_names_an_erasure_wherever_it_removes_something(conn: Conn) -> None:
+    removed = {*devices.tables_of_devices(conn), "chunk_phone", "pass", "finding"} - {"heartbeat"}
+    assert {"seen", "device_day", "device_weight", "dead_letter"} <= removed
+    lines = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").splitlines()
+    rows = [line.split("|") for line in lines if line.count("|") == 5]
+    for table in sorted(removed):
+        (removes,) = [row[4] for row in rows if f"`{table}`" in row[1]]
+        assert "an erasure" in removes or "with its letter" in removes, table
