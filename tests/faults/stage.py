@@ -27,9 +27,9 @@ from api.settings import Settings
 from api.worker import Worker
 from defects import recode as reading
 from defects import store as defects_store
-from ingest import Arrived, City, encode
+from ingest import Arrived, City
 
-from ..roads import straight
+from ..roads import just_driven
 from ..street import settled, until
 from .proxy import Proxy
 from .stream import Conn, Device, codes, evidence, open_days_like, roadcode
@@ -96,16 +96,7 @@ class Reference:
 
 def drive_of(city: City, n: int, number: int) -> list[bytes]:
     """``n`` chunks of a drive that has just ended, whose trip has a number."""
-    start_s = time.time() - 5.0 * n - 30
-    return [
-        encode(
-            straight(
-                city, seq=seq, start_s=start_s, jolts=((8.0, 2.0, 1.0),),
-                trip=f"{city.service_day(start_s + 5.0 * seq):%Y%m%d}-{number:08x}",
-            )
-        )
-        for seq in range(n)
-    ]  # fmt: skip
+    return just_driven(city, n, tail=f"{number:08x}", ago_s=30.0, jolts=((8.0, 2.0, 1.0),))
 
 
 class Stage:

@@ -23,7 +23,7 @@ from api.recount import recount
 from ingest import MAX_BYTES, Credential, Sender, encode
 from sensors_sim import BAD_KINDS
 
-from ..roads import straight
+from ..roads import just_driven, straight
 from ..street import Street, settled, until
 
 
@@ -47,12 +47,7 @@ def session(
 
 
 def good(street: Street, n: int, trip: str) -> list[bytes]:
-    start_s = time.time() - 5.0 * n - 60
-    day = f"{street.city.service_day(start_s):%Y%m%d}"
-    return [
-        encode(straight(street.city, seq=seq, start_s=start_s, north_m=2500.0, trip=f"{day}-{trip}"))
-        for seq in range(n)
-    ]
+    return just_driven(street.city, n, tail=trip, north_m=2500.0)
 
 
 def metric(street: Street, name: str) -> float:
