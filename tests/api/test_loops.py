@@ -41,7 +41,7 @@ def test_a_pump_whose_turn_takes_minutes_lives_and_says_for_how_long_it_works(
     try:
         assert begun.wait(10)
         conn.execute("UPDATE heartbeat SET at = now() - interval '1 minute'")
-        until(lambda: heartbeat.told(conn)["keeper"] == "is starting", 10, "a sign of life came in the middle of a turn")
+        until(lambda: heartbeat.told(conn)["keeper"] == "is starting", 10, "a sign of life came within a turn")
         ahead_s = LONG_S + 10
         until(
             lambda: heartbeat.told(conn)["keeper"].startswith("has been working for 4"), 10, "the long turn is told of"

@@ -83,6 +83,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> Iterator[S
         with wiring.database(full) as conn:
             migrate(conn)
         address = services.services().broker
+        assert address is not None
         port_of_database = int(psycopg.conninfo.conninfo_to_dict(_plain(full.database_url))["port"])  # type: ignore[arg-type]
         with (
             Proxy(address.host, address.mqtt_port) as device_wire,

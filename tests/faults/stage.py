@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,7 +130,7 @@ class Stage:
         """Notes what a device will send: all of it is to be accepted."""
         self._sent += [Arrived(device, payload) for payload in payloads]
 
-    def devices(self, payloads: dict[str, tuple[str, Sequence[bytes]]], **options: Any) -> list[Device]:
+    def devices(self, payloads: Mapping[str, tuple[str, Sequence[bytes]]], **options: Any) -> list[Device]:
         """Devices that are started and not yet let; name -> kind and what it will send, over the proxy."""
         _, credentials = self.platform.enrol([(name, kind) for name, (kind, _) in payloads.items()], "faults")
         found = []
