@@ -23,13 +23,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(device.app, name="device")
-app.add_typer(tls.app, name="tls")
-app.command()(condition)
-
-
-app.add_typer(dead_letter.app, name="dead-letter")
-app.command("archive")(archive.archive)
 
 
 # ---------------------------------------------------------------- the platform
@@ -112,8 +105,18 @@ def replay(
         raise typer.Exit(1)
 
 
+# ---------------------------------------------------------------- commands with a file of their own
+
+
 app.command(epilog=phone.EXAMPLES)(phone.phone)
 app.command(epilog=cost.EXAMPLES)(cost.cost)
+app.command()(condition)
+app.command()(archive.archive)
+app.add_typer(device.app, name="device")
+app.add_typer(tls.app, name="tls")
+app.add_typer(dead_letter.app, name="dead-letter")
+benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
+app.add_typer(benches, name="bench")
 
 
 # ---------------------------------------------------------------- proof
@@ -165,10 +168,6 @@ def settings(as_json: Json = False) -> None:
     texts = {name: field.description for name, field in Settings.model_fields.items()}
     rows = [{"setting": f"ROADCODE_{n.upper()}", "value": v, "what": texts[n]} for n, v in now.masked().items()]
     show(rows, as_json)
-
-
-benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
-app.add_typer(benches, name="bench")
 
 
 @app.command()
@@ -283,7 +282,7 @@ def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
 
-    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415  # noqa: PLC0415
+    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
 
     known = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,

@@ -15,15 +15,15 @@ class DiskFull(OSError):
     """There is hardly any room left where the platform writes; the text says on what and what to do."""
 
 
-def check_room(home: Path) -> None:
-    """Raises DiskFull where the disk of the data folder, of the database or of the broker's store is full."""
-    for part in ("", "postgres", "broker", "ledger"):
-        folder = home / part
-        if not folder.exists():
-            continue
-        free = shutil.disk_usage(folder).free
+def check_room(home: Path) -> int:
+    """The bytes that are left on the fullest of the disks of the data folder, the database, the broker's store and the
+    log. Raises DiskFull where one is full."""
+    parts = [part for part in ("", "postgres", "broker", "ledger") if (home / part).exists()]
+    left = {part: shutil.disk_usage(home / part).free for part in parts}
+    for part, free in left.items():
         if free < ROOM_BYTES:
             raise DiskFull(
                 f"{free / 1e6:.0f} MB are left for {part or 'the data folder'}: nothing is lost, devices keep their "
                 "chunks; make room, and everything goes on by itself"
             )
+    return min(left.values(), default=0)

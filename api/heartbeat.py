@@ -6,15 +6,18 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
 
 import psycopg
 
-from ingest import Arrived, Verdict, beats
+from ingest import beats
 
 Connection = psycopg.Connection[Any]
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 PUMPS = ("worker", "coder", "anchorer", "keeper")
 """The web needs no beat: who asks for /healthz hears it."""
@@ -23,7 +26,10 @@ BEAT_S = 2.0
 STALE_S = 15.0
 """Shorter calls a pump dead that was held up by the disk, or was frozen for 10 s; longer hides a dead one."""
 LONG_S = 30.0
-"""A batch that takes longer is told of: shorter tells of every backlog, longer hides a commit that hangs."""
+"""A batch or turn that takes longer is told of: shorter tells of every backlog, longer hides one that hangs."""
+_LAST_S = 5.0
+"""How long a pump that stops waits for a beat under way: shorter leaves a row of a pump that has stopped in order,
+longer keeps a platform from stopping while its database is away."""
 
 
 class Heartbeat:
@@ -44,13 +50,14 @@ class Heartbeat:
         self._said = why[:300]
 
     def beat(self) -> None:
-        """Writes a sign of life, if it is time for one or there is news."""
-        if self._clock() < self._next_s:
+        """Writes a sign of life, if it is time for one."""
+        now_s = self._clock()
+        if now_s < self._next_s:
             return
-        self._next_s = self._clock() + BEAT_S
-        said = self._said
-        if self._busy_s is not None and self._clock() - self._busy_s > LONG_S:
-            said = f"has been working on one batch for {self._clock() - self._busy_s:.0f} s"
+        self._next_s = now_s + BEAT_S
+        said, busy_s = self._said, self._busy_s  # whoever works may end in this moment
+        if busy_s is not None and now_s - busy_s > LONG_S:
+            said = f"has been working for {now_s - busy_s:.0f} s"
         try:
             if self._conn is None or self._conn.closed:
                 self._conn = self._connect()
@@ -72,17 +79,38 @@ class Heartbeat:
             self._conn.close()
             self._conn = None
 
-    def watched(self, handle: Callable[[list[Arrived]], list[Verdict]]) -> Callable[[list[Arrived]], list[Verdict]]:
-        """The same handle, with an eye on how long it takes."""
+    def watched(self, work: Callable[_P, _T]) -> Callable[_P, _T]:
+        """The same work, with an eye on how long it takes."""
 
-        def timed(arrived: list[Arrived]) -> list[Verdict]:
+        def timed(*args: _P.args, **kwargs: _P.kwargs) -> _T:
             self._busy_s = self._clock()
             try:
-                return handle(arrived)
+                return work(*args, **kwargs)
             finally:
                 self._busy_s = None
 
         return timed
+
+    @contextlib.contextmanager
+    def beside(self) -> Iterator[None]:
+        """Beats from a thread while the context lasts: work that takes minutes lives all the while. Of work that ended
+        by an error nothing is taken back, so that the pump is missed."""
+        stop = threading.Event()
+
+        def go_on() -> None:
+            while not stop.is_set():
+                self.beat()
+                stop.wait(BEAT_S)
+
+        thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(_LAST_S)
+        if not thread.is_alive():
+            self.end()
 
     async def until(self, stop: asyncio.Event) -> None:
         """Beats until ``stop``, from the event loop: one that hangs is silent."""

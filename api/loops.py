@@ -19,7 +19,7 @@ from ledger import step as anchor_step
 
 from . import coder, intake, wiring
 from .app import create_app
-from .heartbeat import BEAT_S, Heartbeat
+from .heartbeat import Heartbeat
 from .keeper import Keeper
 from .settings import Settings
 from .worker import See
@@ -45,25 +45,43 @@ def _until_told(
     """Calls ``turn`` again and again, pausing as long as it says; after an error of ``away`` it waits and goes on."""
     stop = _told_to_stop()
     log = structlog.get_logger(name)
+    turn = heart.watched(turn)
     pause_s = 0.2
     log.info("ready")
-    while not stop.is_set():
-        try:
-            rest_s = turn()
-            pause_s = 0.2
-            heart.say("")
-        except away as error:
-            why = f"{type(error).__name__}: {str(error)[:200]}"
-            log.warning("waiting", why=why)
-            heart.say(f"waits: {why}")
-            rest_s = pause_s
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
-        heart.beat()
-        end_s = time.monotonic() + rest_s
-        while (left_s := end_s - time.monotonic()) > 0 and not stop.wait(min(left_s, BEAT_S)):
-            heart.beat()  # the keeper rests for a minute, and lives all the while
-    heart.end()
+    with heart.beside():
+        while not stop.is_set():
+            try:
+                rest_s = turn()
+                pause_s = 0.2
+                heart.say("")
+            except away as error:
+                why = f"{type(error).__name__}: {str(error)[:200]}"
+                log.warning("waiting", why=why)
+                heart.say(f"waits: {why}")
+                rest_s = pause_s
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+            stop.wait(rest_s)
     log.info("stopped")
+
+
+def _connected(
+    connect: Callable[[], wiring.Connection], work: Callable[[wiring.Connection], float]
+) -> Callable[[], float]:
+    """A turn of ``work`` on a connection that is kept from turn to turn; after an error of the database it is closed,
+    and the next turn opens another."""
+    conn: wiring.Connection | None = None
+
+    def turn() -> float:
+        nonlocal conn
+        if conn is None or conn.closed:
+            conn = connect()
+        try:
+            return work(conn)
+        except psycopg.Error:
+            conn.close()
+            raise
+
+    return turn
 
 
 def run_worker(settings: Settings, see: See = observe) -> None:
@@ -89,20 +107,15 @@ def run_coder(settings: Settings) -> None:
     """The journal into evidence and codes."""
     city = settings.read_city()
     health = wiring.health_options(settings)
-    conn: wiring.Connection | None = None
 
-    def turn() -> float:
-        nonlocal conn
-        try:
-            if conn is None or conn.closed:
-                conn = wiring.database(settings)
-            done = coder.step(conn, city, health, time.time())
-        except psycopg.Error:
-            conn = None
-            raise
+    def connect() -> wiring.Connection:
+        return wiring.database(settings)
+
+    def fold(conn: wiring.Connection) -> float:
+        done = coder.step(conn, city, health, time.time())
         return 0.0 if done.rows else settings.fold_every_s
 
-    _until_told("coder", turn, (psycopg.Error,), Heartbeat(lambda: wiring.database(settings), "coder"))
+    _until_told("coder", _connected(connect, fold), (psycopg.Error,), Heartbeat(connect, "coder"))
 
 
 def run_keeper(settings: Settings) -> None:
@@ -110,19 +123,12 @@ def run_keeper(settings: Settings) -> None:
     keeper = Keeper(settings.read_city(), wiring.keep_options(settings))
     log = structlog.get_logger("keeper")
     told: set[str] = set()
-    conn: wiring.Connection | None = None
 
-    def turn() -> float:
-        nonlocal conn
-        try:
-            if conn is None or conn.closed:
-                conn = wiring.database(settings)
-            done = keeper(conn, time.time())
-        except psycopg.Error:
-            if conn is not None:
-                conn.close()
-            conn = None
-            raise
+    def connect() -> wiring.Connection:
+        return wiring.database(settings)
+
+    def keep(conn: wiring.Connection) -> float:
+        done = keeper(conn, time.time())
         if done.emptied or done.sealed or done.dropped or done.letters:
             log.info(
                 "gone", phones_of=[str(d) for d in done.emptied], sealed=[str(d) for d in done.sealed],
@@ -134,7 +140,7 @@ def run_keeper(settings: Settings) -> None:
         told.update(done.waits)  # said again only after it was away: an archive may be missing for weeks
         return settings.keep_every_s
 
-    _until_told("keeper", turn, (psycopg.Error,), Heartbeat(lambda: wiring.database(settings), "keeper"))
+    _until_told("keeper", _connected(connect, keep), (psycopg.Error,), Heartbeat(connect, "keeper"))
 
 
 def run_anchorer(settings: Settings) -> None:
@@ -172,8 +178,6 @@ def run_anchorer(settings: Settings) -> None:
 
     heart = Heartbeat(lambda: wiring.database(settings), "anchorer")
     _until_told("anchorer", turn, (psycopg.Error, ChainAway, LeaseHeld, WrongContract), heart)
-
-
 
 
 def run_web(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ingest import Credential
 
-from . import wiring
+from . import heartbeat, wiring
 from .embedded import (
     Broker,
     EmbeddedServices,
@@ -35,7 +35,7 @@ from .migrate import migrate
 from .settings import Settings
 from .tls import listen
 
-PUMPS = ("worker", "coder", "anchorer", "keeper", "web")
+PUMPS = (*heartbeat.PUMPS, "web")
 _READY_S = 60.0
 
 
@@ -127,7 +127,7 @@ def running(settings: Settings, pumps: Sequence[str] = PUMPS) -> Iterator[Platfo
     """
     settings.read_city()
     wiring.check_exposure(settings)
-    with supervising(settings.home, listen(settings), wiring.embedded_names(settings)) as services:
+    with supervising(settings.home, listen=listen(settings), names=wiring.embedded_names(settings)) as services:
         full = wiring.resolved(settings, services.services())
         wiring.check_outside(full, settings)
         full = full.model_copy(update={"port": _free_port(full.host, full.port)})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
 
 import psycopg
 
@@ -20,10 +21,12 @@ class TooManyReaders(RuntimeError):
 
 
 class Board:
-    """Notices of one channel for any number of readers of this process."""
+    """Notices of one channel for any number of readers of this process. line: options of the connection, by which it
+    must notice that the database has vanished: one that only listens never sends, and would wait for ever."""
 
-    def __init__(self, url: str, channel: str, note: Callable[[str], None]) -> None:
+    def __init__(self, url: str, channel: str, note: Callable[[str], None], line: Mapping[str, Any]) -> None:
         self._url = url
+        self._line = dict(line)
         self._channel = channel
         self._note = note
         self._readers: set[asyncio.Queue[str]] = set()
@@ -32,7 +35,7 @@ class Board:
         """Listens until cancelled; a lost database is waited for."""
         while True:
             try:
-                connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True)
+                connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, **self._line)
                 async with connection:
                     await connection.execute(f'LISTEN "{self._channel}"'.encode())
                     async for notice in connection.notifies():

@@ -73,12 +73,6 @@ class Settings(BaseSettings):
     batch_most: int = Field(default=256, ge=1, le=5000, description="chunks in a worker's batch at the most")
     batch_age_s: float = Field(default=0.2, gt=0, le=5, description="how long a batch waits to fill")
 
-    @field_validator("broker_url")
-    @classmethod
-    def _names_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            read_broker_url(url.get_secret_value())
-        return url
     keep_raw_days: float = Field(
         default=30.0, ge=2, description="days that boxes' raw chunks are kept after their day: a month, to look again "
         "at a case or to try another model; citizens' go at the end of their day, whatever this says"
@@ -87,6 +81,13 @@ class Settings(BaseSettings):
         default=None, description="folder of `roadcode archive`; where set, raw chunks go only once they are in it"
     )
     keep_every_s: float = Field(default=60.0, gt=0, le=3600, description="how often the keeper looks what must go")
+
+    @field_validator("broker_url")
+    @classmethod
+    def _names_a_broker(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            read_broker_url(url.get_secret_value())
+        return url
 
     def read_city(self) -> City:
         """The city of the city file. Raises CityFileError."""

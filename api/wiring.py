@@ -47,7 +47,6 @@ FROZEN_S = 10
 others wait for. Shorter and a worker on an overloaded machine loses its batch, which comes again; longer and the chunks
 of the trips it holds get no verdict for that long."""
 
-
 _LINE: dict[str, Any] = {
     "connect_timeout": _CONNECT_S, "keepalives": 1, "keepalives_idle": 5, "keepalives_interval": 2,
     "keepalives_count": 3, "tcp_user_timeout": VANISHED_S * 1000,
@@ -65,7 +64,6 @@ NotConfigured = tls.NotConfigured
 def health_options(settings: Settings) -> HealthOptions:
     """The options of the read-out, with what the settings say of privacy."""
     return replace(HEALTH, public_contributors=settings.public_contributors)
-
 
 
 class NotRunning(RuntimeError):
@@ -295,7 +293,10 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         with pool.connection(timeout=3) as conn:
             return heartbeat.told(conn)
 
-    parts = {"database": ask_database, "chain": ask_chain, "disk": lambda: check_room(home)}
+    def ask_disk() -> None:
+        check_room(home)
+
+    parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
     return (
@@ -304,7 +305,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             options=EVIDENCE,
             health=health_options(settings),
             pool=pool,
-            board=Board(url, CHANNEL, log.warning),
+            board=Board(url, CHANNEL, log.warning, _LINE),
             ledger=proving,
             oversize=count_oversize,
             parts=parts,

@@ -33,8 +33,6 @@ class Mosquitto:
     """One broker. devices may be let in while it runs; `kill` and `start` as often as wanted."""
 
     def __init__(self, folder: Path, devices: Sequence[tuple[str, str]], *, more: str = "") -> None:
-
-
         self.folder = folder
         self.port = choose_port(None, set(), random.SystemRandom())
         self.password = secrets.token_hex(16)

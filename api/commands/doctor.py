@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sysconfig
 import time
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from .. import heartbeat, migrate, outside, wiring
+from ..disk import DiskFull, check_room
 from ..settings import Settings
 
 FREE_BYTES = 2_000_000_000
@@ -75,10 +75,13 @@ def _folder(settings: Settings) -> Finding:
         return Finding("data folder", "warning", f"{home} is not there yet", "the first start makes it")
     if not os.access(home, os.W_OK | os.X_OK):
         return Finding("data folder", "fault", f"{home} cannot be written", "start it as the folder's owner")
+    try:
+        free = check_room(home)
+    except DiskFull as error:
+        return Finding("data folder", "fault", str(error))
     open_to_others = home.stat().st_mode & 0o066
     if open_to_others:
         return Finding("data folder", "warning", f"{home} can be read by others", f"chmod go-rw {home}")
-    free = shutil.disk_usage(home).free
     says = f"{home}, {free / 1e9:.1f} GB free"
     if free < FREE_BYTES:
         return Finding("data folder", "warning", says, "make room: on a full disk nothing is accepted any more")
@@ -97,7 +100,7 @@ def _exposure(settings: Settings) -> Finding:
     try:
         wiring.check_exposure(settings)
     except wiring.NotConfigured as error:
-        return Finding("network", "fault", str(error), "set ROADCODE_API_TOKEN")
+        return Finding("network", "fault", str(error))
     return Finding("network", "ok", f"the map is at {settings.host}")
 
 

@@ -37,7 +37,7 @@ class EmbeddedServices:
     names: which of the three are ours; the others are somebody else's, outside. listen: where devices come in.
     """
 
-    def __init__(self, home: Path, listen: Listen | None = None, names: Sequence[str] = ALL) -> None:
+    def __init__(self, home: Path, *, listen: Listen | None = None, names: Sequence[str] = ALL) -> None:
         self.names = tuple(names)
         self.folder: DataFolder = open_folder(home)
         self.postgres = Postgres(self.folder)
@@ -145,7 +145,7 @@ class EmbeddedServices:
 
 @contextlib.contextmanager
 def supervising(
-    home: Path, listen: Listen | None = None, names: Sequence[str] = ALL
+    home: Path, *, listen: Listen | None = None, names: Sequence[str] = ALL
 ) -> Iterator[EmbeddedServices]:
     """The services `names` of `home`, started, ours alone to look after, and stopped at the end. listen: where devices
     come in.
@@ -153,7 +153,7 @@ def supervising(
     Raises FolderInUse when another platform looks after them, ServiceError when one cannot be started.
     """
     with supervised(open_folder(home)):
-        services = EmbeddedServices(home, listen, names)
+        services = EmbeddedServices(home, listen=listen, names=names)
         services.start()
         try:
             yield services

@@ -97,10 +97,6 @@ def metrics(request: Request) -> Response:
     return Response(body, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-HEALTH_S = 8.0
-"""For the answer of a part: shorter calls a busy database dead, longer keeps who asks waiting for a frozen one."""
-
-
 @router.get("/healthz")
 async def health(request: Request) -> JSONResponse:
     """ok, or degraded and which part says what. Pumps are told as long as the database is there to ask."""

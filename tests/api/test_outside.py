@@ -256,7 +256,7 @@ def test_a_commit_that_hangs_is_told(conn: psycopg.Connection, database: str) ->
         return []
 
     heart.watched(handle)([])  # type: ignore[arg-type]
-    assert heartbeat.told(conn)["worker"] == "has been working on one batch for 40 s"
+    assert heartbeat.told(conn)["worker"] == "has been working for 40 s"
     now_s += 10
     heart.beat()
     assert heartbeat.told(conn)["worker"] == "ok"

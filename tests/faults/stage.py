@@ -7,7 +7,7 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,9 +27,9 @@ from api.settings import Settings
 from api.worker import Worker
 from defects import recode as reading
 from defects import store as defects_store
-from ingest import Arrived, City, encode
+from ingest import Arrived, City
 
-from ..roads import straight
+from ..roads import just_driven
 from ..street import settled, until
 from .proxy import Proxy
 from .stream import Conn, Device, codes, evidence, open_days_like, roadcode
@@ -96,16 +96,7 @@ class Reference:
 
 def drive_of(city: City, n: int, number: int) -> list[bytes]:
     """``n`` chunks of a drive that has just ended, whose trip has a number."""
-    start_s = time.time() - 5.0 * n - 30
-    return [
-        encode(
-            straight(
-                city, seq=seq, start_s=start_s, jolts=((8.0, 2.0, 1.0),),
-                trip=f"{city.service_day(start_s + 5.0 * seq):%Y%m%d}-{number:08x}",
-            )
-        )
-        for seq in range(n)
-    ]  # fmt: skip
+    return just_driven(city, n, tail=f"{number:08x}", ago_s=30.0, jolts=((8.0, 2.0, 1.0),))
 
 
 class Stage:
@@ -139,7 +130,7 @@ class Stage:
         """Notes what a device will send: all of it is to be accepted."""
         self._sent += [Arrived(device, payload) for payload in payloads]
 
-    def devices(self, payloads: dict[str, tuple[str, Sequence[bytes]]], **options: Any) -> list[Device]:
+    def devices(self, payloads: Mapping[str, tuple[str, Sequence[bytes]]], **options: Any) -> list[Device]:
         """Devices that are started and not yet let; name -> kind and what it will send, over the proxy."""
         _, credentials = self.platform.enrol([(name, kind) for name, (kind, _) in payloads.items()], "faults")
         found = []

@@ -76,7 +76,9 @@ def test_a_full_disk(tmp_path: Path, city: City, toll: Toll, part: str, named: s
         home = tmp_path / "home" if part else disk / "home"
         if part:
             on(disk, home, part)
-        settings = Settings(home=home, port=0, batch_most=8, anchor_every_s=0.5, fold_every_s=0.2)
+        settings = Settings(
+            home=home, port=0, batch_most=8, anchor_every_s=0.5, fold_every_s=0.2, keep_every_s=3600
+        )
         with running(settings) as platform:
             _, (credential,) = platform.enrol([("disk-box", "box")], "disk")
             payloads = drive_of(city, 60, 1)

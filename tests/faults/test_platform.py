@@ -23,7 +23,7 @@ SERVICES = {"postgres": "bin/postgres", "nats": "nats-server", "chain": "ledger.
 
 def named(home: Path) -> dict[str, int]:
     """Services and pumps of a data folder, by name, as the kernel knows them."""
-    found = {}
+    found: dict[str, int] = {}
     for pid, command in sorted(processes_of(home).items()):
         for name, mark in [*SERVICES.items(), *((p, f"api.cli {p}") for p in PUMPS)]:
             if mark in command:

@@ -52,12 +52,8 @@ def make(database: str, city: City) -> Iterator[Make]:
 def drive(city: City, n: int, start_s: float, trip: str = "00000001", **more: Any) -> list[Chunk]:
     """A drive across whatever lies on its way: after a service day's border its trip has the new day's name."""
     return [
-        straight(
-            city, seq=seq, start_s=start_s, jolts=((8.0, 2.0, 1.0),),
-            trip=f"{city.service_day(start_s + 5 * seq):%Y%m%d}-{trip}", **more,
-        )
-        for seq in range(n)
-    ]  # fmt: skip
+        straight(city, seq=seq, start_s=start_s, jolts=((8.0, 2.0, 1.0),), tail=trip, **more) for seq in range(n)
+    ]
 
 
 def from_box(chunks: list[Chunk], device: str = "box-1") -> list[Arrived]:

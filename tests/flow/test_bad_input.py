@@ -8,8 +8,9 @@ import queue
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import cbor2
 import httpx
@@ -23,7 +24,7 @@ from api.recount import recount
 from ingest import MAX_BYTES, Credential, Sender, encode
 from sensors_sim import BAD_KINDS
 
-from ..roads import straight
+from ..roads import just_driven, straight
 from ..street import Street, settled, until
 
 
@@ -47,12 +48,7 @@ def session(
 
 
 def good(street: Street, n: int, trip: str) -> list[bytes]:
-    start_s = time.time() - 5.0 * n - 60
-    day = f"{street.city.service_day(start_s):%Y%m%d}"
-    return [
-        encode(straight(street.city, seq=seq, start_s=start_s, north_m=2500.0, trip=f"{day}-{trip}"))
-        for seq in range(n)
-    ]
+    return just_driven(street.city, n, tail=trip, north_m=2500.0)
 
 
 def metric(street: Street, name: str) -> float:
@@ -153,6 +149,16 @@ def forged_verdict(payload: bytes) -> str:
     return json.dumps({"v": 1, "trip": None, "accepted": [], "refused": refused})
 
 
+def noted(theirs: Any, lost: list[str]) -> Callable[..., None]:
+    """What a client calls when its session ends, and a note of it."""
+
+    def ended(*args: Any) -> None:
+        lost.append("out")
+        theirs(*args)
+
+    return ended
+
+
 def test_a_device_that_takes_every_client_id_it_can_know_harms_nobody(street: Street) -> None:
     """It knows names: of devices, of the platform's parts, its own. It does not know client ids, which are random."""
     names = [("victim-box-1", "box"), ("victim-box-2", "box"), ("thief-box", "box")]
@@ -163,8 +169,7 @@ def test_a_device_that_takes_every_client_id_it_can_know_harms_nobody(street: St
     lost: list[str] = []
     with Sender(one) as first, Sender(two) as second:
         for sender in (first, second):
-            theirs = sender._client.on_disconnect
-            sender._client.on_disconnect = lambda *a, call=theirs: (lost.append("out"), call(*a))  # type: ignore[misc]
+            sender._client.on_disconnect = noted(sender._client.on_disconnect, lost)
         for client_id, payload in zip(ids, sent, strict=True):
             first.send(payload)
             for clean in (True, False) if client_id else (True,):

@@ -269,12 +269,12 @@ def test_a_flipped_bit_in_the_database_is_found(street: Street, part: str) -> No
         ).fetchone()
         assert row is not None
         given = {"blk": block, "idx": row[0]}
-        conn.execute(FLIPS[part], given)  # type: ignore[arg-type]
+        conn.execute(FLIPS[part], given)
         try:
             faults = fsck(conn, street.city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _: None)
             broken = part in ("record", "code") and not _verified(conn, street.red_cell, ledger)
         finally:
-            conn.execute(FLIPS[part], given)  # type: ignore[arg-type]
+            conn.execute(FLIPS[part], given)
         assert faults, f"fsck did not find the flipped bit in {part}"
         assert broken or part not in ("record", "code")
         assert not fsck(conn, street.city, wiring.EVIDENCE, wiring.HEALTH, ledger, lambda _: None)

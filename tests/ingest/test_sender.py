@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from ingest import MAX_BYTES, Credential, Sender, SenderError, encode, read_credential, write_credential
+from ingest import MAX_BYTES, Credential, Sender, SenderError, read_credential, write_credential
 
-from ..roads import straight
+from ..roads import just_driven
 from ..street import Street, until
 
 
@@ -23,12 +22,7 @@ def credential(street: Street) -> Credential:
 
 def payloads(street: Street, n: int, seed: int) -> list[bytes]:
     """``n`` chunks of a trip of its own, on a street of its own, so that no other test meets them."""
-    start_s = time.time() - 5.0 * n - 60
-    day = f"{street.city.service_day(start_s):%Y%m%d}"
-    return [
-        encode(straight(street.city, seq=seq, start_s=start_s, north_m=1500.0, trip=f"{day}-5e{seed:06x}"))
-        for seq in range(n)
-    ]
+    return just_driven(street.city, n, tail=f"5e{seed:06x}", north_m=1500.0)
 
 
 def kept(street: Street, sent: list[bytes]) -> int:

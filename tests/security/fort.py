@@ -6,7 +6,6 @@ import json
 import queue
 import ssl
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,9 +19,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from api import wiring
 from api.enrolment import disable, rotate
 from api.platform import Platform
-from ingest import City, Credential, encode
+from ingest import City, Credential
 
-from ..roads import straight
+from ..roads import just_driven
 
 TOKEN = "5e3c0f5ecb1e4a7d"
 WAIT_S = 15.0
@@ -75,13 +74,10 @@ class Fort:
         assert told.status_code == 201, told.text
         return Credential(**told.json())
 
-    def chunks(self, n: int = 1, *, ago_s: float = 60.0, trip: str | None = None, **more: Any) -> list[bytes]:
-        """``n`` chunks of a trip of its own, the last of which ends so long ago."""
-        start_s = time.time() - 5.0 * n - ago_s
-        day = f"{self.city.service_day(start_s):%Y%m%d}"
+    def chunks(self, n: int = 1, *, ago_s: float = 60.0, tail: str | None = None, **more: Any) -> list[bytes]:
+        """``n`` chunks of a trip of its own, or of that name, the last of which ends so long ago."""
         self._trip += 1
-        number = trip or f"{day}-{self._trip:08x}"
-        return [encode(straight(self.city, seq=seq, start_s=start_s, trip=number, **more)) for seq in range(n)]
+        return just_driven(self.city, n, tail=tail or f"{self._trip:08x}", ago_s=ago_s, **more)
 
     def kept(self, *payloads: bytes) -> int:
         """How many of the payloads are stored, counted with repeats."""

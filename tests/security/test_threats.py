@@ -173,9 +173,9 @@ def test_a_key_that_comes_again_counts_once_whatever_it_carries(fort: Fort) -> N
     """The same (day, device, trip, seq): the same bytes, and others under the number of the first."""
     device, other = fort.enrol("replay-box"), fort.enrol("replay-other")
     first, second = fort.chunks(2)
-    trip = f"{fort.city.service_day(time.time() - 70):%Y%m%d}-0123456789ab"
-    (one,) = fort.chunks(trip=trip)
-    (forged,) = fort.chunks(trip=trip, speed_mps=14.0)
+    now_s = time.time()  # of one moment: or the border of a day comes between them, and makes two trips of it
+    (one,) = fort.chunks(tail="0123456789ab", now_s=now_s)
+    (forged,) = fort.chunks(tail="0123456789ab", now_s=now_s, speed_mps=14.0)
     assert send(device, first, second, first, second, one) == {"accepted": 3}
     for _ in range(2):  # a new session: whoever recorded it sends it again
         assert send(device, first, forged) == {"accepted": 2}
