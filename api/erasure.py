@@ -20,9 +20,11 @@ def ask_to_erase(conn: psycopg.Connection[Any], device: str) -> None:
 
 def erase_asked(conn: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
     """Erases the data of every device of which that was asked and not done yet; gives rows by table and device."""
-    done = {}
-    for device in devices.to_be_erased(conn):
-        with conn.transaction():
-            gone = defects_store.forget_chunks(conn, devices.own_chunk_ids(conn, device))
-            done[device] = gone | devices.erase(conn, device)
-    return done
+    return {device: erase_one(conn, device) for device in devices.to_be_erased(conn)}
+
+
+def erase_one(conn: psycopg.Connection[Any], device: str) -> dict[str, int]:
+    """Erases the data of one device of which that was asked; gives rows by table."""
+    with conn.transaction():
+        gone = defects_store.forget_chunks(conn, devices.own_chunk_ids(conn, device))
+        return gone | devices.erase(conn, device)

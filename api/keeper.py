@@ -20,12 +20,13 @@ from psycopg import sql
 
 from defects import evidence_leaf
 from defects import retention as defects_retention
-from ingest import City, condition_store
+from ingest import City, condition_store, devices
 from ingest import letters as ingest_letters
 from ingest import raw as ingest_raw
 from ledger import enqueue, leaf_hash, root_of, seal_record
 
 from .archived import NotArchived, check_archived
+from .erasure import erase_one
 
 Connection = psycopg.Connection[Any]
 
@@ -94,18 +95,20 @@ class Keeper:
                     self._try(conn, done, "seal of", state.day, partial(self._seal, conn, state.day, now, done))
             elif now_s >= ended_s + self._options.raw_days * 86_400:
                 self._try(conn, done, "boxes of", state.day, partial(self._drop, conn, state.day, now, done))
+        for device in devices.to_be_erased(conn):  # what a crash or a broken connection has left
+            self._try(conn, done, "an erasure", None, partial(erase_one, conn, device))
         self._try(conn, done, "what is old", None, partial(self._expire, conn, now, done))
         self._clean(conn, now_s, done)
         return done
 
-    def _try(self, conn: Connection, done: Kept, what: str, day: date | None, step: Callable[[], None]) -> None:
+    def _try(self, conn: Connection, done: Kept, what: str, day: date | None, step: Callable[[], object]) -> None:
         """One step in a transaction of its own; what cannot be done now is told, and comes again with the next
         round."""
         told = f"{what} {day}" if day else what
         try:
             with _alone(conn):
                 step()
-        except psycopg.errors.LockNotAvailable:
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
             done.waits.append(f"{told}: others read or write there for more than {_LOCK_S:.0f} s")
         except (_NotNow, NotArchived, ValueError) as error:
             done.waits.append(f"{told}: {error}")

@@ -123,6 +123,8 @@ def hold_phones(conn: Connection, day: date) -> bool:
     name = _partition("chunk_phone", day)
     if not _there(conn, name):
         return False
+    # The day first, as a worker does: the other way round each waits for the other, and it is we who lose.
+    conn.execute("SELECT 1 FROM day_context WHERE day = %s FOR UPDATE", (day,))
     conn.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.Identifier(name)))
     return True
 

@@ -107,7 +107,7 @@ def test_where_nobody_may_measure_what_cannot_be_read_is_not_kept_and_stops_nobo
         Worker(
             lambda: psycopg.connect(database, autocommit=True), careful, wiring.EVIDENCE, wiring.day_context(careful),
             lambda: NOW_S,
-        )  # fmt: skip
+        )
     ) as worker:
         worker([Arrived("box-1", nowhere), Arrived("box-1", strange), Arrived("box-2", chunk_of(city))])
     letters = {letter.reason: letter.sample for letter in ingest_letters.found(conn)}

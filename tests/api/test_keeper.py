@@ -31,6 +31,7 @@ from ingest import store as ingest_store
 from ledger import number_outbox, outbox_count, seals
 
 from ..roads import START_S, straight
+from ..street import until
 
 Conn = psycopg.Connection[Any]
 NOW_S = START_S + 600
@@ -261,6 +262,45 @@ def test_a_seal_waits_for_a_worker_that_is_about_to_commit_and_for_the_coder(
         assert str(day) in done.waits[0]
     assert keep(conn, city, now_s).sealed == [day]
     assert ingest_raw.hold_open(conn, [day]) == {day}
+
+
+def test_a_late_chunk_under_way_and_the_days_end_do_not_wait_for_each_other(
+    connect: Callable[[], Conn], conn: Conn, city: City
+) -> None:
+    """One phone with late chunks could have put the end of everybody's day off for ever."""
+    worker(connect, city)(drives(city))
+    day, busy, watching = city.service_day(START_S), connect(), connect()
+    done: list[Kept | BaseException] = []
+
+    def keeping() -> None:
+        try:
+            done.append(keep(connect(), city, ended_s(city)))
+        except BaseException as error:  # carried to the test's thread
+            done.append(error)
+
+    thread = threading.Thread(target=keeping)
+    with busy.transaction():
+        assert ingest_raw.hold_open(busy, [day]) == set()
+        thread.start()
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        until(lambda: one(watching, waits) > 0, 10, "the keeper waits for the worker")
+        busy.execute("UPDATE chunk_phone SET received_at = now()")  # it writes into the room that the keeper wants
+    thread.join(30)
+    (kept,) = done
+    assert isinstance(kept, Kept), kept
+    assert kept.emptied == [day] or keep(conn, city, ended_s(city)).emptied == [day]
+    assert one(conn, "SELECT count(*) FROM chunk_phone") == 0
+
+
+def test_an_erasure_that_was_cut_short_is_finished_by_the_keeper(
+    connect: Callable[[], Conn], conn: Conn, city: City
+) -> None:
+    worker(connect, city)(drives(city))
+    ask_to_erase(conn, "phone-1")
+    assert one(conn, "SELECT count(*) FROM chunk_phone WHERE device = 'phone-1'") > 0
+    assert keep(conn, city, NOW_S).waits == []
+    assert one(conn, "SELECT count(*) FROM chunk_phone WHERE device = 'phone-1'") == 0
+    assert one(conn, "SELECT count(*) FROM chunk_phone") > 0
 
 
 def test_who_looks_at_one_moment_keeps_the_chunks_until_it_is_done(
