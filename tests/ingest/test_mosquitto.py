@@ -74,7 +74,7 @@ def test_what_waits_for_a_worker_that_is_away_is_bounded_by_bytes(
                 box.publish("rhc/v1/box-1/chunk", large)
         with Worker(small.url, take), Device(small, "box-1") as box:
             # Dropped, too, while all of it still waits: sent until it comes.
-            until(lambda: box.publish("rhc/v1/box-1/chunk", b"last") and b"last" in take.all, 20, "what waited has come")
+            until(lambda: box.publish("rhc/v1/box-1/chunk", b"last") and b"last" in take.all, 20, "what waited came")
         waited = take.all.count(large)
         assert 8 <= waited <= 10 + 4 + 1, "as many bytes as it says, and what is on its way"
 
