@@ -84,6 +84,7 @@ def create_app(site: Site) -> FastAPI:
             listening.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await listening
+            await app.state.gathered.close()
 
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
@@ -95,7 +96,11 @@ def create_app(site: Site) -> FastAPI:
 
     @app.middleware("http")
     async def guard(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-        answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
+        # Who may enter is judged by where a path begins, and the page's files are looked up with `..` resolved.
+        if ".." in request.scope["path"].replace("\\", "/").split("/"):
+            answer: Response = JSONResponse({"error": "bad_path", "detail": "a path has no `..` here"}, status_code=400)
+        else:
+            answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
         given = request.query_params.get("token")
         if site.token and given and secrets.compare_digest(given.encode(), site.token.encode()):
             # The token goes into a cookie and out of the address, which browsers keep and people share.

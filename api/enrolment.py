@@ -25,6 +25,7 @@ from .plain_broker import note_password
 RESERVED = ("backend", "worker")
 """Names under which the platform itself appears at the broker."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{2,40}")
+_NO_INVITATION = "an invitation is needed, and this one is none, is used up or too old: ask for a new one"
 _LONGEST_PASSWORD = 64
 """Ours have 40 characters; bcrypt looks at no more than 72 bytes."""
 
@@ -158,15 +159,22 @@ def disable(conn: psycopg.Connection[Any], broker: Broker, names: Sequence[str])
     return gone
 
 
-def enrol_phone(conn: psycopg.Connection[Any], door: Door, consent: str, invitation: str | None) -> Credential:
-    """Enrols a phone that asked for it, under a random name. The broker is not told yet. Raises NotInvited."""
+def check_invited(conn: psycopg.Connection[Any], door: Door, invitation: str | None) -> None:
+    """Raises NotInvited for a phone that `enrol_phone` would not take; changes nothing."""
     if door.mode == "off":
         raise NotInvited("phones cannot enrol themselves here (ROADCODE_ENROLMENT=off)")
+    if (invitation is not None or door.mode == "invitation") and not devices.is_invitation(conn, invitation or ""):
+        raise NotInvited(_NO_INVITATION)
+
+
+def enrol_phone(conn: psycopg.Connection[Any], door: Door, consent: str, invitation: str | None) -> Credential:
+    """Enrols a phone that asked for it, under a random name. The broker is not told yet. Raises NotInvited."""
+    check_invited(conn, door, invitation)
     credential = fresh(f"phone-{secrets.token_hex(8)}", "phone", door.address)
     hashed = hash_secret(credential.password)
     with conn.transaction():
         if (invitation is not None or door.mode == "invitation") and not devices.use_invitation(conn, invitation or ""):
-            raise NotInvited("an invitation is needed, and this one is none, is used up or too old: ask for a new one")
+            raise NotInvited(_NO_INVITATION)  # somebody was faster
         ingest_store.enrol(conn, credential.device, "phone", hashed)
         note_password(conn, credential.device, credential.password)
         devices.agree(conn, credential.device, consent)

@@ -121,6 +121,14 @@ def invite(conn: Connection, code: str, uses: int, within_s: float) -> datetime:
     return end
 
 
+def is_invitation(conn: Connection, code: str) -> bool:
+    """Whether an invitation of that code still lets somebody in. Takes nothing of it."""
+    row = conn.execute(
+        "SELECT 1 FROM invitation WHERE code_hash = %s AND uses_left > 0 AND expires_at > now()", (_code_hash(code),)
+    ).fetchone()
+    return row is not None
+
+
 def use_invitation(conn: Connection, code: str) -> bool:
     """Takes one use of an invitation. False where there is none of that code, or it is used up, or too old."""
     row = conn.execute(
@@ -156,20 +164,31 @@ def own_rows(conn: Connection, table: str, name: str, most: int) -> list[dict[st
     return [dict(zip(head, row, strict=True)) for row in cursor]
 
 
+_OF_ONE = (
+    "FROM day_context AS d CROSS JOIN LATERAL (SELECT {what} FROM chunk AS c "
+    "WHERE c.day = d.day AND c.device = %(name)s AND c.id > %(after)s ORDER BY c.id + 0 LIMIT %(most)s) AS c"
+)
+"""Chunks of one device, day by day: each is found through (day, device). Asked for by device and id alone, the planner,
+which may not know how many chunks a device has, walks the ids of the whole fleet until it has met enough of them; `+ 0`
+keeps it from doing that within a day."""
+
+
 def own_chunk_sums(conn: Connection, name: str) -> tuple[int, int, date | None, date | None]:
     """Number and bytes of the raw chunks that are kept of a device, and their first and last day."""
     row = conn.execute(
-        "SELECT count(*), coalesce(sum(octet_length(raw)), 0), min(day), max(day) FROM chunk WHERE device = %s", (name,)
+        "SELECT count(*), coalesce(sum(octet_length(c.raw)), 0), min(c.day), max(c.day) "
+        + _OF_ONE.format(what="c.day, c.raw"),
+        {"name": name, "after": 0, "most": None},
     ).fetchone()
     return (int(row[0]), int(row[1]), row[2], row[3]) if row else (0, 0, None, None)
 
 
 def own_chunks(conn: Connection, name: str, after: int, most: int) -> list[dict[str, Any]]:
     """The raw chunks of a device with ids above ``after``, everything that is kept of each."""
+    what = "c.id, c.day, c.trip, c.seq, c.origin, c.start_s, c.distance_m, c.received_at, c.leaf, c.salt, c.raw"
     cursor = conn.execute(
-        "SELECT id, day, trip, seq, origin, start_s, distance_m, received_at, leaf, salt, raw FROM chunk "
-        "WHERE device = %s AND id > %s ORDER BY id LIMIT %s",
-        (name, after, most),
+        f"SELECT {what} {_OF_ONE.format(what=what)} ORDER BY c.id LIMIT %(most)s",
+        {"name": name, "after": after, "most": most},
     )
     head = [column.name for column in cursor.description or ()]
     return [dict(zip(head, row, strict=True)) for row in cursor]
@@ -177,7 +196,8 @@ def own_chunks(conn: Connection, name: str, after: int, most: int) -> list[dict[
 
 def own_chunk_ids(conn: Connection, name: str) -> list[int]:
     """Ids of all chunks that are kept of a device."""
-    return [r[0] for r in conn.execute("SELECT id FROM chunk WHERE device = %s ORDER BY id", (name,))]
+    query = f"SELECT c.id {_OF_ONE.format(what='c.id')} ORDER BY c.id"
+    return [r[0] for r in conn.execute(query, {"name": name, "after": 0, "most": None})]
 
 
 def ask_to_erase(conn: Connection, name: str) -> None:

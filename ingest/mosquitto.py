@@ -24,6 +24,10 @@ HEADROOM_BYTES: Final = 1024
 QUEUED: Final = 200_000
 """Chunks that the broker keeps for a worker that is away: fewer are dropped without a word (its default is 1,000; the
 devices' resend makes up for it), more could fill a disk of 2 GB with chunks of some 10 kB."""
+QUEUED_BYTES: Final = 512 * 1024 * 1024
+"""Payloads that the broker keeps for a client that is away: all are in its memory, and all are written at every save.
+Fewer and chunks are dropped sooner while the worker is away (the devices' resend brings them), more is memory that it
+may not have: by number alone, 200,000 of the largest would be 50 GB."""
 INFLIGHT: Final = 1_000
 """Messages on their way to one subscriber: fewer and a worker that speaks MQTT 3.1.1 cannot fill its batches (the
 default is 20), more are sent twice after a crash."""
@@ -88,6 +92,7 @@ persistence true
 # What came since the last save is lost when the broker is killed; devices send it again, having no verdict for it.
 autosave_interval {AUTOSAVE_S}
 max_queued_messages {QUEUED}
+max_queued_bytes {QUEUED_BYTES}
 max_inflight_messages {INFLIGHT}
 message_size_limit {MAX_BYTES + HEADROOM_BYTES}
 
@@ -95,4 +100,6 @@ listener {port} {host}
 {tls}# A client's id is its user name: who learns another's id can neither end its session nor take what waits in it.
 # (It belongs to the listener above: before it, it would open a second one, on 1883 and to everybody.)
 use_username_as_clientid true
+# Nothing of ours is sent at QoS 2: what is begun at it and never finished would stay in the broker's memory.
+max_qos 1
 """

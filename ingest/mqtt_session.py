@@ -38,8 +38,10 @@ chunks, more is memory of ours that a broker without a limit of its own would fi
 VERDICTS: Final = 20_000
 """Verdicts that wait for the broker at the most: fewer and devices send again after a burst, more is our memory."""
 ON_WAY: Final = 20
-"""Verdicts that the broker has not acknowledged: above the receive maximum of a broker (Mosquitto's own default is 20)
-it ends the connection; fewer wait longer."""
+"""Verdicts that are on their way to the socket at once, or to an acknowledgement: more is memory of paho's beside ours,
+fewer wait longer."""
+
+
 class NotLetIn(ConnectionError):
     """The broker does not let the worker in, or not read; the text says why and what to do. answered: it said so."""
 
@@ -96,6 +98,7 @@ class Session:
         self._first_s = 0.0
         self._telling: deque[tuple[str, bytes]] = deque()
         self._on_way = 0
+        self._asked = False
         self.changed = asyncio.Event()
         self.lost = ""
 
@@ -291,7 +294,12 @@ class Session:
         while self._telling and self._on_way < ON_WAY and not self.lost:
             device, payload = self._telling.popleft()
             self._on_way += 1
-            self._client.publish(f"rhc/v1/{device}/verdict", payload, qos=1)
+            # At QoS 1 the broker would keep it in its memory for every device that is away, without end. Nothing is
+            # lost at 0: who has no verdict sends again and gets one on the whole trip. Only the first of a connection
+            # is acknowledged: that tells whether we may write verdicts at all.
+            qos = 0 if self._asked else 1
+            self._asked = True
+            self._client.publish(f"rhc/v1/{device}/verdict", payload, qos=qos)
 
     async def told(self, within_s: float) -> None:
         """Waits until the broker has all verdicts, but no longer than that."""

@@ -34,6 +34,11 @@ from .monitor import ailment, monitor
 from .processes import Process, ServiceError, last_lines, launch, pause, started_with
 
 BACKEND = "backend"
+# How long the server keeps the durable consumer of a session that is away: one for each subscription at QoS 1, and a
+# device can leave twenty a second behind, each under another client id. A session that comes back later gets what is
+# published at QoS 0, also without subscribing again, but nothing at QoS 1 any more: the worker's verdicts are at 0, and
+# who else publishes to devices must be, too. Longer and more of them are there at once; shorter saves nothing.
+SESSION_IDLE_S = 60
 # What the server adds to an MQTT message before it measures it: the topic and its own headers. Without room for them
 # the largest chunk that the wire format allows would end its device's session.
 HEADROOM_BYTES = 1024
@@ -116,11 +121,15 @@ def is_loopback(host: str) -> bool:
 
 
 def this_certificate(path: Path) -> ssl.SSLContext:
-    """For our own connections to our own listener: exactly this certificate, whatever name it is for."""
+    """For our own connections to our own listener: exactly this certificate, whatever name it is for. Of a file with a
+    whole chain its first one is meant: those of its authorities vouch for others, too. Raises ValueError."""
+    leaf = re.search(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", path.read_text(), re.DOTALL)
+    if leaf is None:
+        raise ValueError(f"{path} holds no certificate as PEM")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.load_verify_locations(path)
+    context.load_verify_locations(cadata=leaf[0])
     return context
 
 
@@ -140,6 +149,7 @@ def server_configuration(store: Path, ports: dict[str, int], listen: Listen, mon
     if listen.certificate is not None:
         files = json.dumps(str(listen.certificate.resolve())), json.dumps(str(Path(str(listen.key)).resolve()))
         tls = f"tls {{ cert_file: {files[0]}, key_file: {files[1]}, timeout: 10 }}"
+    idle = f', consumer_inactive_threshold: "{SESSION_IDLE_S}s"'
     return f"""# Written by the platform at each start; changes here are lost.
 server_name: road
 listen: "{HOST}:{ports["nats"]}"
@@ -149,7 +159,7 @@ max_payload: {MAX_BYTES + HEADROOM_BYTES}
 max_control_line: 4KB
 jetstream {{ store_dir: {json.dumps(str(store))}, sync_interval: {sync if sync == "always" else json.dumps(sync)} }}
 mqtt {{
-  listen: "{address}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s"
+  listen: "{address}:{ports["mqtt"]}", max_ack_pending: 2000, ack_wait: "5s"{idle}
   # A publish of QoS 2 that is never released lies in the store for good, unseen by the worker and its budgets.
   reject_qos2_publish: true
   {tls}

@@ -4,7 +4,6 @@ an instance's token is not asked for here, and no network address is stored."""
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
 import ipaddress
 import json
@@ -24,8 +23,7 @@ from ingest import Buckets, Budget, Credential
 from ingest import devices as own
 
 from .. import consent
-from ..embedded import ServiceError
-from ..enrolment import Door, NotInvited, enrol_phone, fresh, is_device, renew
+from ..enrolment import Door, NotInvited, check_invited, enrol_phone, fresh, is_device, renew
 from ..erasure import ask_to_erase, erase_asked
 from ..gathered import Gathered
 
@@ -46,6 +44,10 @@ Counted by address and not by device, so that a stranger cannot lock a device ou
 _CHANGES = Budget(burst=5, per_s=5 / 3600)
 """New passwords and erasures of one device: each makes the broker read its list again."""
 
+_READS = Budget(burst=120, per_s=2)
+"""Requests of one device below `/api/v1/me`: a day of driving, some 150 pages of chunks, is read in a minute. More lets
+one device keep the database busy, less makes an honest export slow."""
+
 
 class NotAllowed(Exception):
     """A request that is turned away. status: of HTTP."""
@@ -65,6 +67,7 @@ class Limits:
     by_address: Buckets
     failed: Buckets
     changes: Buckets
+    reads: Buckets
     salt: bytes
 
     @classmethod
@@ -73,7 +76,7 @@ class Limits:
         instance = Budget(max(1.0, door.per_hour / 10), door.per_hour / 3600)
         return cls(
             Buckets(instance, 1), Buckets(_PER_ADDRESS, 100_000), Buckets(_FAILED, 100_000), Buckets(_CHANGES, 100_000),
-            secrets.token_bytes(16),
+            Buckets(_READS, 100_000), secrets.token_bytes(16),
         )  # fmt: skip
 
     def name_of(self, address: str) -> str:
@@ -122,6 +125,7 @@ async def device_of(request: Request) -> str:
     if not await run_in_threadpool(known):
         limits.failed.take(here, time.monotonic())
         raise NotAllowed(401, "not_known", "no device with this name and password may connect")
+    _take(limits.reads, name, "too many requests of this device")
     return name
 
 
@@ -186,17 +190,23 @@ async def enrol(request: Request, wanted: Annotated[Wanted, Depends(_wanted)]) -
         raise NotAllowed(409, "other_consent", text)
     limits = _limits(request)
     _take(limits.by_address, _from(request), "too many phones were enrolled from here")
-    _take(limits.enrolments, "", "too many phones are being enrolled")
+
+    def invited() -> None:
+        with site.pool.connection() as conn:
+            check_invited(conn, site.door, wanted.invitation)
 
     def written() -> Credential:
         with site.pool.connection() as conn:
             return enrol_phone(conn, site.door, wanted.consent, wanted.invitation)
 
     try:
+        await run_in_threadpool(invited)
+        # Asked only now: who has no invitation must not be able to close the door to those who have one.
+        _take(limits.enrolments, "", "too many phones are being enrolled")
         credential = await run_in_threadpool(written)
     except NotInvited as error:
         raise NotAllowed(403, "not_invited", str(error)) from None
-    await request.app.state.gathered()
+    await request.app.state.gathered.or_later()
     return _told(credential, 201)
 
 
@@ -241,7 +251,8 @@ def _plain(body: Any) -> Response:
 
 @router.post("/api/v1/me/rotate")
 async def rotate(request: Request, me: Me) -> JSONResponse:
-    """Gives this device a new password and client id, once; the old ones stop working at once."""
+    """Gives this device a new password and client id, once; the old ones stop working at once. Where the broker is away
+    they are told all the same, or nobody would ever know them; it learns of them when it is back."""
     _take(_limits(request).changes, me, "too many new passwords")
     site = request.app.state.site
 
@@ -253,7 +264,7 @@ async def rotate(request: Request, me: Me) -> JSONResponse:
             return credential
 
     credential = await run_in_threadpool(written)
-    await request.app.state.gathered()
+    await request.app.state.gathered.or_later()
     return _told(credential)
 
 
@@ -277,8 +288,7 @@ async def erase(request: Request, me: Me) -> JSONResponse:
     await run_in_threadpool(shut_out)
     gone = await run_in_threadpool(erased)
     # Where the broker is away: nothing of this device is taken any more, and the broker learns of it when it is back.
-    with contextlib.suppress(ServiceError):
-        await request.app.state.gathered()
+    await request.app.state.gathered.or_later()
     return JSONResponse({"erased": gone, "stays": consent.STAYS}, headers=_NO_STORE)
 
 

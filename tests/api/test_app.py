@@ -8,6 +8,8 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from typing import Any
 
 import httpx
 import psycopg
@@ -31,13 +33,14 @@ Open = Callable[..., httpx.Client]
 
 
 @contextmanager
-def served(settings: Settings) -> Iterator[httpx.Client]:
-    """The application that these settings give, on a port of this machine whatever they say of the host."""
+def served(settings: Settings, **other: Any) -> Iterator[httpx.Client]:
+    """The application that these settings give, on a port of this machine whatever they say of the host. other: what
+    its `Site` has in the place of theirs."""
     built, pool = wiring.site(settings)
     pool.open()
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(create_app(built), log_level="error", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(create_app(replace(built, **other)), log_level="error", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
@@ -104,7 +107,7 @@ def test_the_network_without_a_token_is_refused_at_the_start(site: Open, host: s
 
 PATHS = (
     "/", "/api/v1/summary", "/api/v1/cells?bbox=1,1,2,2", "/api/v1/cells/1", "/tiles/19/1/1", "/events", "/metrics",
-    "/openapi.json", "/nothing-here", "/?token=wrong", "/?token=", "/healthz/", "//healthz",
+    "/openapi.json", "/nothing-here", "/?token=wrong", "/?token=", "/healthz/", "//healthz", "/api/v1/mean",
 )  # fmt: skip
 
 
@@ -121,6 +124,24 @@ def test_without_the_token_there_is_no_answer_but_how_to_enter(site: Open, path:
     answer = site(EVERYWHERE, TOKEN).get(path, headers=given)
     assert (answer.status_code, answer.json()["error"]) == (401, "not_public")
     assert TOKEN not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/me/..%2f..%2f..%2findex.html", "/api/v1/me/%2e%2e/%2e%2e/%2e%2e/index.html",
+        "/api/v1/me/..%5c..%5c..%5cindex.html", "/api/v1/me/x%2f..%2fapp.js", "/api/v1/me/..",
+    ],
+)  # fmt: skip
+def test_a_path_that_is_open_to_devices_leads_to_nothing_else(site: Open, path: str) -> None:
+    client = site(EVERYWHERE, TOKEN)
+    raw = http.client.HTTPConnection("127.0.0.1", client.base_url.port or 0, timeout=10)  # httpx would resolve the dots
+    with closing(raw):
+        raw.request("GET", path)
+        answer = raw.getresponse()
+        said = answer.read().decode()
+    assert (answer.status, "bad_path" in said) == (400, True), said[:200]
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 

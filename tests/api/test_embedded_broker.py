@@ -1,11 +1,14 @@
 """The broker: a device reaches its own topics and nothing else; what is acknowledged is kept; names we lean on."""
 
 import asyncio
+import contextlib
+import datetime
 import json
 import queue
 import random
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections import Counter
@@ -15,6 +18,10 @@ import nats
 import nats.errors
 import paho.mqtt.client as mqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from paho.mqtt.enums import CallbackAPIVersion
 
 from api.embedded import (
@@ -27,6 +34,7 @@ from api.embedded import (
     hash_secret,
     open_folder,
 )
+from api.embedded import broker as broker_module
 from api.embedded.broker import BACKEND, users_configuration
 from api.embedded.folder import PORT_NAMES, choose_port
 from api.embedded.monitor import monitor
@@ -331,6 +339,100 @@ def test_connecting_with_every_knowable_client_id_harms_nobody(running):
             backend.publish("rhc/v1/box-1/verdict", b"counted")
         assert honest.messages.get(timeout=WAIT_S) == ("rhc/v1/box-1/verdict", b"counted")
     assert [int(payload) for _, payload in taken(running.address, 50)] == list(range(50))
+
+
+async def as_the_worker(address, verdict):
+    client = await nats.connect(address.nats_url, user=BACKEND, password=address.backend_password)
+    await client.publish("rhc.v1.box-1.verdict", verdict)
+    await client.flush()
+    await client.close()
+
+
+def test_sessions_that_are_left_behind_go_and_who_comes_back_is_served_without_asking_again(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(broker_module, "SESSION_IDLE_S", 1)
+    folder, ports = open_folder(tmp_path / "home"), {}
+    for name in PORT_NAMES:
+        ports[name] = choose_port(None, set(ports.values()), random.Random())
+    folder.remember_ports(ports)
+    broker = Broker(folder)
+    address = broker.start(ports)
+    try:
+        broker.reload([BrokerUser("box-1", hash_secret("1-xob"))])
+        here = Running(broker, ports, address)
+
+        def consumers():
+            return monitor(address.monitor_url, "jsz")["consumers"]
+
+        ours = consumers()
+        with box(here, client_id="stays", clean_session=False) as stays:
+            assert stays.subscribe("rhc/v1/box-1/verdict")
+            for number in range(20):
+                with box(here, client_id=f"left-{number}", clean_session=False) as left:
+                    assert left.subscribe("rhc/v1/box-1/verdict")
+            deadline_s = time.monotonic() + 30
+            while consumers() > ours + 1 and time.monotonic() < deadline_s:
+                pause()
+            assert consumers() == ours + 1, "that of the one who is there, and the worker's"
+            with box(here, client_id="left-0", clean_session=False) as back:
+                asyncio.run(as_the_worker(address, b"counted"))
+                assert back.messages.get(timeout=WAIT_S) == ("rhc/v1/box-1/verdict", b"counted")
+                assert stays.messages.get(timeout=WAIT_S) == ("rhc/v1/box-1/verdict", b"counted")
+                stays.publish("rhc/v1/box-1/chunk", b"taken")
+        assert [payload for _, payload in taken(address, 1)] == [b"taken"]
+    finally:
+        broker.stop()
+
+
+def made(name, issuer=None, *, authority=False):
+    """A certificate and its key, signed by an issuer of the same kind or by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    by = issuer or (None, key)
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(subject).issuer_name(by[0].subject if by[0] else subject)
+        .public_key(key.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1)).not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .sign(by[1], hashes.SHA256())
+    )  # fmt: skip
+    return certificate, key
+
+
+def test_of_a_file_with_a_whole_chain_only_its_own_certificate_is_believed(tmp_path):
+    pem = serialization.Encoding.PEM
+    root = made("authority", authority=True)
+    middle = made("between", root, authority=True)
+    ours, other = made("ours", middle), made("other", middle)
+    files = {}
+    for name, (certificate, key) in {"ours": ours, "other": other}.items():
+        files[name] = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
+        chain = (certificate, middle[0], root[0])
+        files[name][0].write_bytes(b"".join(one.public_bytes(pem) for one in chain))
+        files[name][1].write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        )
+
+    def meets(server):
+        served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        served.load_cert_chain(*files[server])
+        to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = broker_module.this_certificate(files["ours"][0]).wrap_bio(to_client, to_server)
+        there = served.wrap_bio(to_server, to_client, server_side=True)
+        for _ in range(4):
+            for side in (client, there):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+        return client.version() is not None
+
+    assert meets("ours")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        meets("other")
+    (tmp_path / "none.pem").write_text("no certificate")
+    with pytest.raises(ValueError, match="holds no certificate"):
+        broker_module.this_certificate(tmp_path / "none.pem")
 
 
 def test_what_was_acknowledged_survives_kill_9(running):
