@@ -25,7 +25,7 @@ from .chunk import Chunk
 from .city import City
 from .outbox import Outbox
 from .sender import Credential, Report, Sender, SenderError
-from .trim import Trimmer
+from .trim import Trimmer, TrimOptions
 from .wire import encode
 
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
@@ -137,6 +137,9 @@ def ids_of(secret: str) -> Callable[[date], str]:
     return new_id
 
 
+_AS_ASKED = TrimOptions()
+
+
 def play(
     chunks: Iterable[Chunk],
     city: City,
@@ -147,6 +150,7 @@ def play(
     told: Callable[[int, int], None] = lambda _recorded, _put: None,
     wait: Callable[[float], object] = time.sleep,
     clock: Callable[[], float] = time.time,
+    options: TrimOptions = _AS_ASKED,
 ) -> Played:
     """Plays a recording's chunks, ends and all, as the sensors of a phone give them, from ``first_s`` on at ``speed``
     times real time (0: at once). `begin` was called before.
@@ -155,7 +159,7 @@ def play(
     ``told`` hears how many were recorded and put so far. Raises OutboxError.
     """
     state, before = outbox.begin(source, dict)
-    trimmer = Trimmer.of_city(city, ids_of(state["secret"]))
+    trimmer = Trimmer.of_city(city, ids_of(state["secret"]), options)
     recorded = put = 0
     for chunk in chunks:
         recorded += 1

@@ -10,7 +10,7 @@ from itertools import count, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest import Chunk, City, Trimmer, summarise
+from ingest import Chunk, City, Trimmer, TrimOptions, summarise
 
 from . import box, phone
 from .recording import CONTEXT_S, Numbering, Recording, Run, cut
@@ -82,7 +82,7 @@ def _device(
             yield chunk.end_s + KNOWN_S, device, kind, chunk
         return
     random = np.random.default_rng([seed, 8, device, round(begin_s * 1000)])
-    trimmer = Trimmer.of_city(city, lambda _day: random.bytes(8).hex())
+    trimmer = Trimmer.of_city(city, lambda _day: random.bytes(8).hex(), TrimOptions(crow_m=0.0))  # short streets
     for newest in driven:
         for chunk in trimmer.push(newest):
             yield newest.end_s + KNOWN_S, device, kind, chunk

@@ -44,7 +44,7 @@ def phone(
     there is no network. Killed in the middle, it goes on where it was when it is started again with the same folder;
     nothing is lost and nothing counts twice.
     """
-    from ingest import Outbox, recordings  # noqa: PLC0415  (as everywhere here: `--help` needs none of it)
+    from ingest import Outbox, TrimOptions, recordings  # noqa: PLC0415  (as everywhere here: `--help` needs none of it)
     from ingest import phone as client  # noqa: PLC0415
 
     city = settings().read_city()
@@ -75,7 +75,9 @@ def phone(
                 said_s = time.monotonic()
                 ERR.print(f"{line}{f' ({courier.delivery.fault})' if courier.delivery.fault else ''}", soft_wrap=True)
 
-        played = client.play(chunks, city, kept, source, speed, first_s, told)
+        # From the middle of a simulated street nobody gets 200 m away.
+        options = TrimOptions(crow_m=0.0) if drive is None else TrimOptions()
+        played = client.play(chunks, city, kept, source, speed, first_s, told, options=options)
         delivery = courier.finish(wait)
         waiting = len(kept)
     row: dict[str, Any] = {

@@ -228,6 +228,102 @@ def test_less_may_be_asked_for_and_is_declared(city):
     assert refusal.value.reason is Reason.NOT_TRIMMED
 
 
+def apart_m(chunks, east_m, north_m=0.0):
+    """The nearest that any fix of the chunks comes to a place."""
+    return min(
+        np.hypot(metres(c) - east_m, (c.fixes.lat_deg - LAT) * 111_320 - north_m).min() for c in chunks
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("stands_s", [0, 200])
+def test_who_circles_the_block_for_a_place_to_park_tells_nothing_of_the_door(city, stands_s):
+    """3 km at 8 m/s past the door, then three rounds of 60 x 40 m at 4 m/s: the rounds are more than 200 m driven."""
+
+    def place(t):
+        s = min((t - 375) * 4.0, 600.0) % 200
+        if t < 375:
+            return t * 8.0, 0.0
+        if s < 100:
+            return 3000 + min(s, 60.0), -max(0.0, s - 60)
+        return (3160 - s, -40.0) if s < 160 else (3000.0, s - 200)
+
+    out = sent(ride(place, 525 + stands_s), city)
+    assert len(out) > 40
+    assert apart_m(out, 3000.0) >= 200
+
+
+def test_a_trip_that_comes_home_tells_nothing_of_where_it_began(city):
+    """Two kilometres away and back past its own door, a kilometre on, and back again."""
+    turns = np.cumsum([0.0, 250, 375, 250])
+    east = lambda t: float(np.interp(t, turns, [0.0, 2000.0, -1000.0, 1000.0]))  # noqa: E731
+    out = sent(ride(lambda t: (east(t), 0.0), 875), city)
+    assert apart_m(out, 0.0) >= 200
+    assert {np.sign(metres(c)[0]) for c in out} == {-1, 1}
+
+
+def test_another_trip_tells_nothing_of_where_the_one_before_began(city):
+    """To the shop, ten minutes there, and home, past the door and back."""
+    turns = np.cumsum([0.0, 250, 600, 375, 125])
+    east = lambda t: float(np.interp(t, turns, [0.0, 2000.0, 2000.0, -1000.0, 0.0]))  # noqa: E731
+    out = sent(ride(lambda t: (east(t), 0.0), 1350), city)
+    assert len({c.trip for c in out}) == 2
+    assert min(apart_m(out, 0.0), apart_m(out, 2000.0)) >= 200
+
+
+def received(chunks, keep, east_m, radius_m):
+    """What a receiver makes of a ride that errs while it wakes: fixes where keep(t), at other places and radii."""
+    out = []
+    for c in chunks:
+        f, t = c.fixes, c.fixes.t_s - START_S
+        lon = np.where(np.isnan(wrong := np.array([east_m(x) for x in t])), f.lon_deg, LON + wrong / EAST_M)
+        radius = np.array([radius_m(x) for x in t], dtype=np.float32)
+        at = np.array([keep(x) for x in t])
+        if not at.any():
+            continue
+        columns = {n: getattr(f, n)[at] for n in ("t_s", "lat_deg", "speed_mps", "course_deg")}
+        out.append(replace(c, fixes=replace(f, **columns, lon_deg=lon[at], accuracy_m=radius[at])))
+    return out
+
+
+@pytest.mark.parametrize("false_s", [1, 8])
+@pytest.mark.parametrize("radius_m", [4.0, 40.0])
+def test_false_places_before_a_gap_give_no_way_away(city, false_s, radius_m):
+    """250 m off, then nothing for six seconds, then at the door for a hundred: that was no drive away from it."""
+    rode = ride(lambda t: (max(0.0, t - 100) * 8.0, 0.0), 500)
+    woke = received(
+        rode, lambda t: not false_s - 0.5 < t < false_s + 5.5, lambda t: -250.0 if t < false_s else np.nan,
+        lambda t: radius_m if t < false_s else 4.0,
+    )  # fmt: skip
+    out = sent(woke, city)
+    assert len(out) > 20
+    assert apart_m(out, 0.0) >= 200
+
+
+def test_places_of_large_radius_that_close_in_are_no_drive(city):
+    """From 300 m off to the door in 20 s, while the radius says that nothing is known: it counts from the last one."""
+    rode = ride(lambda t: (max(0.0, t - 50) * 8.0, 0.0), 500)
+    woke = received(
+        rode, lambda _: True, lambda t: -300 + 15.0 * t if t < 20 else np.nan, lambda t: 30.0 if t < 20 else 4.0
+    )
+    out = sent(woke, city)
+    assert apart_m(out, 0.0) >= 200
+
+
+def test_false_fixes_in_a_garage_do_not_release_what_lies_before_its_door(city):
+    """Parked at 3 km; nothing for 20 s, then one place 400 m off, then again the door."""
+    rode = ride(lambda t: (min(t * 10.0, 3000.0), 0.0), 480)
+    woke = received(rode, lambda t: not 360 < t < 380, lambda t: 3400.0 if 380 <= t < 383 else np.nan, lambda _: 10.0)
+    assert max(metres(c).max() for c in sent(woke, city)) <= 2800
+
+
+def test_the_places_that_are_kept_are_bounded(city):
+    """A receiver that never knows where it is, for 20 km: nothing is sent, and little is remembered."""
+    lost = Trimmer(city.service_day, lambda _: "0" * 16)
+    rode = ride(straight_on(20.0), 1000, accuracy=30.0)
+    assert [c for chunk in rode for c in lost.push(chunk)] == []
+    assert len(lost._secret) <= TrimOptions().places
+
+
 def test_what_is_held_is_bounded(city):
     """Four metres a minute for hours: never standing, never away."""
     creeping = Trimmer(city.service_day, lambda _: "0" * 16)

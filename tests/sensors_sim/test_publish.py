@@ -143,7 +143,7 @@ def test_refused_is_what_was_broken_and_all_else_is_accepted(platform: StandIn, 
     assert report["bad"] == sum(report["refused"].values()) == 10
     assert len(report["bad_kinds"]) == 7
     assert report["waiting"] == 0
-    assert report["unique"] == len(platform.keys) > 80
+    assert report["unique"] == len(platform.keys) > 70
     assert report["sent"] == report["unique"] + report["duplicates"] + report["bad"]
     assert report["unique"] <= report["accepted"] <= report["unique"] + report["duplicates"]
     assert 0 < report["latency_p50_s"] <= report["latency_p95_s"]
