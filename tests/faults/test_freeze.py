@@ -11,6 +11,8 @@ from contextlib import ExitStack
 
 import pytest
 
+from api.platform import PUMPS
+
 from ..street import until
 from .conftest import Toll
 from .proxy import Link, Trap
@@ -71,7 +73,7 @@ def test_a_worker_that_is_frozen_within_its_commit_does_not_hold_up_another(stag
     """It holds the locks of its trips' keys, and its connection is open. A second worker gets the same chunks again,
     and waits for those locks: PostgreSQL must end the frozen one's transaction."""
     until(stage.well, 60, "everything runs")
-    until(lambda: len(stage.platform.pumps.running()) == 4, 30, "all pumps run")
+    until(lambda: len(stage.platform.pumps.running()) == len(PUMPS), 30, "all pumps run")
     worker = stage.running("worker")
     assert worker is not None
 
