@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from api.platform import PUMPS
+
 from ..street import until
 from .conftest import Toll
 from .proxy import Link, Trap
@@ -24,7 +26,7 @@ POINTS = {
 @pytest.mark.parametrize("point", POINTS)
 def test_a_worker_that_dies(stage: Stage, toll: Toll, point: str) -> None:
     wire, pattern, answered = POINTS[point]
-    until(lambda: stage.well() and len(stage.platform.pumps.running()) == 4, 60, "everything runs")
+    until(lambda: stage.well() and len(stage.platform.pumps.running()) == len(PUMPS), 60, "everything runs")
     worker = stage.running("worker")
     assert worker is not None
 
