@@ -17,6 +17,7 @@ import psycopg
 from ingest import raw as ingest_raw
 
 from .archived import Manifest, NotArchived, check_archived, file_sha256, parquet_path, read_manifest, write_manifest
+from .worker import leaf_of
 
 Connection = psycopg.Connection[Any]
 
@@ -108,7 +109,7 @@ class _Sums:
         for row in rows:
             chunk = dict(zip(names, row, strict=True))
             raw, salt, leaf = (bytes(chunk[k]) for k in ("raw", "salt", "leaf"))
-            if hashlib.sha256(salt + hashlib.sha256(raw).digest()).digest() != leaf:
+            if leaf_of(raw, salt) != leaf:
                 raise NotArchived(f"chunk {chunk['id']} is not what was accepted: run roadcode fsck")
             self.first = chunk["id"] if self.first is None else self.first
             self.last = chunk["id"]

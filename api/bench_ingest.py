@@ -32,6 +32,7 @@ from .embedded import Broker, BrokerAddress, Process, environment_of, open_folde
 from .embedded.folder import choose_port
 from .embedded.monitor import monitor
 from .embedded.postgres import Postgres
+from .embedded.processes import pause
 from .enrolment import Address, enrol
 from .migrate import migrate
 from .settings import Settings
@@ -300,7 +301,7 @@ def _subscribed(bench: _Bench) -> None:
         told = monitor(bench.address.monitor_url, "connz?subs=1")
         if any("rhc.v1.*.chunk" in " ".join(one.get("subscriptions_list", [])) for one in told["connections"]):
             return
-        time.sleep(0.05)
+        pause(0.05)
     raise BenchFailed("mosquitto_sub did not subscribe within 20 s")
 
 
