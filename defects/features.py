@@ -21,6 +21,10 @@ WAVE_FROM_M = -2.0
 SLOW_M = 1.5
 SLOW = 9
 SLOW_FROM_M = -6.0
+ROUGH = 14
+ROUGH_M = 0.75
+ROUGH_FROM_M = -3.0
+"""How rough it is along the road around the peak: a rail is four short ones, a worn patch one long one."""
 ECHO_FROM_M, ECHO_STEP_M, ECHOES = 2.2, 0.25, 18
 """Wheelbases from 2.2 to 6.45 m: the rear axle meets what the front one met."""
 
@@ -41,6 +45,10 @@ def _names() -> tuple[str, ...]:
     names += ["brake_mps2", "still_s"]
     names += [f"wave_{i}" for i in range(WAVE)]
     names += [f"slow_{i}" for i in range(SLOW)]
+    names += [f"near_{b}" for b in range(MOST_BANDS)]
+    names += [f"wide_{b}" for b in range(MOST_BANDS)]
+    names += [f"rough_{i}" for i in range(ROUGH)]
+    names += ["rough_echo", "rough_echo_m", "clank", "clank_crest", "clank_echo"]
     return tuple(names)
 
 
@@ -52,7 +60,7 @@ _LAYOUT = np.array(
         _AT[n]
         for n in (
             "speed_mps", "rise_0", "level_0", "size_0", "length_0", "up", "free_g", "rise_mm", "after_share", "others",
-            "side", "brake_mps2", "wave_0", "slow_0",
+            "side", "brake_mps2", "wave_0", "slow_0", "near_0",
         )
     ]
 )  # fmt: skip
@@ -410,6 +418,78 @@ def described(  # type: ignore[no-untyped-def]
             if q >= 0 and q + 1 < m:
                 w = p - q
                 row[t + k] = (move[q] * (1 - w) + move[q + 1] * w) / span
+        # --- how rough it is near and wide, and along the road
+        t = columns[14]
+        near = max(1, int(1.0 / u * rate))
+        wide = max(2, int(2.5 / u * rate))
+        for k in range(bands):
+            total = 0.0
+            n = 0
+            for j in range(max(a, i - near), min(z, i + near + 1)):
+                total += energy[j, k]
+                n += 1
+            row[t + k] = np.log(total / n / level[c, k])
+            total = 0.0
+            n = 0
+            for j in range(max(a, i - wide), min(z, i + wide + 1)):
+                total += energy[j, k]
+                n += 1
+            row[t + 6 + k] = np.log(total / n / level[c, k])
+        high = max(0, bands - 3)
+        usual = 0.0
+        for k in range(high, bands):
+            usual += level[c, k]
+        for k in range(14):
+            q = i + int(np.floor((-3.0 + 0.75 * k) / u * rate + 0.5))
+            if a <= q < z:
+                total = 0.0
+                for b in range(high, bands):
+                    total += energy[q, b]
+                row[t + 12 + k] = np.log(total / usual)
+        here = 0.0
+        for b in range(high, bands):
+            here += energy[i, b]
+        best_echo = -1e9
+        for k in range(18):
+            length = 2.2 + 0.25 * k
+            q = i + int(length / u * rate + 0.5)
+            if q >= z:
+                break
+            total = 0.0
+            for b in range(high, bands):
+                total += energy[q, b]
+            if total > best_echo:
+                best_echo = total
+                row[t + 27] = length
+        if best_echo > 0.0:
+            row[t + 26] = np.log(best_echo / (here + 1e-9))
+        # --- hits of loose things: jumps from sample to sample, in windows of a twentieth of a second
+        window = max(2, int(0.05 * hz))
+        top = 0.0
+        second = 0.0
+        sum_all = 0.0
+        m_all = 0
+        j = lo_n + 1
+        while j + window <= hi_n:
+            part = 0.0
+            for q in range(j, j + window):
+                d = (
+                    (acc[q, 0] - acc[q - 1, 0]) * ux + (acc[q, 1] - acc[q - 1, 1]) * uy + (acc[q, 2] - acc[q - 1, 2]) * uz
+                ) * s
+                part += d * d
+            part /= window
+            if part > top:
+                second = top
+                top = part
+            elif part > second:
+                second = part
+            sum_all += part
+            m_all += 1
+            j += window
+        if m_all > 1:
+            row[t + 28] = np.log((top + 1e-9) / base[5]) - row[columns[1] + min(3, bands - 1)]
+            row[t + 29] = np.log((top + 1e-9) / (sum_all / m_all + 1e-9))
+            row[t + 30] = np.log((second + 1e-9) / (top + 1e-9))
 
 
 def blank(n: int) -> NDArray[np.float64]:

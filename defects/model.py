@@ -60,6 +60,7 @@ class Model:
     fire: float
     quiet: NDArray[np.float64]
     rough: NDArray[np.float64]
+    per_m: float
     digest: str = ""
 
     def log_odds(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -94,6 +95,7 @@ def save(folder: Path, name: str, model: Model, card: dict[str, Any]) -> Path:
         "prior": model.prior,
         "temperature": model.temperature,
         "fire": model.fire,
+        "per_m": model.per_m,
         **card,
     }
     path = folder / f"{name}.json"
@@ -154,7 +156,7 @@ def _built(card: dict[str, Any], arrays: dict[str, NDArray[Any]], columns: int, 
     model = Model(
         kind=card["kind"], gate=gate, leaves=leaves, knots=arrays["knots"], prior=float(card["prior"]),
         temperature=float(card["temperature"]), shares=arrays["shares"], fire=float(card["fire"]),
-        quiet=arrays["quiet"], rough=arrays["rough"], digest=digest, **forests,
+        quiet=arrays["quiet"], rough=arrays["rough"], per_m=float(card["per_m"]), digest=digest, **forests,
     )  # fmt: skip
     whole = (
         len(model.kinds.base) == len(leaves) == len(model.shares)
@@ -164,6 +166,7 @@ def _built(card: dict[str, Any], arrays: dict[str, NDArray[Any]], columns: int, 
         and model.quiet.shape == (len(BY_KEY), len(SPEED_EDGES_MPS), len(model.rough) + 1)
         and bool(((model.quiet > 0) & (model.quiet <= 1)).all())
         and 0 < model.prior < 1
+        and 0 < model.per_m < 1
         and 0 < model.fire < 1
         and math.isfinite(model.temperature)
         and model.temperature > 0

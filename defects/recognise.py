@@ -17,7 +17,7 @@ from ingest import Chunk
 from .forest import probability
 from .model import SPEED_EDGES_MPS, Model
 from .senses import hear
-from .taxonomy import ALL_TYPES, BY_KEY, SUPERCLASS_OF, Leaf
+from .taxonomy import ALL_TYPES, SUPERCLASS_OF, Leaf
 
 Series = NDArray[np.float64]
 Models = Mapping[str, Model]
@@ -36,7 +36,8 @@ class Told:
     the model's threshold of one false finding a km on. leaves: kinds and subtypes known to the model; kinds (n, L): their
     probabilities given a defect, uniform before. height_mm (n,): how high or deep, given a defect. score (n,): of the
     gate, 1 at its threshold. detect (types + 1, speeds): chance that a severe defect of the type under a wheel would have given a
-    candidate, by speed bin, on this road's roughness; row 0: that a second of healthy road gives one.
+    candidate, by speed bin, on this road's roughness; row 0: that a second of healthy road gives one. per_m: candidates on a
+    metre of healthy road.
     """
 
     t_s: Series
@@ -48,6 +49,7 @@ class Told:
     height_mm: Series
     score: Series
     detect: Series
+    per_m: float
 
     def best(self, i: int) -> tuple[Leaf, float]:
         """The likeliest kind of candidate i, and the probability of its type (all subtypes), given a defect."""
@@ -99,26 +101,15 @@ def recognise(chunks: Sequence[Chunk], speeds: Sequence[Series], kind: str, mode
             Told(
                 t_s=heard.t_s[mine] + chunk.t0_s, p=p[mine], log_ratio=ratio[mine], fires=fires[mine],
                 leaves=model.leaves, kinds=kinds[mine], height_mm=height[mine], score=heard.score[mine],
-                detect=1 - model.quiet[:, :, rough],
+                detect=1 - model.quiet[:, :, rough], per_m=model.per_m,
             )
         )  # fmt: skip
     return told
 
 
-def speed_bin(speed_mps: float) -> int:
+def speed_bins(speed_mps: Series) -> NDArray[np.int64]:
     """Index into the speeds of `Told.detect`; -1 below the slowest, where silence says nothing."""
-    return int(np.searchsorted(SPEED_EDGES_MPS, speed_mps, side="right")) - 1
-
-
-def quiet_ratio(told: Told, key: str, speed_mps: float) -> float:
-    """Log of the likelihood ratio of a second without a candidate, for a severe defect of type ``key`` under the wheel; 0 (nothing said)
-    where it is too slow, or the type is not sensed. Never above 0."""
-    b = speed_bin(speed_mps)
-    if b < 0:
-        return 0.0
-    number = BY_KEY[key].number
-    missed, none = 1 - told.detect[number, b], 1 - told.detect[0, b]
-    return float(min(0.0, np.log(max(missed, 1e-6)) - np.log(max(none, 1e-6))))
+    return np.asarray(np.searchsorted(SPEED_EDGES_MPS, speed_mps, side="right") - 1, dtype=np.int64)
 
 
 if tuple(t.number for t in ALL_TYPES) != tuple(range(len(ALL_TYPES))):

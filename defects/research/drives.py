@@ -151,6 +151,8 @@ def meetings_of(folder: Path, trips: dict[tuple[str, str], int]) -> Meetings:
         else:
             leaf[i] = leaves.get(Leaf(r["kind"], r["subtype"]), UNCLEAR)
 
+    things: dict[str, int] = {}
+
     def column(name: str, missing: float = 0.0) -> NDArray[np.float64]:
         return np.array([float(r[name]) if r[name] else missing for r in rows])
 
@@ -158,7 +160,7 @@ def meetings_of(folder: Path, trips: dict[tuple[str, str], int]) -> Meetings:
         trip=np.array([trips.get((r["device"], r["trip"]), -1) for r in rows], np.int64),
         leaf=leaf,
         name=[r["kind"] for r in rows],
-        thing=column("thing", -1).astype(np.int64),
+        thing=np.array([things.setdefault(r["thing"] or f"act {i}", len(things)) for i, r in enumerate(rows)], np.int64),
         in_s=column("in_s"),
         out_s=column("out_s"),
         grade=column("grade").astype(np.int64),

@@ -75,6 +75,9 @@ def forest(
         "min_samples_leaf": options.least, "l2_regularization": options.l2, "max_features": options.share,
         "early_stopping": False, "random_state": seed,
     }  # fmt: skip
+    # A sense that nothing here has: scikit-learn cannot cut a column of nothing, and no tree asks for one that never changes.
+    empty = np.isnan(rows).all(axis=0)
+    rows = np.where(empty, 0.0, rows) if empty.any() else rows
     model = HistGradientBoostingClassifier(**common) if task == "classes" else HistGradientBoostingRegressor(**common)
     model.fit(rows, wanted, sample_weight=weight)
     return flat(model, rows.shape[1])

@@ -131,6 +131,7 @@ def train(
         kind=kind, gate=gate, leaves=tuple(LEAVES[i] for i in leaves), detect=detect, knots=knots, prior=prior,
         kinds=kinds, temperature=temperature, shares=shares, size=size,
         fire=float(np.clip(1 / (1 + np.exp(-at)), 1e-6, 1 - 1e-6)), quiet=quiet, rough=rough,
+        per_m=sum(len(c.label) for c, _ in healthy) / (1000 * km),
     )  # fmt: skip
 
 
