@@ -20,7 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .plan import WAY_HZ, Act, Motion, Plan, Series, Wheels
-from .profile import PHYSICS_HZ, ridden
+from .profile import PHYSICS_HZ, STEP_M, tracks_m
 
 G_MPS2 = 9.81
 MOTION_HZ = 400
@@ -156,7 +156,10 @@ def _leg(x: float, v: float, spring: float, damper: float, travel: float) -> flo
 @njit(cache=True)
 def _drive(  # noqa: PLR0915 - one step of a vehicle, unrolled for speed
     p: NDArray[np.float64],
-    road: NDArray[np.float64],
+    track: NDArray[np.float64],
+    first_m: float,
+    step_m: float,
+    way_s_m: NDArray[np.float64],
     push: NDArray[np.float64],
     hold: int,
     substeps: int,
@@ -165,58 +168,63 @@ def _drive(  # noqa: PLR0915 - one step of a vehicle, unrolled for speed
 ) -> None:
     """Semi-implicit Euler: speeds from the forces at the places, then places from the new speeds.
 
-    road: (4, n) heights under the wheels (rows 0, 1 front left, right; 2, 3 rear), a column each step; push: (2, m)
-    acceleration forward and to the left, a column each ``hold`` steps; out: (6, n / substeps) height, roll, pitch at
-    the front axle, their accelerations (height: mean over the sample) and rates.
+    track: (2, k) or (1, k) heights along the lane from first_m on, a column each step_m; way_s_m (m,) and push (2, m),
+    acceleration forward and to the left: a value each ``hold`` steps; out: (6, n) height, roll, pitch at the front
+    axle, acceleration upwards there (mean over the sample), roll rate, pitch rate.
     """
-    mass, ix, iy, ahead, behind, half, tall = p[0], p[1], p[2], p[3], p[4], p[5], p[6]
-    one_track = road.shape[0] == 2
-    rest_f = (mass * behind / (ahead + behind) / 2 + p[11]) * 9.81
-    rest_r = (mass * ahead / (ahead + behind) / 2 + p[12]) * 9.81
-    u = np.empty(4)
-    du = np.zeros(4)
-    load = np.empty(4)
-    for w in range(4):
-        u[w] = road[w // 2 if one_track else w, 0]
-    front, rear = (u[0] + u[1]) / 2, (u[2] + u[3]) / 2
-    pitch = -(front - rear) / (ahead + behind)
-    z = front + pitch * ahead
-    roll = ((u[0] - u[1]) + (u[2] - u[3])) / (4 * half) if half > 0 else 0.0
-    dz = droll = dpitch = 0.0
-    n = road.shape[1]
-    count = out.shape[1]
-    for k in range(count):
+    mass, ix, iy, ahead, behind, half, tall, travel = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[17]
+    one_track = track.shape[0] == 1
+    k = track.shape[1]
+    spring, damper, tyre = np.empty(2), np.empty(2), np.empty(2)
+    rub, kg, rest = np.empty(2), np.empty(2), np.empty(2)
+    for axle in range(2):
+        spring[axle], damper[axle], kg[axle], tyre[axle] = p[7 + axle], p[9 + axle], p[11 + axle], p[13 + axle]
+        rub[axle] = 0.03 * math.sqrt(tyre[axle] * kg[axle])  # rubber: 1.5 % of the critical
+    rest[0] = (mass * behind / (ahead + behind) / 2 + kg[0]) * 9.81
+    rest[1] = (mass * ahead / (ahead + behind) / 2 + kg[1]) * 9.81
+    road, u, du, ddu = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(4)
+    z = dz = roll = droll = pitch = dpitch = 0.0
+    for sample in range(out.shape[1]):
         before = dz - ahead * dpitch
-        out[0, k], out[1, k], out[2, k] = z - ahead * pitch, roll, pitch
-        out[4, k], out[5, k] = droll, dpitch
         for step in range(substeps):
-            i = k * substeps + step
-            if i >= n:
-                i = n - 1
-            j = min(i // hold, push.shape[1] - 1)
-            lift = turn = nod = 0.0
-            bar_f = p[15] * ((2 * half * roll) - (u[0] - u[1]))
-            bar_r = p[16] * ((2 * half * roll) - (u[2] - u[3]))
-            for w in range(4):
-                is_front = w < 2
-                x_w = ahead if is_front else -behind
-                y_w = half if w % 2 == 0 else -half
-                corner = z + roll * y_w - pitch * x_w
-                dcorner = dz + droll * y_w - dpitch * x_w
-                if is_front:
-                    force = _leg(u[w] - corner, du[w] - dcorner, p[7], p[9], p[17])
-                    kt, m, rest, bar = p[13], p[11], rest_f, bar_f
+            i = sample * substeps + step
+            j = min(i // hold, way_s_m.shape[0] - 2)
+            part = min(i / hold - j, 1.0)
+            s_m = way_s_m[j] * (1 - part) + way_s_m[j + 1] * part
+            for axle in range(2):
+                at = (s_m - axle * (ahead + behind) - first_m) / step_m
+                low = min(max(int(at), 0), k - 2)
+                part = at - low
+                road[2 * axle] = track[0, low] * (1 - part) + track[0, low + 1] * part
+                if one_track:
+                    road[2 * axle + 1] = road[2 * axle]
                 else:
-                    force = _leg(u[w] - corner, du[w] - dcorner, p[8], p[10], p[17])
-                    kt, m, rest, bar = p[14], p[12], rest_r, bar_r
-                force -= bar if y_w > 0 else -bar
-                press = rest + kt * (road[w // 2 if one_track else w, i] - u[w]) - 0.03 * math.sqrt(kt * m) * du[w]
-                load[w] = (max(press, 0.0) - rest - force) / m
-                lift += force
-                turn += force * y_w
-                nod -= force * x_w
-            turn += mass * push[1, j] * tall
-            nod -= mass * push[0, j] * tall
+                    road[2 * axle + 1] = track[1, low] * (1 - part) + track[1, low + 1] * part
+            if i == 0:  # stands on the road as it is there
+                u[:] = road
+                pitch = ((u[2] + u[3]) - (u[0] + u[1])) / 2 / (ahead + behind)
+                z = (u[0] + u[1]) / 2 + pitch * ahead
+                roll = ((u[0] - u[1]) + (u[2] - u[3])) / (4 * half) if half > 0 else 0.0
+            if step == 0:
+                out[0, sample], out[1, sample], out[2, sample] = z - ahead * pitch, roll, pitch
+                out[4, sample], out[5, sample] = droll, dpitch
+            lift = 0.0
+            turn, nod = mass * push[1, j] * tall, -mass * push[0, j] * tall
+            for axle in range(2):
+                x_w = ahead if axle == 0 else -behind
+                middle, dmiddle = z - pitch * x_w, dz - dpitch * x_w
+                twist = p[15 + axle] * (2 * half * roll - (u[2 * axle] - u[2 * axle + 1]))
+                for side in range(2):
+                    w = 2 * axle + side
+                    y_w = half if side == 0 else -half
+                    x, v = u[w] - middle - roll * y_w, du[w] - dmiddle - droll * y_w
+                    force = _leg(x, v, spring[axle], damper[axle], travel)
+                    force += twist if side == 1 else -twist
+                    press = rest[axle] + tyre[axle] * (road[w] - u[w]) - rub[axle] * du[w]
+                    ddu[w] = (max(press, 0.0) - rest[axle] - force) / kg[axle]
+                    lift += force
+                    turn += force * y_w
+                    nod -= force * x_w
             dz += dt * lift / mass
             droll += dt * turn / ix
             dpitch += dt * nod / iy
@@ -224,9 +232,9 @@ def _drive(  # noqa: PLR0915 - one step of a vehicle, unrolled for speed
             roll += dt * droll
             pitch += dt * dpitch
             for w in range(4):
-                du[w] += dt * load[w]
+                du[w] += dt * ddu[w]
                 u[w] += dt * du[w]
-        out[3, k] = (dz - ahead * dpitch - before) / (dt * substeps)
+        out[3, sample] = (dz - ahead * dpitch - before) / (dt * substeps)
 
 
 def _smooth(values: Series, seconds: float) -> Series:
@@ -325,7 +333,8 @@ def _felt(
         level = 0.02 + 0.006 * v * engine[4]
         hum = 0.0
         if engine[0] > 0.0:
-            turns = engine[1] * (1 + 1.2 * (v % engine[2]) / engine[2])
+            gears = v / engine[2]
+            turns = engine[1] * (1 + 1.2 * (gears - math.floor(gears)))
             phase += 2 * math.pi * turns / (100.0 * ratio)
             one, two = math.sin(phase), math.cos(phase)
             hum = engine[0] * (one + 0.8 * one * two)
@@ -348,12 +357,12 @@ def feel(plan: Plan, vehicle: Vehicle | None = None, substeps: int = PHYSICS_HZ 
     """
     vehicle = vehicle or vehicle_of(plan.model, plan.vehicle_seed)
     rate = MOTION_HZ * substeps
-    road = ridden(plan, vehicle.radius_m, rate_hz=rate)
+    track, first = tracks_m(plan, vehicle.radius_m)
     push = _pushed(plan)
-    count = (road.shape[1] - 1) // substeps + 1
+    count = round((len(plan.way.s_m) - 1) * MOTION_HZ / WAY_HZ) + 1
     out = np.empty((6, count))
     figures = _figures(vehicle, plan.wheels.wheelbase_m, plan.wheels.half_track_m)
-    _drive(figures, road, push, round(rate / WAY_HZ), substeps, 1 / rate, out)
+    _drive(figures, track, first, STEP_M, plan.way.s_m, push, round(rate / WAY_HZ), substeps, 1 / rate, out)
     clank = _clank(plan, count)
     rng = np.random.default_rng([plan.pass_seed, _NOISE])
     engine = np.array([

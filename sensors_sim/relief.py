@@ -99,7 +99,7 @@ def _shape(row: Heights, s_m: float, y_m: float, wheel: bool) -> float:  # noqa:
         z = h * min(1.0, (1 - abs(u)) * a / row[17])
     elif code == RUTS:
         left, right = (dy - _RUT_SIDE_M) / _RUT_SIGMA_M, (dy + _RUT_SIDE_M) / _RUT_SIGMA_M
-        enter = min(1.0, (1 - abs(u)) * a / 4.0)  # deepens over 4 m: nothing that a wheel could feel
+        enter = min(1.0, (1 - abs(u)) * a / min(10.0, 0.9 * a))  # so slowly that no wheel could feel it
         enter = enter * enter * (3 - 2 * enter)
         depth = 0.9 + 0.1 * math.sin(s_m * 0.6 + row[11])
         z = h * enter * depth * (math.exp(-0.5 * left * left) + math.exp(-0.5 * right * right))
