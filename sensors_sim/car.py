@@ -182,6 +182,8 @@ def _drive(  # noqa: PLR0915 - one step of a vehicle, unrolled for speed
         rub[axle] = 0.03 * math.sqrt(tyre[axle] * kg[axle])  # rubber: 1.5 % of the critical
     rest[0] = (mass * behind / (ahead + behind) / 2 + kg[0]) * 9.81
     rest[1] = (mass * ahead / (ahead + behind) / 2 + kg[1]) * 9.81
+    per_kg = 1 / kg  # division costs as much as all else of a line
+    per_mass, per_ix, per_iy, per_step, per_hold = 1 / mass, 1 / ix, 1 / iy, 1 / step_m, 1 / hold
     road, u, du, ddu = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(4)
     z = dz = roll = droll = pitch = dpitch = 0.0
     for sample in range(out.shape[1]):
@@ -189,10 +191,10 @@ def _drive(  # noqa: PLR0915 - one step of a vehicle, unrolled for speed
         for step in range(substeps):
             i = sample * substeps + step
             j = min(i // hold, way_s_m.shape[0] - 2)
-            part = min(i / hold - j, 1.0)
+            part = min(i * per_hold - j, 1.0)
             s_m = way_s_m[j] * (1 - part) + way_s_m[j + 1] * part
             for axle in range(2):
-                at = (s_m - axle * (ahead + behind) - first_m) / step_m
+                at = (s_m - axle * (ahead + behind) - first_m) * per_step
                 low = min(max(int(at), 0), k - 2)
                 part = at - low
                 road[2 * axle] = track[0, low] * (1 - part) + track[0, low + 1] * part
@@ -221,13 +223,13 @@ def _drive(  # noqa: PLR0915 - one step of a vehicle, unrolled for speed
                     force = _leg(x, v, spring[axle], damper[axle], travel)
                     force += twist if side == 1 else -twist
                     press = rest[axle] + tyre[axle] * (road[w] - u[w]) - rub[axle] * du[w]
-                    ddu[w] = (max(press, 0.0) - rest[axle] - force) / kg[axle]
+                    ddu[w] = (max(press, 0.0) - rest[axle] - force) * per_kg[axle]
                     lift += force
                     turn += force * y_w
                     nod -= force * x_w
-            dz += dt * lift / mass
-            droll += dt * turn / ix
-            dpitch += dt * nod / iy
+            dz += dt * lift * per_mass
+            droll += dt * turn * per_ix
+            dpitch += dt * nod * per_iy
             z += dt * dz
             roll += dt * droll
             pitch += dt * dpitch

@@ -23,7 +23,7 @@ def straight(
     pass_seed: int = 0,
 ) -> Plan:
     v = kmh / 3.6
-    s = np.arange(int(length_m / v * WAY_HZ) + 1) * v / WAY_HZ
+    s = np.asarray(np.arange(int(length_m / v * WAY_HZ) + 1) * v / WAY_HZ, dtype=np.float64)
     one = np.ones(len(s))
     way = Way(1e9, s, v * one, 0 * one, 0 * one, s.copy(), 0 * one)
     wheels = draw_wheels(model, vehicle_seed)

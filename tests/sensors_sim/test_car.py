@@ -67,9 +67,7 @@ def test_a_missing_cover_lets_the_body_fall() -> None:
     falling = np.flatnonzero(across < -0.8)
     assert -1.3 < across[: falling[-1] + 1].min() < -0.9
     assert 0.05 < len(falling) / MOTION_HZ < 0.15
-    one = moved_g(
-        straight(thing("defective_cover", (0.7, 0.7), -400.0, y_m=HALF_TRACK_M, subtype="missing"), kmh=20)
-    )
+    one = moved_g(straight(thing("defective_cover", (0.7, 0.7), -400.0, y_m=HALF_TRACK_M, subtype="missing"), kmh=20))
     assert -0.65 < one.min() < -0.4  # the other wheel still carries
 
 
@@ -100,7 +98,7 @@ def test_the_side_that_falls_rolls_down_first(y_m: float, sign: int) -> None:
 
 
 def test_pitch_and_roll_turn_gravity_into_the_axes() -> None:
-    """Braking lowers the nose (pitch positive) and pushes backwards; turning left pushes to the left, lifts the left."""
+    """Braking lowers the nose (pitch positive) and pushes back; turning left pushes to the left and lifts the left."""
     calm = feel(straight(length_m=100.0), REF)
     acts = (Act("braking", 4.0, 2.0), Act("turning", 4.0, 3.0))
     braking, turning = (feel(straight(length_m=100.0, acts=(a,)), REF) for a in acts)
