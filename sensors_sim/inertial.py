@@ -210,7 +210,7 @@ def _handled(values: NDArray[np.float64], act: Act, rate_hz: float, rng: np.rand
     """Taken up, turned about, put back otherwise: returns the rotation vector at the end."""
     count = len(values)
     t = np.arange(count) / rate_hz
-    window = np.sin(np.pi * np.arange(count) / max(count - 1, 1)) ** 0.5
+    window = np.sqrt(np.maximum(np.sin(np.pi * np.arange(count) / max(count - 1, 1)), 0.0))
     path = np.zeros((count, 3))
     shake = np.zeros((count, 3))
     for axis in range(3):
