@@ -88,17 +88,18 @@ def _drive(
 ) -> int:
     """Follows the speeds ``allow`` (k,) each step_m from first_m; halts at the rows of stops (place, for how long).
 
-    out (2, n): place and speed each dt. Returns how many were filled. The wish acts through a lag of .3 s, as a foot
-    does: without it each halt would end in a jerk that shakes more than a pothole.
+    out (2, n): place and speed each dt, until lead_s after end_m. Returns how many were filled. The wish acts through
+    a lag of .3 s, as a foot does: without it each halt would end in a jerk that shakes more than a pothole.
     """
-    s, a, wait, stop = begin_m, 0.0, 0.0, 0
+    s, a, wait, stop, past = begin_m, 0.0, 0.0, 0, 0
     k = min(max(int((s - first_m) / step_m), 0), len(allow) - 2)
     v = allow[k]
     n = int(out.shape[1])
     for i in range(n):
         out[0, i] = s
         out[1, i] = v
-        if s > end_m + lead_s * v + 5.0:
+        past += s > end_m
+        if past * dt > lead_s:
             return i + 1
         at = (s + v * 0.3 - first_m) / step_m
         k = min(max(int(at), 0), len(allow) - 2)

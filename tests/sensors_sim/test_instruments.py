@@ -15,7 +15,7 @@ from sensors_sim.inertial import Unit, anyhow, box_unit, phone_unit, rotation, s
 from sensors_sim.instruments import record
 from sensors_sim.laser import DROPPED, LINE_HZ, POINTS, SCALE_M, WIDTH_M
 from sensors_sim.plan import Act, Motion, Plan, Series, Stretch, Thing, Way, Wheels
-from sensors_sim.receiver import BOX_SIGMA_M, RADIUS68, fixes, lasting
+from sensors_sim.receiver import BOX_SIGMA_M, fixes, lasting
 from sensors_sim.sights import CAMERA_CONFUSION, look, reported
 
 G = 9.80665
@@ -60,7 +60,8 @@ def steady(unit: Unit) -> Unit:
 def test_a_box_at_rest_feels_gravity_its_bias_and_its_noise() -> None:
     unit = box_unit(2, 200.0)
     acc, gyro = samples(plan(), still(), unit)
-    assert acc.shape == (30 * 200 + 1, 3) and gyro is not None
+    assert acc.shape == (30 * 200 + 1, 3)
+    assert gyro is not None
     felt = acc * unit.acc_scale_mps2
     assert np.allclose(felt.mean(0), unit.axes @ [0, 0, G] + unit.acc_bias_mps2, atol=0.003)
     assert np.allclose(felt.std(0), unit.acc_noise_mps2, rtol=0.1)
@@ -96,9 +97,11 @@ def test_a_holder_rings_at_its_own_frequency_and_not_below() -> None:
 def test_phones_lie_anyhow() -> None:
     rng = np.random.default_rng(1)
     down = np.array([anyhow(rng)[:, 2] for _ in range(2000)])
-    assert np.allclose(down.mean(0), 0, atol=0.05) and np.allclose((down**2).mean(0), 1 / 3, atol=0.03)
+    assert np.allclose(down.mean(0), 0, atol=0.05)
+    assert np.allclose((down**2).mean(0), 1 / 3, atol=0.03)
     m = anyhow(rng)
-    assert np.allclose(m @ m.T, np.eye(3)) and np.linalg.det(m) == pytest.approx(1)
+    assert np.allclose(m @ m.T, np.eye(3))
+    assert np.linalg.det(m) == pytest.approx(1)
     assert np.allclose(rotation(np.array([0, 0, math.pi / 2])) @ [1, 0, 0], [0, 1, 0])
 
 
@@ -106,7 +109,8 @@ def test_some_phones_lack_a_gyroscope() -> None:
     lacking = [n for n in range(200) if not phone_unit(n, 50.0).has_gyro]
     assert 10 < len(lacking) < 50
     ride = record(plan("phone", device_seed=lacking[0]), still(), flat)
-    assert ride.gyro_counts is None and ride.gyro_scale_radps == 0
+    assert ride.gyro_counts is None
+    assert ride.gyro_scale_radps == 0
 
 
 def test_jitter_of_the_clock_becomes_noise_where_something_moves() -> None:
@@ -127,7 +131,8 @@ def test_hands_turn_a_phone_for_good_and_leave_a_box_alone() -> None:
     quiet, _ = samples(plan("phone"), still(), unit)
     acc, gyro = samples(plan("phone", acts=(act,)), still(), unit)
     assert np.array_equal(acc[:500], quiet[:500])
-    assert gyro is not None and np.abs(gyro[500:650]).max() * unit.gyro_scale_radps > 0.3
+    assert gyro is not None
+    assert np.abs(gyro[500:650]).max() * unit.gyro_scale_radps > 0.3
     felt = acc[700:] * unit.acc_scale_mps2
     assert np.allclose(np.linalg.norm(felt, axis=1), G, atol=0.02)
     turned = np.degrees(np.arccos(felt[-1] @ (unit.axes @ [0, 0, G]) / G**2))
@@ -142,17 +147,20 @@ def test_a_dropped_phone_falls_freely_and_hits() -> None:
     unit = steady(phone_unit(2, 50.0))
     acc, _ = samples(plan("phone", acts=(Act("dropped", 10.0, 0.6),)), still(), unit)
     felt = np.linalg.norm(acc * unit.acc_scale_mps2, axis=1)
-    assert felt[501:506].max() < 0.1 * G and felt[505:540].max() > 1.5 * G
+    assert felt[501:506].max() < 0.1 * G
+    assert felt[505:540].max() > 1.5 * G
     assert np.allclose(felt[560:], G, atol=0.05)
 
 
 def test_fixes_of_a_box_are_good_to_centimetres_five_times_a_second() -> None:
     p = plan(seconds=200)
     track = fixes(p)
-    assert np.allclose(np.diff(track.t_s), 0.2) and np.allclose(track.t_s * 5, np.rint(track.t_s * 5))
+    assert np.allclose(np.diff(track.t_s), 0.2)
+    assert np.allclose(track.t_s * 5, np.rint(track.t_s * 5))
     error = np.column_stack([track.east_m - (10 * (track.t_s - T0_S) - 20), track.north_m])
     assert np.sqrt((error**2).mean()) == pytest.approx(BOX_SIGMA_M, rel=0.3)
-    assert abs(track.course_deg.mean() - 90) < 0.5 and track.speed_mps.mean() == pytest.approx(10, abs=0.1)
+    assert abs(track.course_deg.mean() - 90) < 0.5
+    assert track.speed_mps.mean() == pytest.approx(10, abs=0.1)
 
 
 def test_fixes_of_a_phone_err_by_metres_for_a_while_and_say_so_roughly() -> None:
@@ -183,7 +191,8 @@ def test_a_laser_sees_the_road_less_the_body() -> None:
     motion = still()
     rolled = replace(motion, roll_rad=motion.roll_rad + 0.01, z_m=motion.z_m + 0.05)
     ride = record(plan(equipment=frozenset({"laser"})), rolled, slope)
-    assert ride.laser_counts is not None and ride.laser_counts.shape == (30 * LINE_HZ + 1, POINTS)
+    assert ride.laser_counts is not None
+    assert ride.laser_counts.shape == (30 * LINE_HZ + 1, POINTS)
     heights = np.where(ride.laser_counts == DROPPED, np.nan, ride.laser_counts * SCALE_M)
     lost = np.isnan(heights).mean()
     assert 0 < lost < 0.01
@@ -191,11 +200,13 @@ def test_a_laser_sees_the_road_less_the_body() -> None:
     assert np.allclose(np.nanmean(heights, 0), 0.02 * across - 0.05 - 0.01 * across, atol=2e-4)
     assert np.nanstd(heights[:, 0]) == pytest.approx(0.8e-3, rel=0.1)
     wet = record(plan(equipment=frozenset({"laser"}), wet=True), motion, slope)
-    assert wet.laser_counts is not None and (wet.laser_counts == DROPPED).mean() > 10 * lost
+    assert wet.laser_counts is not None
+    assert (wet.laser_counts == DROPPED).mean() > 10 * lost
 
 
 def cover(**changes: Any) -> Thing:
-    return replace(Thing("defective_cover", "noisy", 100.0, 0.75, 0.7, 0.7, -3, 0, "", 1, rattle=1.0, seed=9), **changes)
+    noisy = Thing("defective_cover", "noisy", 100.0, 0.75, 0.7, 0.7, -3, 0, "", 1, rattle=1.0, seed=9)
+    return replace(noisy, **changes)
 
 
 def test_bands_hear_speed_water_texture_and_clanks() -> None:
@@ -205,16 +216,20 @@ def test_bands_hear_speed_water_texture_and_clanks() -> None:
     motion.clank_mps2[round(12.0 * 400) : round(12.1 * 400)] = 20.0
     ride = record(plan(things=(cover(), ravelled), equipment=heard), motion, flat)
     db = ride.band_db
-    assert db is not None and db.dtype == np.float32 and db.shape == (300, 8)
+    assert db is not None
+    assert db.dtype == np.float32
+    assert db.shape == (300, 8)
     usual = np.median(db, axis=0)
     assert db[120, 3] > usual[3] + 10  # the clank, 12.0 s after the begin
     assert np.median(db[165:185, 1]) > usual[1] + 4  # s = 150 m lies 17 s from the begin
     assert np.median(db[165:185, 7]) < usual[7] + 2
     slow = record(replace(plan(equipment=heard), way=way(30, 3.0)), still(), flat).band_db
     wet = record(plan(equipment=heard, wet=True), still(), flat).band_db
-    assert slow is not None and wet is not None
+    assert slow is not None
+    assert wet is not None
     assert np.median(slow[:, 4]) < usual[4] - 10
-    assert np.median(wet[:, 6]) > usual[6] + 6 and np.median(wet[:, 0]) < usual[0] + 1.5
+    assert np.median(wet[:, 6]) > usual[6] + 6
+    assert np.median(wet[:, 0]) < usual[0] + 1.5
 
 
 def potholes(n: int) -> tuple[Thing, ...]:
@@ -241,7 +256,9 @@ def test_the_camera_reports_as_its_matrix_says_and_misses_the_same_ones_again() 
 
 def test_the_cameras_matrix_is_one() -> None:
     for kind, row in CAMERA_CONFUSION.items():
-        assert set(row) <= set(DEFECT_KEYS) and 0.2 <= row[kind] <= 0.8 and sum(row.values()) < 1
+        assert set(row) <= set(DEFECT_KEYS)
+        assert 0.2 <= row[kind] <= 0.8
+        assert sum(row.values()) < 1
         for night in (False, True):
             for wet in (False, True):
                 thing = Thing(kind, "", 0, 0, 1, 1, 0, 0, "", 2)
@@ -253,8 +270,10 @@ def test_the_cameras_matrix_is_one() -> None:
 def test_the_same_plan_gives_the_same_ride_and_another_pass_another() -> None:
     p = plan(things=potholes(5), equipment=frozenset({"laser", "bands", "camera"}))
     one, same, other = (record(x, still(), flat) for x in (p, p, replace(p, pass_seed=99)))
-    assert np.array_equal(one.acc_counts, same.acc_counts) and one.detections == same.detections
-    assert one.laser_counts is not None and same.laser_counts is not None
+    assert np.array_equal(one.acc_counts, same.acc_counts)
+    assert one.detections == same.detections
+    assert one.laser_counts is not None
+    assert same.laser_counts is not None
     assert np.array_equal(one.laser_counts, same.laser_counts)
     assert not np.array_equal(one.acc_counts, other.acc_counts)
 
@@ -265,4 +284,6 @@ def test_a_device_or_instrument_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ValueError, match="drone"):
         record(plan("drone"), still(), flat)
     ride = record(plan("phone", equipment=frozenset({"laser", "bands", "camera"})), still(), flat)
-    assert ride.laser_counts is None and ride.band_db is None and not ride.detections
+    assert ride.laser_counts is None
+    assert ride.band_db is None
+    assert not ride.detections
