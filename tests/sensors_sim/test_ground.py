@@ -18,11 +18,11 @@ import cbor2
 import numpy as np
 import pytest
 
-from ingest import MAX_BYTES, Chunk, admit, decode, read_city
+from ingest import CARRIERS, MAX_BYTES, Chunk, admit, decode, read_city
 from sensors_sim.__main__ import main
 from sensors_sim.cutting import cut
 from sensors_sim.dataset import CHUNKS, MANIFEST, TRIPS, TRUTH, DriveWriter, FolderTaken
-from sensors_sim.ground import KINDS, Options, drives, family, ride, stretch_of
+from sensors_sim.ground import FAMILIES, KINDS, WHAT, Options, drives, family, ride, stretch_of
 from sensors_sim.plan import WAY_HZ, Stretch, Thing, Wheels, meetings
 from sensors_sim.truth import Place
 from sensors_sim.ways import LEAD_S, Driver, bends, drive
@@ -220,6 +220,23 @@ def test_healthy_roads_have_harmless_things_as_often_as_one_meets_them() -> None
     dense = [t for n in range(20) for t in stretch_of(Options(what="look_alikes", seed=1), n).things]
     assert {t.kind for t in dense} == set(family("first").LOOK_ALIKES)
     assert all(t.harmless for t in dense)
+
+
+@pytest.mark.parametrize("physics", FAMILIES)
+def test_families_are_treated_alike(physics: str) -> None:
+    module = family(physics)
+    assert set(module.MODELS.values()) <= set(CARRIERS)
+    for what in WHAT:
+        one = next(drives(Options(physics, what, "phone", seed=6)))
+        assert one.plan.model in module.MODELS
+        assert one.plan.carrier == module.MODELS[one.plan.model]
+        assert one.plan.stretch.roughness in module.ROUGHNESS_MIX
+        assert all(t.kind in (module.LOOK_ALIKES if t.harmless else KINDS) for t in one.plan.stretch.things)
+    for n in range(30):
+        box = next(drives(Options(physics, seed=n))).plan
+        assert box.carrier not in ("ebike", "bike")
+    with pytest.raises(ValueError, match="third"):
+        family("third")
 
 
 def test_ways_are_drivable_and_lead_in_and_out() -> None:
