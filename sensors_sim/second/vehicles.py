@@ -178,7 +178,7 @@ def draw_vehicle(model: str, wheels: Wheels, vehicle_seed: int, device_seed: int
     q[:4] = sprung, pitch, roll, of.cg_m
     q[4] = lever[0] - float(mount.uniform(*of.mount_m))
     q[5] = half * float(mount.uniform(-0.6, 0.6))
-    q[6] = float(mount.uniform(-0.2, 0.5))
+    q[6] = float(mount.uniform(0.1, 0.9))  # above the axis about which it rolls
     q[7] = 2 * np.pi * of.flex_hz * _differs(rng, 0.12)
     against = 0.3 if of.flex_hz < _LONG_BODY_HZ else 0.0
     q[8] = of.flex * float(mount.uniform(0.5, 1.3)) * (-1.0 if mount.random() < against else 1.0)
