@@ -23,7 +23,7 @@ from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
 from .story import PassStory, pass_story
-from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, OF_THE_STANDARD, TYPES, UNEVEN, DefectType
+from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, LEAVES, OF_THE_STANDARD, TYPES, UNEVEN, DefectType, Leaf
 
 __all__ = [
     "ALL_TYPES",
@@ -31,6 +31,7 @@ __all__ = [
     "BY_KEY",
     "CODE",
     "HAZARDS",
+    "LEAVES",
     "NO_KIND",
     "OF_THE_STANDARD",
     "TYPES",
@@ -46,6 +47,7 @@ __all__ = [
     "EvidenceOptions",
     "Finding",
     "HealthOptions",
+    "Leaf",
     "Observation",
     "PassStory",
     "PublicDay",

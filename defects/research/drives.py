@@ -72,6 +72,9 @@ class Candidates:
     meetings: Meetings
     km: float
     seconds: float
+    models: list[str]
+    """Of vehicles, by number of the trip."""
+    trip_km: NDArray[np.float64]
     gates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
     """Of stretches of time (one a second): speed, roughness as felt, highest score of the gate."""
 
@@ -136,6 +139,11 @@ def batches(items: Iterator[tuple[str, str, Chunk]], city: City, size: int = _BA
             batch = []
     if batch:
         yield placed()
+
+
+def driven_km(folder: Path) -> float:
+    """Kilometres that all devices of a folder drove."""
+    return sum(float(r["metres"]) for r in _rows(folder / "trips.csv.gz")) / 1000
 
 
 def meetings_of(folder: Path, trips: dict[tuple[str, str], int]) -> Meetings:
@@ -251,6 +259,11 @@ def candidates_of(
         if tell:
             tell(done)
     driven = _rows(folder / "trips.csv.gz")
+    models, trip_km = [""] * len(trips), np.zeros(len(trips))
+    for r in driven:
+        if (number := trips.get((r["device"], r["trip"]))) is not None:
+            models[number] = r["model"]
+            trip_km[number] += float(r["metres"]) / 1000
     all_t = np.concatenate(t_s) if t_s else np.empty(0)
     all_trip = np.concatenate(trip_of) if trip_of else np.empty(0, np.int64)
     meetings = meetings_of(folder, trips)
@@ -266,5 +279,7 @@ def candidates_of(
         meetings=meetings,
         km=sum(float(r["metres"]) for r in driven) / 1000,
         seconds=seconds,
+        models=models,
+        trip_km=trip_km,
         gates=np.array(gates) if gates else np.empty((0, 3)),
     )

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from ingest import City
 
-from ..model import Model
+from ..model import SPEED_EDGES_MPS, Model
 from ..recognise import recognise
 from ..taxonomy import LEAVES, SUPERCLASS_OF, SUPERCLASSES
 from . import baselines
 from .camera import confusion, named, seen_in
-from .drives import ACT, HEALTHY, LOOK_ALIKE, Candidates, batches, candidates_of, chunks_of, labelled
+from .drives import ACT, HEALTHY, LOOK_ALIKE, Candidates, batches, candidates_of, chunks_of, driven_km, labelled, meetings_of
 from .measures import alarms, best_of, calibration_error, interval, macro_f1, reliability, threshold_at
 from .train import FALSE_PER_KM, PER_KM, met_count, score_of, visible
 
@@ -45,9 +45,21 @@ class Judged:
 
     @property
     def severe(self) -> NDArray[np.int64]:
-        """Meetings of a wheel with a red defect of one of the six superclasses."""
+        """Meetings of a wheel, from 15 km/h on, with a red defect of one of the six superclasses."""
+        return self.of_grade(2)
+
+    def of_grade(self, grade: int) -> NDArray[np.int64]:
+        """The same with defects of a grade."""
         m = self.found.meetings
-        return np.flatnonzero((m.leaf >= 0) & m.met & (m.grade == 2) & IN_SUPERCLASS[np.maximum(m.leaf, -1)])
+        fast = m.speed_mps >= SPEED_EDGES_MPS[0]
+        return np.flatnonzero((m.leaf >= 0) & m.met & fast & (m.grade == grade) & IN_SUPERCLASS[np.maximum(m.leaf, -1)])
+
+    @property
+    def worst(self) -> NDArray[np.int64]:
+        """Severe meetings, and those with rattling covers, which the table of types knows as yellow only."""
+        m = self.found.meetings
+        rattles = np.array([SUPERCLASS_OF.get(leaf) == "rattle" for leaf in LEAVES] + [False])[np.maximum(m.leaf, -1)]
+        return np.union1d(self.severe, self.of_grade(1)[rattles[self.of_grade(1)]])
 
 
 def judged(folder: Path, city: City, model: Model, strip: tuple[str, ...]) -> Judged:
@@ -99,11 +111,11 @@ def look_alike_rate(j: Judged, at: float) -> dict[str, Any]:
 
 
 def superclass_f1(j: Judged, model: Model, at: float, any_score: bool = False) -> tuple[float, list[tuple[str, str]]]:
-    """Macro F1 of the six superclasses over severe meetings; what was not found at ``at`` counts as missed (or nothing is, with
+    """Macro F1 of the six superclasses over the worst meetings; what was not found at ``at`` counts as missed (or nothing is, with
     any_score: located). Also the pairs (true, said)."""
     kinds_of = _kinds_at_best(j, model)
     truth, said = [], []
-    for i in j.severe.tolist():
+    for i in j.worst.tolist():
         truth.append(SUPERCLASS_OF[LEAVES[int(j.found.meetings.leaf[i])]])
         reached = np.isfinite(j.best[i]) and (any_score or j.best[i] >= at)
         said.append(kinds_of[i] if reached and i in kinds_of else "missed")
@@ -153,10 +165,9 @@ def calibrated(mixed: Judged, healthy: Judged, senses: tuple[str, ...]) -> dict[
 
 
 def baseline_recall(
-    mixed: Path, healthy: Path, city: City, strip_km: float, which: str
+    mixed: Path, healthy: Path, city: City, which: str
 ) -> tuple[float, float]:
-    """(recall of severe meetings at one false alarm a km, that alarm rate) of a baseline; strip_km of the healthy drives."""
-    del strip_km
+    """(recall of severe meetings at one false alarm a km, km of healthy drives) of a baseline."""
     function = {"running peak": baselines.running_peak, "pothole patrol": baselines.pothole_patrol}[which]
 
     def run(folder: Path) -> tuple[Floats, NDArray[np.int64], Floats, dict[tuple[str, str], int]]:
@@ -171,16 +182,15 @@ def baseline_recall(
                 of.append(np.full(len(t), trip, np.int64))
         return np.concatenate(times), np.concatenate(of), np.concatenate(scores), trips
 
-    from .drives import _rows, meetings_of
-
     t, of, s, _ = run(healthy)
-    km = sum(float(r["metres"]) for r in _rows(healthy / "trips.csv.gz")) / 1000
+    km = driven_km(healthy)
     at = threshold_at(alarms(t, of, s), km)
     t, of, s, trips = run(mixed)
     m = meetings_of(mixed, trips)
     _, which_meeting = labelled(t, of, m)
     best = best_of(which_meeting, s, len(m.leaf))
-    severe = (m.leaf >= 0) & m.met & (m.grade == 2) & IN_SUPERCLASS[np.maximum(m.leaf, -1)]
+    fast = m.speed_mps >= SPEED_EDGES_MPS[0]
+    severe = (m.leaf >= 0) & m.met & fast & (m.grade == 2) & IN_SUPERCLASS[np.maximum(m.leaf, -1)]
     return float((best[severe] >= at).mean()), km
 
 
@@ -247,12 +257,12 @@ def configuration(
         f1, pairs = superclass_f1(mixed, model, at[physics])
         m = mixed.found.meetings
         speeds = [("%d-%d km/h" % (b, b + 15)) for b in (np.minimum(m.speed_mps * 3.6, 74) // 15 * 15).astype(int)]
-        yellow = np.flatnonzero((m.leaf >= 0) & m.met & (m.grade == 1) & IN_SUPERCLASS[np.maximum(m.leaf, -1)])
-        every = np.flatnonzero((m.leaf >= 0) & m.met & (m.grade == 2))
+        fast = m.speed_mps >= SPEED_EDGES_MPS[0]
+        every = np.flatnonzero((m.leaf >= 0) & m.met & fast & (m.grade == 2))
         out[physics] = {
             "healthy_km": healthy.found.km,
             "recall_severe": recall_with_interval(mixed, at[physics], seed),
-            "recall_yellow": recall(mixed, at[physics], yellow),
+            "recall_yellow": recall(mixed, at[physics], mixed.of_grade(1)),
             "recall_severe_all_16": recall(mixed, at[physics], every),
             "at_model_threshold": {"false_per_km": fixed_rate, "recall_severe": recall(mixed, fixed)},
             "by_class": by(mixed, at[physics], [_leaf_name(int(k)) for k in m.leaf]),
