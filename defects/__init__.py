@@ -17,7 +17,7 @@ from .code import (
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
-from .observe import Finding, Observation, observe, place
+from .observe import Finding, Observation, listen, observe, place
 from .options import EvidenceOptions
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
@@ -57,6 +57,7 @@ __all__ = [
     "fold",
     "join",
     "last_public_day",
+    "listen",
     "merge",
     "observe",
     "pack_codes",

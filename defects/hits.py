@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ingest import Chunk
 
 from .jolts import JoltOptions, peaks
-from .recognise import Told
+from .told import Told
 
 Series = NDArray[np.float64]
 

@@ -22,12 +22,11 @@ from .forest import Forest
 from .gate import GateOptions
 from .senses import feature_names
 from .taxonomy import BY_KEY, Leaf
+from .told import SPEED_EDGES_MPS
 
 SCHEMA = "rhc-model/1"
 MOST_BYTES = 32 * 1024 * 1024
 """Of a file of arrays: the largest so far has 2 MB. More is not ours, and would be read whole into memory."""
-SPEED_EDGES_MPS = (15 / 3.6, 25 / 3.6, 35 / 3.6, 50 / 3.6)
-"""Bins of the quiet table: from each edge on; below the first nothing is said."""
 _FORESTS = ("detect", "kinds", "size")
 
 
@@ -65,7 +64,7 @@ class Model:
 
     def log_odds(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
         """Calibrated log-odds of a defect at the natural share, of raw scores (n,)."""
-        return np.interp(raw, self.knots[0], self.knots[1])
+        return np.asarray(np.interp(raw, self.knots[0], self.knots[1]))
 
 
 def arrays_of(model: Model) -> dict[str, NDArray[Any]]:
@@ -149,7 +148,8 @@ def _built(card: dict[str, Any], arrays: dict[str, NDArray[Any]], columns: int, 
         forest = Forest(**{field: arrays[f"{name}.{field}"] for field in Forest.FIELDS}, features=columns)
         forest.check()
         forests[name] = forest
-    gate = GateOptions(**{k: tuple(v) if isinstance(v, list) else v for k, v in card["gate"].items()})
+    said: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in card["gate"].items()}
+    gate = GateOptions(**said)
     leaves = tuple(Leaf(key, subtype) for key, subtype in card["leaves"])
     if unknown := [leaf.key for leaf in leaves if leaf.key not in BY_KEY]:
         raise ModelError(f"the card names types that there are not: {', '.join(unknown)}")

@@ -38,11 +38,10 @@ from .evidence import (
 from .hits import Hit, hits
 from .jolts import Felt, feel
 from .options import EvidenceOptions
-from .recognise import Told, recognise, speed_bins
 from .rows import bowed, heard, spread
 from .severity import severity_of_detection, severity_of_jolt
-from .shipped import shipped
 from .taxonomy import BY_KEY, UNEVEN, Leaf
+from .told import Told, speed_bins
 
 Series = NDArray[np.float64]
 
@@ -358,9 +357,13 @@ def _of_summary(
 def _listened(
     chunks: Sequence[Chunk], tracks: Sequence[Track], kind: str, options: EvidenceOptions
 ) -> list[Told] | list[None]:
+    # Only who recognises wakes the compiler: it takes half a second and 60 MB, and most processes never do.
     name = options.models.get(kind)
-    if name is None:
+    if name is None or not chunks:
         return [None] * len(chunks)
+    from .recognise import recognise
+    from .shipped import shipped
+
     speeds = [np.where(track.usable, track.speed_mps, 0.0) for track in tracks]
     return recognise(chunks, speeds, kind, shipped(name))
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ingest import DEFECT_KEYS, City
 
 from ..model import Model
-from ..recognise import Told, recognise
+from ..recognise import recognise
 from ..taxonomy import LEAVES, OF_THE_STANDARD
+from ..told import Told
 from .drives import Meetings, batches, chunks_of, meetings_of
 
 Floats = NDArray[np.float64]
@@ -63,18 +64,21 @@ def _joined(
     of_type = np.array([KEYS.index(leaf.key) for leaf in model.leaves])
     shares = np.zeros(len(KEYS))
     np.add.at(shares, of_type, model.shares)
-    thing, kind, camera, felt = [], [], [], []
+    thing: list[int] = []
+    types: list[int] = []
+    camera: list[int] = []
+    felt: list[Floats] = []
     for m in np.flatnonzero((meetings.leaf >= 0) & (meetings.grade >= 1)).tolist():
         trip = int(meetings.trip[m])
         lo, hi = meetings.in_s[m] - 0.25, meetings.out_s[m] + 0.6
         thing.append(int(meetings.thing[m]))
-        kind.append(KEYS.index(LEAVES[int(meetings.leaf[m])].key))
+        types.append(KEYS.index(LEAVES[int(meetings.leaf[m])].key))
         # A camera reports what lies up to some metres ahead.
         ahead_s = NEAR_M * 2 / max(float(meetings.speed_mps[m]), 2.0)
         near = [s for s in seen_by_trip.get(trip, []) if lo - ahead_s <= s[0] <= hi]
         camera.append(max(near, key=lambda s: s[2])[1] if near else len(KEYS))
         felt.append(_felt(by_trip.get(trip, []), lo, hi, of_type, shares))
-    return Seen(np.array(thing), np.array(kind), np.array(camera), np.array(felt))
+    return Seen(np.array(thing), np.array(types), np.array(camera), np.array(felt))
 
 
 def _felt(told: Sequence[Told], lo: float, hi: float, of_type: NDArray[np.int64], shares: Floats) -> Floats:

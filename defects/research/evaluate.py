@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from ingest import City
 
-from ..model import SPEED_EDGES_MPS, Model
+from ..model import Model
 from ..recognise import recognise
 from ..taxonomy import LEAVES, SUPERCLASS_OF, SUPERCLASSES
+from ..told import SPEED_EDGES_MPS
 from . import baselines
 from .camera import confusion, named, seen_in
 from .drives import ACT, HEALTHY, LOOK_ALIKE, Candidates, batches, candidates_of, chunks_of, driven_km, labelled, meetings_of

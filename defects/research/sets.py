@@ -55,7 +55,7 @@ def benchmark_sets(device: str, quick: bool = False) -> tuple[DriveSet, ...]:
     """To be judged on; never seen in training."""
     s = 0.05 if quick else 1.0
     role = "quick" if quick else "judge"
-    sets = (
+    sets: tuple[DriveSet, ...] = (
         _set(role, "first", "mixed", device, 200 * s, 9001),
         _set(role, "first", "healthy", device, 1000 * s, 9002),
         _set(role, "second", "mixed", device, 200 * s, 9003),

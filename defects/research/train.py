@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..gate import GateOptions
-from ..model import SPEED_EDGES_MPS, Model
+from ..model import Model
 from ..senses import feature_names
 from ..taxonomy import ALL_TYPES, BY_KEY, LEAVES, SUPERCLASS_OF, sees
+from ..told import SPEED_EDGES_MPS
 from .drives import ACT, HEALTHY, LOOK_ALIKE, Candidates
 from .fit import FitOptions, forest, isotonic_log_odds, temperature_of
 from .measures import alarms, threshold_at
