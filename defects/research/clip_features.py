@@ -42,7 +42,7 @@ def random_crops(acc_mps2: Series, count: int, rng: np.random.Generator, length:
     if len(acc_mps2) <= length:
         return np.repeat(centre_crop(acc_mps2, length)[None], count, axis=0)
     starts = rng.integers(0, len(acc_mps2) - length + 1, count)
-    return acc_mps2[starts[:, None] + np.arange(length)]
+    return np.asarray(acc_mps2[starts[:, None] + np.arange(length)])
 
 
 def random_piece(acc_mps2: Series, rng: np.random.Generator) -> Series:
@@ -124,14 +124,14 @@ def _smooth(x: Table, width: int) -> Table:
     """Running mean over ``width`` samples, ends held."""
     padded = np.pad(x, ((0, 0), (width // 2, width // 2)), mode="edge")
     total = np.cumsum(np.pad(padded, ((0, 0), (1, 0))), axis=1)
-    return (total[:, width:] - total[:, :-width]) / width
+    return np.asarray((total[:, width:] - total[:, :-width]) / width)
 
 
 def _shape(u: Table) -> Table:
     """The course around the strongest place, every second sample, scaled to it; nothing beyond the ends."""
     at = np.argmax(np.abs(_smooth(u, 3)), axis=1)
     padded = np.pad(u, ((0, 0), (_SHAPE, _SHAPE)))
-    return padded[np.arange(len(u))[:, None], at[:, None] + np.arange(0, 2 * _SHAPE + 1, 2)]
+    return np.asarray(padded[np.arange(len(u))[:, None], at[:, None] + np.arange(0, 2 * _SHAPE + 1, 2)])
 
 
 def _lobes(u: Table) -> Table:

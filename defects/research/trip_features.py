@@ -29,7 +29,7 @@ _FLOOR_G = 0.01
 class TripPieces:
     """A trip cut into pieces of PIECE_S: start_s (n,), table (n, m), marked (n,), and the baselines beside: peak_g
     (n,) max |vertical| and ratio (n,) that peak over the running RMS; patrol (n,) peaks that pass filters like those
-    of the Pothole Patrol (Eriksson and others, 2008), 0 where they do not. lat_deg, lon_deg (n,): where the peak was."""
+    of the Pothole Patrol (Eriksson and others, 2008), 0 where they do not. lat_deg, lon_deg (n,): of the peak."""
 
     start_s: Series
     table: Table
@@ -43,16 +43,19 @@ class TripPieces:
 
 @dataclass(frozen=True)
 class PatrolOptions:
-    """Filters after the Pothole Patrol, in its order. slow_mps: below it doors and kerbs; peak_g: of a hole; lateral_share:
-    a hole shakes one side, so sideways force belongs to it (a joint has none); speed_g: what a faster car feels anyway.
-    Proposed: read from the recipe, not from its code; its own limits were learnt at 380 Hz."""
+    """Filters after the Pothole Patrol, in its order. slow_mps: slower, it is doors and kerbs. lateral_share: a hole
+    shakes one side, so sideways force belongs to it; a joint has none. speed_g: what a faster car feels anyway, per m/s.
+    Proposed after its description; its own limits were learnt at 380 Hz."""
 
     slow_mps: float = 2.0
     lateral_share: float = 0.25
     speed_g: float = 0.004
 
 
-def trip_pieces(trip: Trip, patrol: PatrolOptions = PatrolOptions()) -> TripPieces:  # noqa: B008 - frozen
+_PATROL = PatrolOptions()
+
+
+def trip_pieces(trip: Trip, patrol: PatrolOptions = _PATROL) -> TripPieces:
     """The pieces of a trip in order; those with fewer than three samples are left out."""
     level = np.median(trip.acc_g, axis=0)
     down = level / np.linalg.norm(level)
@@ -98,8 +101,8 @@ def trip_pieces(trip: Trip, patrol: PatrolOptions = PatrolOptions()) -> TripPiec
         starts.append(trip.t_s[0] + k * PIECE_S)
         lateral = float(flat_size[max(0, peak - 1) : peak + 2].max())
         passes = speed > patrol.slow_mps and lateral > patrol.lateral_share * size[-1]
-        where.append((size[-1], size[-1] / context[peak], max(0.0, size[-1] - patrol.speed_g * speed) if passes else 0.0,
-                      trip.lat_deg[peak], trip.lon_deg[peak]))  # fmt: skip
+        passed = max(0.0, float(size[-1]) - patrol.speed_g * speed) if passes else 0.0
+        where.append((size[-1], size[-1] / context[peak], passed, trip.lat_deg[peak], trip.lon_deg[peak]))
     table = np.array(rows)
     before, after = np.vstack([table[:1], table[:-1]]), np.vstack([table[1:], table[-1:]])
     start_s = np.array(starts)
@@ -107,8 +110,8 @@ def trip_pieces(trip: Trip, patrol: PatrolOptions = PatrolOptions()) -> TripPiec
     marked = np.zeros(len(start_s), dtype=bool)
     marked[hits[(hits >= 0) & (trip.marks_s - MARK_LATE_S < start_s[hits] + PIECE_S)]] = True
     around = np.column_stack([table, np.maximum(before[:, 0], after[:, 0]), np.minimum(before[:, 3], after[:, 3])])
-    peak_g, ratio, passed, lat, lon = np.array(where).T
-    return TripPieces(start_s, around, marked, peak_g, ratio, passed, lat, lon)
+    peak_g, ratio, filtered, lat, lon = np.array(where).T
+    return TripPieces(start_s, around, marked, peak_g, ratio, filtered, lat, lon)
 
 
 def _running(values: Series, t_s: Series, width_s: float) -> Series:
