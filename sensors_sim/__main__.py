@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import signal
 import sys
@@ -28,6 +29,9 @@ _LAST_WAIT_S = 60.0
 _STOP_WAIT_S = 10.0
 """For verdicts after SIGTERM: whoever stops us waits, and a chunk without a verdict is known to be without one."""
 
+_COMMANDS = {"clips": "clips", "ground": "ground_command"}
+"""Sub-commands and the module whose `main` takes the rest of the command line."""
+
 _EPILOG = """\
 Simulated boxes and phones drive two crossing streets near the city's centre. What is wrong with the streets is written
 as truth (--truth), so that the platform's codes can be held against it. First a history is published: --passes runs of
@@ -37,6 +41,8 @@ At the end one line of JSON on standard output says what was sent and what came 
 
   python -m sensors_sim --city city.toml --credentials var/devices --truth var/truth.json
   python -m sensors_sim --city city.toml --files chunks --boxes 1 --phones 0 --passes 1
+
+`python -m sensors_sim ground --help` tells of the proving ground, which writes data folders for training.
 """
 
 
@@ -194,6 +200,11 @@ def _publish(options: argparse.Namespace, city: City, until_s: float, stop: thre
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, or 1 where a chunk is left without a verdict."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in _COMMANDS:
+        # Loaded only now: a fleet need not wait for kernels that it never runs.
+        command = importlib.import_module(f".{_COMMANDS[arguments[0]]}", __package__)
+        return int(command.main(arguments[1:]))
     parser = _parser()
     options = parser.parse_args(arguments)
     if min(options.boxes, options.phones, options.passes, options.bad, options.seed) < 0:

@@ -25,8 +25,8 @@ _Scores = TypeVar("_Scores", ClipScores, TripScores, DriveScores)
 
 @dataclass(frozen=True, eq=False)
 class RealScores:
-    """What recordings gave. clips, trips, drives: None where a folder lacks them, or where ``notes`` says why they could
-    not be scored. split: "cross-validated" or "train-test". leak: some of the test was learnt from."""
+    """What recordings gave. clips, trips, drives: None where a folder lacks them, or where ``notes`` says why they
+    could not be scored. split: "cross-validated" or "train-test". leak: some of the test was learnt from."""
 
     split: str
     leak: bool
@@ -73,7 +73,7 @@ def score_real(train: Path, test: Path | None, seed: int) -> RealScores:
     same = [] if asked is None else _shared(learnt, asked)
     if same:
         notes.append(
-            f"LEAK: {len(same)} recordings of the test are in the training folder too ({', '.join(same[:6])}). The "
+            f"LEAK: {len(same)} recordings of the test are in the training folder ({', '.join(same[:6])}). The "
             "figures show what was learnt by heart, not what will be recognised: score recordings that nothing was learnt from."
         )
     clips, trips, drives = None, None, None

@@ -44,8 +44,8 @@ class TripPieces:
 @dataclass(frozen=True)
 class PatrolOptions:
     """Filters after the Pothole Patrol, in its order. slow_mps: slower, it is doors and kerbs. lateral_share: a hole
-    shakes one side, so sideways force belongs to it; a joint has none. speed_g: what a faster car feels anyway, per m/s.
-    Proposed after its description; its own limits were learnt at 380 Hz."""
+    shakes one side, so sideways force belongs to it; a joint has none. speed_g: what a faster car feels anyway, per
+    m/s. Proposed after its description; its own limits were learnt at 380 Hz."""
 
     slow_mps: float = 2.0
     lateral_share: float = 0.25
