@@ -75,7 +75,7 @@ def _potholes(rng: np.random.Generator) -> _Scene:
 
 
 def _regular(rng: np.random.Generator) -> _Scene:
-    laid = ()
+    laid: tuple[Thing, ...] = ()
     if rng.random() < 0.3:
         kind = str(rng.choice(("slab_joint", "good_patch", "sound_cover")))
         laid = (replace(draw_look_alike(rng, kind), s_m=rng.uniform(-6, 6)),)

@@ -3,7 +3,17 @@ platform has none of it."""
 
 from .extra import ResearchExtraMissing
 from .real import RealScores, score_real
-from .real_clips import sim_only
+from .real_clips import FULL, QUICK, Effort, sim_only
 from .real_data import RealDataError, read_recordings
 
-__all__ = ["RealDataError", "RealScores", "ResearchExtraMissing", "read_recordings", "score_real", "sim_only"]
+__all__ = [
+    "FULL",
+    "QUICK",
+    "Effort",
+    "RealDataError",
+    "RealScores",
+    "ResearchExtraMissing",
+    "read_recordings",
+    "score_real",
+    "sim_only",
+]

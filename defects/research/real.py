@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .real_clips import ClipScores, cross_validated, fitted_and_scored
+from .real_clips import FULL, ClipScores, Effort, cross_validated, fitted_and_scored
 from .real_data import RealDataError, Recordings, read_recordings
 from .real_roads import DriveScores, TripScores, score_drives, score_trips
 
@@ -60,7 +60,7 @@ class RealScores:
         return {"clips": self.clips, "trips": self.trips, "drives": self.drives}
 
 
-def score_real(train: Path, test: Path | None, seed: int) -> RealScores:
+def score_real(train: Path, test: Path | None, seed: int, effort: Effort = FULL) -> RealScores:
     """Scores of the recordings below ``train``, each by models that never saw its group, trip or drive; or, with
     ``test``, of those there, by models that learnt from all of ``train``. Both are laid out as read_recordings says.
 
@@ -73,17 +73,17 @@ def score_real(train: Path, test: Path | None, seed: int) -> RealScores:
     same = [] if asked is None else _shared(learnt, asked)
     if same:
         notes.append(
-            f"LEAK: {len(same)} recordings of the test are in the training folder ({', '.join(same[:6])}). The "
-            "figures show what was learnt by heart, not what will be recognised: score recordings that nothing was learnt from."
+            f"LEAK: {len(same)} recordings of the test are in the training folder too ({', '.join(same[:6])}). The "
+            "figures show what was learnt by heart, not what will be recognised: score others."
         )
     clips, trips, drives = None, None, None
     if learnt.clips and (asked is None or asked.clips):
         if asked is None:
-            clips = _noted(notes, "clips", lambda: cross_validated(learnt.clips, seed))
+            clips = _noted(notes, "clips", lambda: cross_validated(learnt.clips, seed, effort))
         else:
-            clips = fitted_and_scored(learnt.clips, asked.clips, seed)
+            clips = fitted_and_scored(learnt.clips, asked.clips, seed, effort)
     if learnt.trips and (asked is None or asked.trips):
-        trips = _noted(notes, "trips", lambda: score_trips(learnt.trips, asked.trips if asked else None, seed))
+        trips = _noted(notes, "trips", lambda: score_trips(learnt.trips, asked.trips if asked else None, seed, effort.trees))
     if learnt.drives and (asked is None or asked.drives):
         drives = _noted(notes, "drives", lambda: score_drives(learnt.drives, asked.drives if asked else None, seed))
     for name in ("clips", "trips", "drives"):

@@ -14,14 +14,27 @@ from .figures import Bin, Names, Table, confusion, grouped_folds, interval, macr
 from .models import Averaged, balanced_weights
 from .real_data import Clip, RealDataError, read_clip_file, read_clips
 
-FOLDS = 5
-SEEDS = 3
-"""Splits into folds whose scores are averaged. Fewer, and luck of the split shows (some .02); more only take time."""
 
-PIECES = 4
-"""Random pieces of each training clip. Fewer, and the place of a bump in its clip is learnt; more say it again."""
+@dataclass(frozen=True)
+class Effort:
+    """How much is computed for a score.
+
+    folds: fewer, and less is learnt from. splits: into folds, whose scores are averaged; fewer, and luck of the split
+    shows (some .02). pieces: random pieces of each training clip; fewer, and the place of a bump in its clip is learnt.
+    trees: fewer, and two seeds differ. More of each only takes time.
+    """
+
+    folds: int = 5
+    splits: int = 3
+    pieces: int = 4
+    trees: int = 250
+
+
+FULL = Effort()
+QUICK = Effort(splits=1, pieces=2, trees=100)
 
 _AUGMENT, _CUT = 43, 44
+_NONE = np.zeros((0, 0, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +62,7 @@ class ClipScores:
 @dataclass(frozen=True, eq=False)
 class _Views:
     """What models see of clips: the centre crop (n, m) and the whole (n, k) as scored, the same cut short as control;
-    for training crops (n, PIECES, m) and pieces (n, PIECES, k) from random places."""
+    for training crops (n, pieces, m) and pieces (n, pieces, k) from random places."""
 
     centre: Table
     whole: Table
@@ -60,64 +73,70 @@ class _Views:
     groups: Names
 
 
-def _views(clips: Sequence[Clip], seed: int, training: bool) -> _Views:
+def _views(clips: Sequence[Clip], seed: int, pieces_each: int) -> _Views:
     augment, cutting = (np.random.default_rng([seed, purpose]) for purpose in (_AUGMENT, _CUT))
     accs = [clip.acc_mps2 for clip in clips]
-    crops = np.concatenate([_near_centre(a, augment) for a in accs]) if training else np.zeros((0, CROP))
-    pieces = [clip_features(random_piece(a, augment)) for a in accs for _ in range(PIECES)] if training else []
+    crops = [_near_centre(a, pieces_each, augment) for a in accs]
+    pieces = [clip_features(random_piece(a, augment)) for a in accs for _ in range(pieces_each)]
     return _Views(
         centre=crop_features(np.stack([centre_crop(a) for a in accs])),
         whole=np.stack([clip_features(a) for a in accs]),
         cut=np.stack([clip_features(random_piece(a, cutting)) for a in accs]),
-        crops=crop_features(crops).reshape(len(accs), PIECES, -1) if training else np.zeros((0, PIECES, 1)),
-        pieces=np.array(pieces).reshape(len(accs), PIECES, -1) if training else np.zeros((0, PIECES, 1)),
+        crops=crop_features(np.concatenate(crops)).reshape(len(accs), pieces_each, -1) if pieces else _NONE,
+        pieces=np.array(pieces).reshape(len(accs), pieces_each, -1) if pieces else _NONE,
         labels=np.array([clip.label for clip in clips]),
         groups=np.array([clip.group for clip in clips]),
     )
 
 
-def _near_centre(acc_mps2: NDArray[np.float64], rng: np.random.Generator) -> Table:
-    """PIECES crops whose middle is within .4 s of the clip's, for training: what is scored is the centre crop."""
+def _near_centre(acc_mps2: NDArray[np.float64], count: int, rng: np.random.Generator) -> Table:
+    """``count`` crops whose middle is within .4 s of the clip's, for training: what is scored is the centre crop."""
     middle = (len(acc_mps2) - CROP) // 2
-    starts = np.clip(middle + rng.integers(-20, 21, PIECES), 0, max(0, len(acc_mps2) - CROP))
+    starts = np.clip(middle + rng.integers(-20, 21, count), 0, max(0, len(acc_mps2) - CROP))
     if len(acc_mps2) <= CROP:
-        return np.repeat(centre_crop(acc_mps2)[None], PIECES, axis=0)
+        return np.repeat(centre_crop(acc_mps2)[None], count, axis=0)
     return np.asarray(acc_mps2[starts[:, None] + np.arange(CROP)])
 
 
-def _learnt(views: _Views, rows: NDArray[np.int64], pieces: bool, seed: int) -> Averaged:
+def _learnt(views: _Views, rows: NDArray[np.int64], pieces: bool, seed: int, trees: int) -> Averaged:
     table = (views.pieces if pieces else views.crops)[rows]
-    labels, groups = np.repeat(views.labels[rows], PIECES), np.repeat(views.groups[rows], PIECES)
-    return Averaged(seed).fit(table.reshape(-1, table.shape[2]), labels, balanced_weights(labels, groups))
+    labels, groups = np.repeat(views.labels[rows], table.shape[1]), np.repeat(views.groups[rows], table.shape[1])
+    return Averaged(seed, trees).fit(table.reshape(-1, table.shape[2]), labels, balanced_weights(labels, groups))
 
 
-def cross_validated(clips: Sequence[Clip], seed: int) -> ClipScores:
-    """Scores by grouped folds inside ``clips``, averaged over SEEDS splits. Raises RealDataError where there are too
-    few groups, ResearchExtraMissing."""
+def cross_validated(clips: Sequence[Clip], seed: int, effort: Effort = FULL) -> ClipScores:
+    """Scores by grouped folds inside ``clips``, averaged over splits. Raises RealDataError where there are too few
+    groups, ResearchExtraMissing."""
     labels = _labels(clips)
     for label in labels:
         if len({clip.group for clip in clips if clip.label == label}) < 2:
             raise RealDataError(f"clips of {label} are all of one group: to score them, two groups are needed")
-    views = _views(clips, seed, training=True)
-    said = [_by_folds(views, labels, seed * 1000 + split) for split in range(SEEDS)]
-    return _scores(views, labels, said, _baseline_by_folds(views, clips, seed))
+    views = _views(clips, seed, effort.pieces)
+    said = [_by_folds(views, labels, seed * 1000 + split, effort) for split in range(effort.splits)]
+    return _scores(views, labels, said, _baseline_by_folds(views, clips, seed, effort.folds))
 
 
-def _by_folds(views: _Views, labels: Sequence[str], seed: int) -> tuple[Table, Table, Table]:
+def _by_folds(views: _Views, labels: Sequence[str], seed: int, effort: Effort) -> tuple[Table, Table, Table]:
     """Probabilities of whole clips, centre crops and cut clips, each by models that saw no clip of its group."""
-    fold_of = grouped_folds(views.labels, views.groups, FOLDS, seed)
+    fold_of = grouped_folds(views.labels, views.groups, effort.folds, seed)
     out = [np.zeros((len(views.labels), len(labels))) for _ in range(3)]
     for fold in np.unique(fold_of):
         rows, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-        for answer, p in zip(out, _answers(views, rows, views, held, labels, seed), strict=True):
+        for answer, p in zip(out, _answers(views, rows, views, held, labels, seed, effort.trees), strict=True):
             answer[held] = p
     return out[0], out[1], out[2]
 
 
 def _answers(
-    train: _Views, rows: NDArray[np.int64], test: _Views, held: NDArray[np.int64], labels: Sequence[str], seed: int
+    train: _Views,
+    rows: NDArray[np.int64],
+    test: _Views,
+    held: NDArray[np.int64],
+    labels: Sequence[str],
+    seed: int,
+    trees: int,
 ) -> tuple[Table, Table, Table]:
-    on_pieces, on_crops = _learnt(train, rows, True, seed), _learnt(train, rows, False, seed)
+    on_pieces, on_crops = (_learnt(train, rows, whole, seed, trees) for whole in (True, False))
     return (
         on_pieces.probabilities(test.whole[held], labels),
         on_crops.probabilities(test.centre[held], labels),
@@ -125,16 +144,20 @@ def _answers(
     )
 
 
-def fitted_and_scored(train: Sequence[Clip], test: Sequence[Clip], seed: int) -> ClipScores:
+def fitted_and_scored(
+    train: Sequence[Clip], test: Sequence[Clip], seed: int, effort: Effort = FULL
+) -> ClipScores:
     """Scores of ``test`` by models that learnt from all of ``train``. Raises RealDataError where a label of the test
     was never learnt, ResearchExtraMissing."""
     labels = _labels(train)
     strange = sorted({clip.label for clip in test} - set(labels))
     if strange:
         raise RealDataError(f"the test's clips have labels that the training folder lacks: {', '.join(strange)}")
-    seen, asked = _views(train, seed, training=True), _views(test, seed, training=False)
+    seen, asked = _views(train, seed, effort.pieces), _views(test, seed, 0)
     everything, held = np.arange(len(train)), np.arange(len(test))
-    said = [_answers(seen, everything, asked, held, labels, seed * 1000 + k) for k in range(SEEDS)]
+    said = [
+        _answers(seen, everything, asked, held, labels, seed * 1000 + k, effort.trees) for k in range(effort.splits)
+    ]
     rules = {name: _rule(_figure(train, name), seen.labels) for name in _FIGURES}
     baselines = {name: macro_f1(asked.labels, _apply(rules[name], _figure(test, name))) for name in _FIGURES}
     # The models of several seeds answer together: there is one split, so nothing to average over.
@@ -154,8 +177,8 @@ def sim_only(sim_clips: Path, real: Path, seed: int = 1) -> float:
     if not set(truth) <= set(labels):
         raise RealDataError(f"{sim_clips} lacks clips of {', '.join(sorted(set(truth) - set(labels)))}")
     rng = np.random.default_rng([seed, _AUGMENT])
-    learnt = np.repeat([clip.label for clip in simulated], PIECES)
-    crops = np.concatenate([_near_centre(clip.acc_mps2, rng) for clip in simulated])
+    learnt = np.repeat([clip.label for clip in simulated], FULL.pieces)
+    crops = np.concatenate([_near_centre(clip.acc_mps2, FULL.pieces, rng) for clip in simulated])
     model = Averaged(seed, leaf=5, svm_c=0.5, logistic_c=0.005).fit(
         crop_features(crops), learnt, balanced_weights(learnt, np.arange(len(learnt)).astype(str))
     )
@@ -220,8 +243,8 @@ def _apply(rule: tuple[NDArray[np.float64], Names], figure: NDArray[np.float64])
     return np.asarray(rule[1][np.searchsorted(rule[0], figure)])
 
 
-def _baseline_by_folds(views: _Views, clips: Sequence[Clip], seed: int) -> dict[str, float]:
-    fold_of = grouped_folds(views.labels, views.groups, FOLDS, seed * 1000)
+def _baseline_by_folds(views: _Views, clips: Sequence[Clip], seed: int, folds: int) -> dict[str, float]:
+    fold_of = grouped_folds(views.labels, views.groups, folds, seed * 1000)
     scores = {}
     for name in _FIGURES:
         figure, said = _figure(clips, name), views.labels.copy()

@@ -58,7 +58,7 @@ class DriveScores:
     peak_ratio_auc: float
 
 
-def score_trips(train: Sequence[Trip], test: Sequence[Trip] | None, seed: int) -> TripScores:
+def score_trips(train: Sequence[Trip], test: Sequence[Trip] | None, seed: int, trees: int = 250) -> TripScores:
     """With ``test`` None one trip of ``train`` is left out at a time. Raises RealDataError where nothing is marked or
     too little is there, ResearchExtraMissing."""
     learnt = [trip_pieces(t) for t in train]
@@ -66,10 +66,10 @@ def score_trips(train: Sequence[Trip], test: Sequence[Trip] | None, seed: int) -
         if len(train) < 2:
             raise RealDataError(f"one trip ({train[0].name}) cannot be left out of itself: two are needed")
         asked, names = learnt, [t.name for t in train]
-        probability = [_marked(learnt[:k] + learnt[k + 1 :], [p], seed)[0] for k, p in enumerate(learnt)]
+        probability = [_marked(learnt[:k] + learnt[k + 1 :], [p], seed, trees)[0] for k, p in enumerate(learnt)]
     else:
         asked, names = [trip_pieces(t) for t in test], [t.name for t in test]
-        probability = _marked(learnt, asked, seed)
+        probability = _marked(learnt, asked, seed, trees)
     truth, score = np.concatenate([p.marked for p in asked]), np.concatenate(probability)
     if not truth.any():
         raise RealDataError(f"no pothole is marked inside the trips {', '.join(names)}")
@@ -92,9 +92,15 @@ def score_trips(train: Sequence[Trip], test: Sequence[Trip] | None, seed: int) -
     )
 
 
-def _marked(learnt: Sequence[TripPieces], asked: Sequence[TripPieces], seed: int) -> list[Series]:
+def _marked(
+    learnt: Sequence[TripPieces], asked: Sequence[TripPieces], seed: int, trees: int
+) -> list[Series]:
+    """Probabilities that a pothole is marked in each piece. Learnt with both kinds counting alike, they are brought back
+    to how often pieces are marked: the order stays, what is said becomes true."""
     table, marked = np.vstack([p.table for p in learnt]), np.concatenate([p.marked for p in learnt])
-    return [_said(p.table, table, marked, np.ones(len(marked)), seed, 0.01, ("trees", "logistic")) for p in asked]
+    share, even = float(marked.mean()), np.ones(len(marked))
+    said = [_said(p.table, table, marked, even, seed, 0.01, ("trees", "logistic"), trees) for p in asked]
+    return [p * share / (p * share + (1 - p) * (1 - share)) for p in said]
 
 
 def score_drives(train: Sequence[GradedDrive], test: Sequence[GradedDrive] | None, seed: int) -> DriveScores:
@@ -171,7 +177,14 @@ def _bad_by_speed(drives: list[DrivePieces], bad: list[bool], asked: DrivePieces
 
 
 def _said(
-    asked: Table, table: Table, labels: NDArray[np.bool_], weights: Series, seed: int, c: float, parts: Sequence[str]
+    asked: Table,
+    table: Table,
+    labels: NDArray[np.bool_],
+    weights: Series,
+    seed: int,
+    c: float,
+    parts: Sequence[str],
+    trees: int = 0,
 ) -> Series:
     """The probability of yes (n,) of figures ``asked`` (n, m)."""
     balanced = weights.copy()
@@ -179,6 +192,6 @@ def _said(
         if not (labels == kind).any():
             raise RealDataError("only one kind of piece to learn from: marked and unmarked ones are needed")
         balanced[labels == kind] /= balanced[labels == kind].sum()
-    model = Averaged(seed, trees=300, leaf=5, logistic_c=c, parts=parts)
+    model = Averaged(seed, trees, leaf=5, logistic_c=c, parts=parts)
     model.fit(table, np.where(labels, _YES, "no"), balanced / balanced.mean())
     return model.probabilities(asked, (_YES, "no"))[:, 0]
