@@ -83,7 +83,8 @@ def score_real(train: Path, test: Path | None, seed: int, effort: Effort = FULL)
         else:
             clips = fitted_and_scored(learnt.clips, asked.clips, seed, effort)
     if learnt.trips and (asked is None or asked.trips):
-        trips = _noted(notes, "trips", lambda: score_trips(learnt.trips, asked.trips if asked else None, seed, effort.trees))
+        held = asked.trips if asked else None
+        trips = _noted(notes, "trips", lambda: score_trips(learnt.trips, held, seed, effort.trees))
     if learnt.drives and (asked is None or asked.drives):
         drives = _noted(notes, "drives", lambda: score_drives(learnt.drives, asked.drives if asked else None, seed))
     for name in ("clips", "trips", "drives"):

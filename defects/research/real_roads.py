@@ -92,11 +92,9 @@ def score_trips(train: Sequence[Trip], test: Sequence[Trip] | None, seed: int, t
     )
 
 
-def _marked(
-    learnt: Sequence[TripPieces], asked: Sequence[TripPieces], seed: int, trees: int
-) -> list[Series]:
-    """Probabilities that a pothole is marked in each piece. Learnt with both kinds counting alike, they are brought back
-    to how often pieces are marked: the order stays, what is said becomes true."""
+def _marked(learnt: Sequence[TripPieces], asked: Sequence[TripPieces], seed: int, trees: int) -> list[Series]:
+    """Probabilities that a pothole is marked in each piece. Learnt with both kinds counting alike, they are brought
+    back to how often pieces are marked: the order stays, what is said becomes true."""
     table, marked = np.vstack([p.table for p in learnt]), np.concatenate([p.marked for p in learnt])
     share, even = float(marked.mean()), np.ones(len(marked))
     said = [_said(p.table, table, marked, even, seed, 0.01, ("trees", "logistic"), trees) for p in asked]
