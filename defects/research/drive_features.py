@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.recordings import Drive
+from ingest import recordings
 
 Series = NDArray[np.float64]
 Table = NDArray[np.float64]
@@ -60,7 +60,7 @@ def speed_law(drives: list[DrivePieces]) -> SpeedLaw:
     return SpeedLaw(np.clip(slopes, 0.0, 2.0))
 
 
-def drive_pieces(drive: Drive) -> DrivePieces:
+def drive_pieces(drive: recordings.Drive) -> DrivePieces:
     """The pieces of a drive in order, those left out that were slower than SLOWEST_MPS or whose speed is unknown."""
     n = round(PIECE_S * drive.rate_hz)
     level = np.median(drive.acc_mps2, axis=0)

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.recordings import Drive, RecordingError, drives_in, read_drive
+from ingest import recordings
 
 Series = NDArray[np.float64]
 CLIP_HZ = 50.0
@@ -60,7 +60,7 @@ class GradedDrive:
     """A drive over road of one grade: 1 good, 2 medium, 3 bad."""
 
     grade: int
-    drive: Drive
+    drive: recordings.Drive
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +179,8 @@ def read_drives(folder: Path) -> tuple[GradedDrive, ...]:
     if not below.is_dir():
         return ()
     try:
-        folders = drives_in(below)
-    except RecordingError:
+        folders = recordings.drives_in(below)
+    except recordings.RecordingError:
         if any(p.is_dir() for p in below.iterdir()):
             raise RealDataError(f"{below} holds no drive: expected folders with Accelerometer.csv.gz") from None
         return ()
@@ -190,8 +190,8 @@ def read_drives(folder: Path) -> tuple[GradedDrive, ...]:
         if grade is None:
             raise RealDataError(f"{path}: its name tells no grade; expected one like rsq_q3_00")
         try:
-            drives.append(GradedDrive(int(grade.group(1)), read_drive(path)))
-        except RecordingError as error:
+            drives.append(GradedDrive(int(grade.group(1)), recordings.read_drive(path)))
+        except recordings.RecordingError as error:
             raise RealDataError(f"{path}: {error}") from None
     return tuple(drives)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.recordings import shuffled
+from ingest import recordings
 
 from .drive_features import DrivePieces, drive_pieces, speed_law
 from .figures import Bin, Series, Table, area_under_roc, average_precision, f1, interval, reliability
@@ -107,7 +107,7 @@ def score_drives(train: Sequence[GradedDrive], test: Sequence[GradedDrive] | Non
     learnt = _pieces(train)
     asked_drives = train if test is None else test
     asked = learnt if test is None else _pieces(asked_drives)
-    chance = _pieces([GradedDrive(d.grade, shuffled(d.drive, seed)) for d in asked_drives])
+    chance = _pieces([GradedDrive(d.grade, recordings.shuffled(d.drive, seed)) for d in asked_drives])
     bad = [d.grade == BAD_GRADE for d in train]
     if test is None and not 2 <= sum(bad) <= len(bad) - 2:
         raise RealDataError("to leave one drive out, two bad drives (q3) and two others are needed")
