@@ -24,7 +24,8 @@ _YES = "yes"
 @dataclass(frozen=True)
 class TripScores:
     """Scores of pieces of 2 s of trips. ap, auc: of the model, pooled over trips; ap_by_trip; interval: 95 %, over
-    blocks of 20 s. baselines: average precision of one figure each."""
+    blocks of 20 s. baselines: average precision of one figure each. reliability: at the share of marked pieces among
+    what was learnt."""
 
     trips: int
     pieces: int
@@ -66,11 +67,16 @@ def score_trips(train: Sequence[Trip], test: Sequence[Trip] | None, seed: int, t
         if len(train) < 2:
             raise RealDataError(f"one trip ({train[0].name}) cannot be left out of itself: two are needed")
         asked, names = learnt, [t.name for t in train]
-        probability = [_marked(learnt[:k] + learnt[k + 1 :], [p], seed, trees)[0] for k, p in enumerate(learnt)]
+        others = [learnt[:k] + learnt[k + 1 :] for k in range(len(learnt))]
+        scores = [_marked(kept, [p], seed, trees)[0] for kept, p in zip(others, learnt, strict=True)]
     else:
         asked, names = [trip_pieces(t) for t in test], [t.name for t in test]
-        probability = _marked(learnt, asked, seed, trees)
-    truth, score = np.concatenate([p.marked for p in asked]), np.concatenate(probability)
+        others = [learnt] * len(asked)
+        scores = _marked(learnt, asked, seed, trees)
+    truth, score = np.concatenate([p.marked for p in asked]), np.concatenate(scores)
+    said = np.concatenate(
+        [_at_share(q, np.concatenate([p.marked for p in kept])) for q, kept in zip(scores, others, strict=True)]
+    )
     if not truth.any():
         raise RealDataError(f"no pothole is marked inside the trips {', '.join(names)}")
     blocks = np.array([f"{n} {t // _BLOCK_S:.0f}" for n, p in zip(names, asked, strict=True) for t in p.start_s])
@@ -85,20 +91,25 @@ def score_trips(train: Sequence[Trip], test: Sequence[Trip] | None, seed: int, t
         marked=int(truth.sum()),
         ap=average_precision(truth, score),
         auc=area_under_roc(truth, score),
-        ap_by_trip={n: average_precision(p.marked, q) for n, p, q in zip(names, asked, probability, strict=True)},
+        ap_by_trip={n: average_precision(p.marked, q) for n, p, q in zip(names, asked, scores, strict=True)},
         ap_interval=interval(lambda i: average_precision(truth[i], score[i]), blocks, seed),
         baselines={name: average_precision(truth, np.concatenate(values)) for name, values in figures.items()},
-        reliability=reliability(score, truth),
+        reliability=reliability(said, truth),
     )
 
 
 def _marked(learnt: Sequence[TripPieces], asked: Sequence[TripPieces], seed: int, trees: int) -> list[Series]:
-    """Probabilities that a pothole is marked in each piece. Learnt with both kinds counting alike, they are brought
-    back to how often pieces are marked: the order stays, what is said becomes true."""
+    """How likely a pothole is marked in each piece, had both kinds been as frequent. Learnt so, scores by models
+    of different trips can be ranked together: how many marked pieces each of them learnt would shift them."""
     table, marked = np.vstack([p.table for p in learnt]), np.concatenate([p.marked for p in learnt])
-    share, even = float(marked.mean()), np.ones(len(marked))
-    said = [_said(p.table, table, marked, even, seed, 0.01, ("trees", "logistic"), trees) for p in asked]
-    return [p * share / (p * share + (1 - p) * (1 - share)) for p in said]
+    even = np.ones(len(marked))
+    return [_said(p.table, table, marked, even, seed, 0.01, ("trees", "logistic"), trees) for p in asked]
+
+
+def _at_share(even: Series, marked: NDArray[np.bool_]) -> Series:
+    """The same, brought back to how often pieces were marked in what was learnt: probabilities to be believed."""
+    share = float(marked.mean())
+    return np.asarray(even * share / (even * share + (1 - even) * (1 - share)), dtype=np.float64)
 
 
 def score_drives(train: Sequence[GradedDrive], test: Sequence[GradedDrive] | None, seed: int) -> DriveScores:
