@@ -264,6 +264,9 @@ def ours(frame):
 def hook(event, args):
     if not on:
         return
+    # numba looks whether its cache may stand beside the bytecode: a folder made and a file tried, as Python does itself.
+    if "__pycache__" in str(args[0]):
+        return
     if event == "open":
         path, mode, flags = args
         writes = bool(set(mode or "") & set("wax+")) if mode else bool((flags or 0) & (os.O_WRONLY | os.O_RDWR))
