@@ -22,6 +22,7 @@ from .options import EvidenceOptions
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
+from .shipped import load_model, model_digests, shipped_models
 from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, LEAVES, OF_THE_STANDARD, TYPES, UNEVEN, DefectType, Leaf
 
@@ -58,7 +59,9 @@ __all__ = [
     "join",
     "last_public_day",
     "listen",
+    "load_model",
     "merge",
+    "model_digests",
     "observe",
     "pack_codes",
     "pass_story",
@@ -68,6 +71,7 @@ __all__ = [
     "rate",
     "recode",
     "retention",
+    "shipped_models",
     "slots_are_sealed",
     "store",
     "turn",

@@ -128,8 +128,7 @@ def conditioned(acc, first, scale, step, taps, taps_first, out_first, vertical, 
             at = j * step[c]
             whole = int(at + 0.5 / 32)
             phase = int((at - whole) * 32 + 0.5)
-            if phase < 0:
-                phase = 0
+            phase = max(phase, 0)
             if phase > 31:
                 whole += 1
                 phase = 0

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from .model import Model, ModelError, load
+if TYPE_CHECKING:
+    from .model import Model
 
-FOLDER = Path(__file__).resolve().parent / "models"
+
+def shipped_models() -> Path:
+    """The folder of the models that come with the platform."""
+    return Path(__file__).resolve().parent / "models"
+
+
+def load_model(card: Path) -> Model:
+    """The model of a card. Raises ModelError (a ValueError) where card or arrays are missing, altered, or of another version."""
+    from .model import load  # wakes the compiler: only who recognises pays for it
+
+    return load(card)
 
 
 @lru_cache(maxsize=8)
 def shipped(name: str) -> Model:
-    """The model ``name`` of the folder `models`. Raises ModelError where there is none, or an altered one."""
+    """The model ``name`` that comes with the platform. Raises ModelError, as `load_model` does."""
     if not name.isidentifier():
-        raise ModelError(f"{name!r} is no name of a model")
-    return load(FOLDER / f"{name}.json")
+        raise ValueError(f"{name!r} is no name of a model")
+    return load_model(shipped_models() / f"{name}.json")
+
+
+def model_digests(names: dict[str, str]) -> dict[str, str]:
+    """By kind of device: the hash of the card of the model that judges it, for the day's context."""
+    return {kind: shipped(name).digest for kind, name in sorted(names.items())}

@@ -1,13 +1,13 @@
 """The researcher's bench: training, the benchmark on simulated drives, and the score on real recordings. The running platform needs
 none of it, and it alone needs scikit-learn."""
 
-from .benchmark import KEYS, benchmark, summary
+from .benchmark import KEYS, benchmark, keys, summary
 from .drives import DrivesError
 from .extra import ResearchExtraMissing
 from .real import RealScores, score_real
 from .real_clips import FULL, QUICK, Effort, sim_only
 from .real_data import RealDataError, read_recordings
-from .report import page
+from .report import page, plots
 from .sets import CONFUSION_SET, DriveSet, benchmark_sets, training_sets
 from .train import TrainOptions
 from .training import trained
@@ -26,7 +26,9 @@ __all__ = [
     "TrainOptions",
     "benchmark",
     "benchmark_sets",
+    "keys",
     "page",
+    "plots",
     "read_recordings",
     "score_real",
     "sim_only",

@@ -20,7 +20,18 @@ from ..taxonomy import LEAVES, SUPERCLASS_OF, SUPERCLASSES
 from ..told import SPEED_EDGES_MPS
 from . import baselines
 from .camera import confusion, named, seen_in
-from .drives import ACT, HEALTHY, LOOK_ALIKE, Candidates, batches, candidates_of, chunks_of, driven_km, labelled, meetings_of
+from .drives import (
+    ACT,
+    HEALTHY,
+    LOOK_ALIKE,
+    Candidates,
+    batches,
+    candidates_of,
+    chunks_of,
+    driven_km,
+    labelled,
+    meetings_of,
+)
 from .measures import alarms, best_of, calibration_error, interval, macro_f1, reliability, threshold_at
 from .train import FALSE_PER_KM, PER_KM, met_count, score_of, visible
 

@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..forest import Forest
+from .extra import research
 
 Floats = NDArray[np.float64]
-
-
-class ResearchExtraMissing(ImportError):
-    """scikit-learn is not installed: training and the benchmark need what `make research` sets up."""
-
-    def __init__(self) -> None:
-        super().__init__("training and the benchmark need scikit-learn: run `make research` once, then this again")
 
 
 @dataclass(frozen=True)
@@ -66,10 +60,7 @@ def forest(
     task: str, rows: Floats, wanted: NDArray[Any], weight: Floats | None, options: FitOptions, seed: int
 ) -> Forest:
     """A forest for "classes" (labels from 0, each present) or "number". Raises ResearchExtraMissing."""
-    try:
-        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    except ImportError:
-        raise ResearchExtraMissing from None
+    ensemble = research("sklearn.ensemble")
     common: dict[str, Any] = {
         "max_iter": options.rounds, "max_leaf_nodes": options.leaves, "learning_rate": options.rate,
         "min_samples_leaf": options.least, "l2_regularization": options.l2, "max_features": options.share,
@@ -78,7 +69,8 @@ def forest(
     # A sense that nothing here has: scikit-learn cannot cut a column of nothing, and no tree asks for one that never changes.
     empty = np.isnan(rows).all(axis=0)
     rows = np.where(empty, 0.0, rows) if empty.any() else rows
-    model = HistGradientBoostingClassifier(**common) if task == "classes" else HistGradientBoostingRegressor(**common)
+    name = "HistGradientBoostingClassifier" if task == "classes" else "HistGradientBoostingRegressor"
+    model = getattr(ensemble, name)(**common)
     model.fit(rows, wanted, sample_weight=weight)
     return flat(model, rows.shape[1])
 
