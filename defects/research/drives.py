@@ -26,6 +26,7 @@ from ..senses import feature_names, hear, without
 from ..taxonomy import LEAVES, Leaf
 
 SCHEMA = "rhc-drives/1"
+FILES = ("chunks.cbor", "truth.csv.gz", "trips.csv.gz")
 HEALTHY, LOOK_ALIKE, ACT, UNCLEAR = -1, -2, -3, -9
 """Labels of candidates that are no defect; UNCLEAR: at a defect below the limit of yellow, or one that no wheel met."""
 EARLY_S, LATE_S = 0.25, 0.6
@@ -90,8 +91,8 @@ def manifest_of(folder: Path) -> dict[str, object]:
         tree = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if tree["schema"] != SCHEMA:
             raise DrivesError(f"{folder} is of schema {tree['schema']}, this version reads {SCHEMA}: simulate it again")
-        for name, digest in tree["sha256"].items():
-            state = hashlib.sha256()
+        for name in FILES:
+            digest, state = tree["files"][name]["sha256"], hashlib.sha256()
             with (folder / name).open("rb") as file:
                 while block := file.read(1 << 20):
                     state.update(block)
