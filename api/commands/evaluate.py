@@ -21,7 +21,10 @@ roadcode evaluate --only real --real-train recordings --real-test others --json
 
 
 def evaluate(
-    quick: Annotated[bool, typer.Option("--quick", help="a twentieth of the kilometres: minutes, wide intervals")] = False,
+    quick: Annotated[
+        bool | None,
+        typer.Option("--quick/--full", help="a seventh of the kilometres: minutes [--full; with --real-train --quick]"),
+    ] = None,
     real: Annotated[Path | None, typer.Option(help="folder of real recordings, cross-validated [ROADCODE_RECORDINGS]")] = None,
     real_train: Annotated[Path | None, typer.Option(help="fit on the recordings of this folder ...")] = None,
     real_test: Annotated[Path | None, typer.Option(help="... and score those of this one, laid out alike")] = None,
@@ -34,8 +37,8 @@ def evaluate(
 ) -> None:
     """Judge the models: recall at one false alarm a km, look-alikes, classes, calibration, cost; and real recordings.
 
-    Seeds are frozen. Needs `make research`. Drives that are missing are simulated first: 8 GB and some twenty minutes, with --quick half
-    a GB and a minute or two. Exit code 0 whatever the figures: what is not reached is said.
+    Seeds are frozen. Needs `make research`. Drives that are missing are simulated first: some 8 GB, and half an hour in
+    all on two cores; with --quick 1.5 GB and some minutes. Exit code 0 whatever the figures: what is not reached is said.
     """
     from defects.research import (  # noqa: PLC0415
         DrivesError,
@@ -54,12 +57,13 @@ def evaluate(
     given = settings(home=home)
     root = drives or given.home / "drives"
     named = real or given.recordings
+    short = quick if quick is not None else real_train is not None
     result: dict[str, Any] = {}
     try:
         if only != "simulated" and (real_train or named):
-            result["real"] = _real(real_train or named, real_test, root, quick)
+            result["real"] = _real(real_train or named, real_test, root, short)
         if only != "real":
-            result["simulated"] = _simulated(given.read_city(), root, models, quick)
+            result["simulated"] = _simulated(given.read_city(), root, models, short)
     except (DrivesError, RealDataError, ResearchExtraMissing) as error:
         tell(str(error))
         raise typer.Exit(1) from None
