@@ -264,8 +264,8 @@ def _core(count: int, roads: list[Road]) -> set[int]:
 
 
 def generated(centre_deg: tuple[float, float], seed: int, size: int = 9) -> Network:
-    """A city of ``size`` by ``size`` crossings about ``centre_deg`` (longitude, latitude): a grid, turned and warped, that
-    has gaps; every fourth road is a trunk road, every second a secondary one."""
+    """A city of ``size`` by ``size`` crossings about ``centre_deg`` (longitude, latitude): a grid, turned and warped,
+    with gaps; every fourth road is a trunk road, every second a secondary one."""
     if not 3 <= size <= 60:
         raise ValueError("a generated city has 3 to 60 crossings a side")
     rng = np.random.default_rng([seed, 20])
