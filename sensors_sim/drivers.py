@@ -261,8 +261,9 @@ def _move(y: Series, at: int, half: int, place_m: float) -> None:
 
 
 def _timed(
-    route: Route, limit: Series, y: Series, dwell: dict[int, float], t0_s: float, manner: Manner, avoided: tuple[int, int]
-) -> Drive:
+    route: Route, limit: Series, y: Series, dwell: dict[int, float], t0_s: float, manner: Manner,
+    avoided: tuple[int, int],
+) -> Drive:  # fmt: skip
     """From speed over the way to values over time."""
     along = route.along_m
     v = _speed_mps(along, limit, manner)
