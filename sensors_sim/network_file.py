@@ -22,7 +22,7 @@ from .network import CLASSES, LANES_EACH_WAY, Network, Points, Road, built
 from .truth import Place
 
 _SNAP_M = 1.0
-"""Ends nearer to each other than about this are one crossing. Less, and a map's roundings tear it apart; more joins both
+"""Ends nearer to each other than this are one crossing. Less, and the roundings of a map tear it apart; more joins both
 carriageways of a wide road."""
 _FARTHEST_M = 40_000.0
 """From the city's centre: beyond it the local plane is off by decimetres, and the file is of another city."""
