@@ -37,6 +37,8 @@ At the end one line of JSON on standard output says what was sent and what came 
 
   python -m sensors_sim --city city.toml --credentials var/devices --truth var/truth.json
   python -m sensors_sim --city city.toml --files chunks --boxes 1 --phones 0 --passes 1
+
+`python -m sensors_sim ground --help` tells of the proving ground, which writes data folders for training.
 """
 
 
@@ -194,6 +196,11 @@ def _publish(options: argparse.Namespace, city: City, until_s: float, stop: thre
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, or 1 where a chunk is left without a verdict."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["ground"]:
+        from .ground_command import main as ground  # compiles its kernels when loaded: not for every fleet's start
+
+        return ground(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     if min(options.boxes, options.phones, options.passes, options.bad, options.seed) < 0:
