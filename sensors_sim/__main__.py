@@ -38,7 +38,8 @@ At the end one line of JSON on standard output says what was sent and what came 
   python -m sensors_sim --city city.toml --credentials var/devices --truth var/truth.json
   python -m sensors_sim --city city.toml --files chunks --boxes 1 --phones 0 --passes 1
 
-`python -m sensors_sim ground --help` tells of the proving ground, which writes data folders for training.
+`python -m sensors_sim ground --help` tells of the proving ground, which writes data folders for training,
+`python -m sensors_sim simulate --help` of a whole city and its fleets.
 """
 
 
@@ -201,6 +202,10 @@ def main(arguments: list[str] | None = None) -> int:
         from .ground_command import main as ground  # compiles its kernels when loaded: not for every fleet's start
 
         return ground(arguments[1:])
+    if arguments[:1] == ["simulate"]:
+        from .simulate import main as simulate
+
+        return simulate(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     if min(options.boxes, options.phones, options.passes, options.bad, options.seed) < 0:
