@@ -46,8 +46,9 @@ def damage(network: Network, life: Life, first_s: float, last_s: float) -> Itera
     """A row for each spot that was damaged at any moment between two (unix seconds), in order of their numbers.
 
     id: as in the column `thing` of the meetings. appeared: of the first state of what was there first in that time;
-    states: all of the spot's, each with the moment from which it is (null: always), null for nothing, the harmless ones
-    too; repaired: moments at which it ended. coned: from when a state is fenced off.
+    states: all of the spot's until the second moment, each with that from which it is (null: always); its thing is null
+    where nothing is left, and may be harmless. repaired: moments at which damage ended. coned: from when it is fenced
+    off, where it is still there then.
     """
     lanes = {lane.number: lane for lane in network.lanes}
     for spot in life.all_spots:
@@ -73,10 +74,15 @@ def damage(network: Network, life: Life, first_s: float, last_s: float) -> Itera
             "s_m": round(known.s_m, 3),
             "y_m": round(known.y_m, 3),
             "appeared": _moment(spot.t_s[first]),
-            "repaired": [_moment(spot.t_s[i + 1]) for i in bad if i + 1 < len(spot.t_s) and i + 1 not in bad],
+            "repaired": [
+                _moment(spot.t_s[i + 1])
+                for i in bad
+                if i + 1 < len(spot.t_s) and i + 1 not in bad and spot.t_s[i + 1] < last_s
+            ],
             "states": [
                 {"from": _moment(t), "coned": _moment(c), "thing": _state(thing)}
                 for t, c, thing in zip(spot.t_s, spot.coned_s, spot.things, strict=True)
+                if t < last_s
             ],
         }
 

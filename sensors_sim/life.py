@@ -3,7 +3,7 @@
 Each lane has spots: places along it with a history of states. A defect appears by chance (more on branch roads, more
 after rain and frost), grows from grade to grade, is repaired some days after somebody must have noticed, and leaves a
 patch, which may fail. Covers are there from the beginning; some work loose. What a lane carries at a moment follows
-from the seed and the lane alone: nobody has to have lived through the days before.
+from the seed, the lane and the date alone: whoever looks an hour or a day later finds the same city, grown older.
 
 All rates are proposed, to give a stock as one sees it: see `LifeOptions`.
 """
@@ -29,7 +29,9 @@ from .truth import LANE_M
 
 DAY_S = 86_400.0
 _SPOTS = 1000
-"""Numbers of spots that a lane has for itself: a lane of 2 km with all look-alikes has 80."""
+"""Numbers of spots that a lane has for itself; numbers come again after four blocks. A lane of 300 m takes some 12."""
+_BLOCK_S = 180 * DAY_S
+"""What appears is drawn for blocks of so many days, counted from 1970."""
 
 _A_YEAR: Mapping[str, float] = MappingProxyType({
     "linear_crack": 2.5, "net_crack": 0.8, "alligator_crack": 0.7, "shoving": 0.2, "rutting": 0.2, "subsidence": 0.6,
@@ -56,7 +58,7 @@ class LifeOptions:
     to the repair, by class; yellow_days: the same of what stays yellow; quick_days: by subtype or type of what nobody
     leaves there. fails: share of patches that do not last.
     coned_days: median days after which a red hazard is coned off, if it is not repaired before.
-    history_days: lived before the first moment asked for. Fewer, and old yellow things are missing from the stock.
+    history_days: lived before the first moment asked for, at least. Fewer, and old yellow things are missing.
     """
 
     a_year: Mapping[str, float] = field(default_factory=lambda: _A_YEAR)
@@ -73,12 +75,16 @@ class LifeOptions:
     quick_days: Mapping[str, float] = field(default_factory=lambda: _QUICK_DAYS)
     fails: float = 0.15
     coned_days: float = 3.0
-    history_days: int = 365
+    history_days: int = 240
 
 
 _OPTIONS = LifeOptions()
 CONED = ("pothole", "subsidence", "defective_cover")
 """What is fenced off when it is red and still there: holes."""
+
+
+PATCHED = ("pothole", "subsidence", "ravelling", "alligator_crack")
+"""Whose repair leaves a patch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +125,8 @@ class Weather:
         self._city = city
         self._first = math.floor(first_s / DAY_S) - 1
         days = math.ceil(last_s / DAY_S) + 1 - self._first
-        rng = np.random.default_rng([seed, 30])
-        luck = rng.uniform(size=(days, 4))
+        # A day's luck is its own: two weathers that begin on different days agree after some days.
+        luck = np.array([np.random.default_rng([seed, 30, self._first + d]).uniform(size=4) for d in range(days)])
         wet = np.zeros(days, dtype=bool)
         for day in range(days):
             wet[day] = luck[day, 0] < (0.6 if day and wet[day - 1] else 0.27)
@@ -151,24 +157,36 @@ class Life:
     """What lies on the lanes of a network from first_s to last_s (unix seconds)."""
 
     def __init__(
-        self, network: Network, weather: Weather, seed: int, first_s: float, last_s: float,
-        options: LifeOptions = _OPTIONS,
-    ) -> None:  # fmt: skip
+        self, network: Network, city: City, seed: int, first_s: float, last_s: float, options: LifeOptions = _OPTIONS
+    ) -> None:
         self._network, self._seed, self._options = network, seed, options
-        self._from_s, self._last_s = first_s - options.history_days * DAY_S, last_s
-        self._begin_s, factor = weather.worn(options)
+        self._blocks = range(
+            math.floor((first_s - options.history_days * DAY_S) / _BLOCK_S), math.floor(last_s / _BLOCK_S) + 1
+        )
+        self._over_s = self._blocks.stop * _BLOCK_S
+        self.weather = Weather(city, seed, self._blocks.start * _BLOCK_S - 30 * DAY_S, self._over_s)
+        self._begin_s, factor = self.weather.worn(options)
         self._worn = np.concatenate([[0.0], np.cumsum(factor)])  # dry days counted up to each day's beginning
+        self._days = np.arange(len(self._worn), dtype=np.float64)
         self._spots: dict[int, tuple[Spot, ...]] = {}
         self._stretches: dict[int, tuple[tuple[int, ...], Stretch]] = {}
 
     def _worn_at(self, t_s: float) -> float:
-        return float(np.interp((t_s - self._begin_s) / DAY_S, np.arange(len(self._worn)), self._worn))
+        return float(np.interp((t_s - self._begin_s) / DAY_S, self._days, self._worn))
 
     def _when(self, worn: float) -> float:
         """The moment at which so many dry days are counted; inf where that is not before the end."""
         if worn >= self._worn[-1]:
             return math.inf
-        return float(np.interp(worn, self._worn, np.arange(len(self._worn)))) * DAY_S + self._begin_s
+        return float(np.interp(worn, self._worn, self._days)) * DAY_S + self._begin_s
+
+    def _within(self, block: int, share: float) -> float:
+        """The moment at which ``share`` of a block's dry days are over."""
+        first, last = self._worn_at(block * _BLOCK_S), self._worn_at((block + 1) * _BLOCK_S)
+        return self._when(first + share * (last - first))
+
+    def _dry_years(self, block: int) -> float:
+        return (self._worn_at((block + 1) * _BLOCK_S) - self._worn_at(block * _BLOCK_S)) / 365
 
     def spots(self, lane: Lane) -> tuple[Spot, ...]:
         """All spots of a lane, by their place along it."""
@@ -189,58 +207,49 @@ class Life:
         return known[1]
 
     def _lived(self, lane: Lane) -> tuple[Spot, ...]:
-        rng = np.random.default_rng([self._seed, 31, lane.number])
         o, km = self._options, lane.length_m / 1000
         road_class = self._network.roads[lane.road].road_class
-        taken: list[tuple[float, float]] = []
         found: list[Spot] = []
-
-        def free(thing: Thing) -> float | None:
-            """A place along the lane where nothing else lies, None where none is found."""
-            half = thing.length_m / 2
-            for _ in range(8):
-                s = float(rng.uniform(half + 2, max(half + 2, lane.length_m - half - 2)))
-                if s + half < lane.length_m and all(abs(s - at) > half + other + 3 for at, other in taken):
-                    taken.append((s, half))
-                    return s
-            return None
-
-        def place(kind: str, grade: int, harmless: bool) -> Thing | None:
-            thing = draw_look_alike(rng, kind) if harmless else draw_defect(rng, kind, grade, LANE_M)
-            s = free(thing)
-            seed = lane.number * _SPOTS + len(found)
-            return None if s is None else replace(thing, s_m=s, seed=seed)
-
+        rng = np.random.default_rng([self._seed, 31, lane.number])
+        taken: list[tuple[float, float]] = []
+        number = lane.number * _SPOTS
         for kind, every in o.every_m.items():
-            often = 0.0 if kind == "speed_bump" and road_class != "branch" else 1.0
-            for _ in range(int(rng.poisson(often * lane.length_m / every))):
-                fixture = place(kind, 0, True)
-                if fixture is not None:
-                    loose_s = math.inf
-                    if kind == "sound_cover":
-                        loose_s = self._appears(rng, o.cover_a_year * o.density)
-                    found.append(self._story(lane, rng, len(found), fixture, loose_s))
-        for kind, a_year in o.a_year.items():
-            if kind == "edge_break" and lane.index:
-                continue  # only the lane at the kerb has an edge
-            rate = a_year * km * o.by_class[road_class] * o.density
-            worn = self._worn_at(self._last_s) - self._worn_at(self._from_s)
-            for _ in range(int(rng.poisson(rate * worn / 365))):
-                t_s = self._when(self._worn_at(self._from_s) + rng.uniform() * worn)
-                thing = place(kind, int(rng.choice((0, 1, 2), p=(0.45, 0.45, 0.10))), False)
-                if thing is not None:
-                    found.append(self._story(lane, rng, len(found), thing, t_s))
-        return tuple(sorted(found, key=lambda spot: next(t.s_m for t in spot.things if t is not None)))
+            if kind == "speed_bump" and road_class != "branch":
+                continue
+            for _ in range(int(rng.poisson(lane.length_m / every))):
+                fixture = _placed(rng, draw_look_alike(rng, kind), lane.length_m, taken)
+                number += 1
+                if fixture is None:
+                    continue
+                onsets = []
+                for block in self._blocks if kind == "sound_cover" else ():
+                    own = np.random.default_rng([self._seed, 32, number, block])
+                    if own.uniform() < o.cover_a_year * o.density * self._dry_years(block):
+                        onsets.append(self._within(block, float(own.uniform())))
+                found.append(self._story(lane, number, fixture, onsets))
+        for block in self._blocks:
+            # Kept clear of the fixtures and of its own block's things: what else is still there is not known here.
+            rng = np.random.default_rng([self._seed, 33, lane.number, block])
+            here = list(taken)
+            number = lane.number * _SPOTS + 200 * (1 + block % 4)
+            for kind, a_year in o.a_year.items():
+                if kind == "edge_break" and lane.index:
+                    continue  # only the lane at the kerb has an edge
+                rate = a_year * km * o.by_class[road_class] * o.density
+                for _ in range(int(rng.poisson(rate * self._dry_years(block)))):
+                    t_s = self._within(block, float(rng.uniform()))
+                    grade = int(rng.choice((0, 1, 2), p=(0.45, 0.45, 0.10)))
+                    thing = _placed(rng, draw_defect(rng, kind, grade, LANE_M), lane.length_m, here)
+                    number += 1
+                    if thing is not None:
+                        found.append(self._story(lane, number, thing, [t_s]))
+        return tuple(sorted(found, key=lambda s: (next(t.s_m for t in s.things if t is not None), s.number)))
 
-    def _appears(self, rng: np.random.Generator, a_year: float) -> float:
-        if a_year <= 0:
-            return math.inf
-        return self._when(self._worn_at(self._from_s) + float(rng.exponential(365 / a_year)))
-
-    def _story(self, lane: Lane, rng: np.random.Generator, index: int, first: Thing, t_s: float) -> Spot:
-        """What becomes of a first thing: of a defect from t_s on, of a cover that works loose then."""
+    def _story(self, lane: Lane, number: int, first: Thing, onsets: list[float]) -> Spot:
+        """What becomes of a first thing: of a defect from its onset on, of a cover that works loose at its onsets."""
         o = self._options
         road_class = self._network.roads[lane.road].road_class
+        rng = np.random.default_rng([self._seed, 34, number])
         own = int(rng.integers(1 << 31))
         times: list[float] = []
         things: list[Thing | None] = []
@@ -249,37 +258,40 @@ class Life:
         def state(at_s: float, thing: Thing | None) -> None:
             hole = thing is not None and thing.grade == 2 and thing.kind in CONED
             times.append(at_s)
-            things.append(None if thing is None else replace(thing, s_m=first.s_m, y_m=first.y_m, seed=first.seed))
+            things.append(None if thing is None else replace(thing, s_m=first.s_m, y_m=first.y_m, seed=number))
             coned.append(at_s + o.coned_days * DAY_S * float(rng.lognormal(0, 0.6)) if hole else math.inf)
 
         healthy: Thing | None = first if first.harmless else None
         if first.harmless:
             state(-math.inf, first)
-        now: Thing = first
-        while t_s < self._last_s:
-            if first.harmless or len(times) > 0:  # a cover works loose, or a patch fails
-                kind = "defective_cover" if first.kind == "sound_cover" else "pothole"
-                now = draw_defect(np.random.default_rng([own, len(times)]), kind, 1, LANE_M)
-                now = replace(now, subtype="failed_patch" if kind == "pothole" else now.subtype)
-            state(t_s, now)
-            while now.grade < 2 and (grown := self._grown(own, now)) is not None:
-                days = o.grow_days.get(now.kind, o.slow_days) * float(rng.exponential())
-                due_s = t_s + o.yellow_days * DAY_S * float(rng.lognormal(0, 0.7))
-                next_s = self._when(self._worn_at(t_s) + days)
-                if min(next_s, due_s) == due_s:
-                    break
-                now, t_s = grown, next_s
+        now, t_s = first, -math.inf
+        for onset in onsets:
+            t_s = max(t_s, onset)
+            while t_s < self._over_s:
+                if first.harmless or times:  # a cover works loose, or a patch fails
+                    kind = "defective_cover" if first.kind == "sound_cover" else "pothole"
+                    now = draw_defect(np.random.default_rng([own, len(times)]), kind, 1, LANE_M)
+                    now = replace(now, subtype="failed_patch" if kind == "pothole" else now.subtype)
                 state(t_s, now)
-            median = o.red_days[road_class] if now.grade == 2 else o.yellow_days
-            median = o.quick_days.get(now.subtype or now.kind, median)
-            t_s += median * DAY_S * float(rng.lognormal(0, 0.7))
-            if now.kind in ("pothole", "subsidence", "ravelling", "alligator_crack") and healthy is None:
-                healthy = draw_look_alike(np.random.default_rng([own, 99]), "good_patch")
-            state(t_s, healthy)
-            if rng.uniform() > o.fails or healthy is None:
-                break
-            t_s = self._when(self._worn_at(t_s) + float(rng.uniform(4, 40)))
-        return Spot(lane.number * _SPOTS + index, lane.number, tuple(times), tuple(things), tuple(coned))
+                due_s = t_s + o.yellow_days * DAY_S * float(rng.lognormal(0, 0.7))
+                while (grown := self._grown(own, now)) is not None:
+                    days = o.grow_days.get(now.kind, o.slow_days) * float(rng.exponential())
+                    next_s = self._when(self._worn_at(t_s) + days)
+                    if next_s >= due_s:
+                        break
+                    now, t_s = grown, next_s
+                    state(t_s, now)
+                median = o.red_days[road_class] if now.grade == 2 else o.yellow_days
+                median = o.quick_days.get(now.subtype or now.kind, median)
+                late_s = median * DAY_S * float(rng.lognormal(0, 0.7))
+                t_s = max(t_s + 3600, due_s) if now.grade < 2 and now.kind not in o.quick_days else t_s + late_s
+                if healthy is None and now.kind in PATCHED:
+                    healthy = draw_look_alike(np.random.default_rng([own, 99]), "good_patch")
+                state(t_s, healthy)
+                if rng.uniform() > o.fails or healthy is None:
+                    break
+                t_s = self._when(self._worn_at(t_s) + float(rng.uniform(4, 40)))
+        return Spot(number, lane.number, tuple(times), tuple(things), tuple(coned))
 
     def _grown(self, own: int, thing: Thing) -> Thing | None:
         """The next grade of a thing, never smaller than it was; None where its type has none."""
@@ -299,3 +311,14 @@ class Life:
     def all_spots(self) -> tuple[Spot, ...]:
         """Of every lane, in order of their numbers."""
         return tuple(sorted((s for lane in self._network.lanes for s in self.spots(lane)), key=lambda s: s.number))
+
+
+def _placed(rng: np.random.Generator, thing: Thing, lane_m: float, taken: list[tuple[float, float]]) -> Thing | None:
+    """The thing at a place along the lane where nothing else lies; None where none is found."""
+    half = thing.length_m / 2
+    for _ in range(8):
+        s_m = float(rng.uniform(half + 2, max(half + 2, lane_m - half - 2)))
+        if s_m + half < lane_m and all(abs(s_m - at) > half + other + 3 for at, other in taken):
+            taken.append((s_m, half))
+            return replace(thing, s_m=s_m)
+    return None

@@ -17,7 +17,7 @@ from ingest import City
 
 from .catalogue import draw_act
 from .drivers import LEAD_S, MANNERS, Drive, Setting, drive, route_of
-from .life import Life, Weather
+from .life import Life
 from .network import Lane, Network
 from .plan import Act, Plan, Wheels
 
@@ -84,13 +84,14 @@ class Tally:
 
 @dataclass(frozen=True, eq=False)
 class Town:
-    """All that legs are made from. handled: times the usual rate at which phones are handled and dropped."""
+    """All that legs are made from. moment: at which the first day begins, unix seconds. handled: how much more often
+    than usual phones are handled, typed on and dropped."""
 
     city: City
     network: Network
     life: Life
-    weather: Weather
     seed: int
+    moment: int
     handled: float = 1.0
     tally: Tally = field(default_factory=Tally)
 
@@ -177,9 +178,9 @@ class Driver:
         """All legs that begin within the windows (unix seconds), in order."""
         ready_s = -np.inf
         for day, (begin_s, end_s) in enumerate(windows):
-            rng = np.random.default_rng([self._town.seed, 43, self._vehicle.number, day])
+            rng = np.random.default_rng([self._town.seed, 43, self._vehicle.number, day, self._town.moment])
             for number, (due_s, first, last) in enumerate(self._trips(rng, begin_s, end_s)):
-                own = np.random.default_rng([self._town.seed, 44, self._vehicle.number, day, number])
+                own = np.random.default_rng([self._town.seed, 44, self._vehicle.number, day, number, self._town.moment])
                 start_s = max(due_s, ready_s)
                 if start_s >= end_s:
                     break
@@ -213,7 +214,7 @@ class Driver:
                 yield due_s, first, last
                 at_s, here = due_s + float(rng.exponential(every)), last
                 continue
-            if use == "sweeper" and not (self._town.weather.night(at_s) or rng.uniform() < 0.35):
+            if use == "sweeper" and not (self._town.life.weather.night(at_s) or rng.uniform() < 0.35):
                 at_s += 1800.0  # by day two of three half-hours in the depot
                 continue
             _, there = self._far(rng, here, least_m, most_m)
@@ -244,8 +245,8 @@ class Driver:
         hour = local.hour + local.minute / 60
         crowd = max(0.2, 1 - abs(hour - 8) / 1.5, 1 - abs(hour - 18) / 2) if 6 <= hour < 22 else 0.0
         setting = Setting(
-            manner, vehicle.wheels.half_track_m, vehicle.wheels.width_m, town.weather.night(start_s),
-            town.weather.wet(start_s), crowd, _stops_m if vehicle.use == "bus" else _nowhere,
+            manner, vehicle.wheels.half_track_m, vehicle.wheels.width_m, town.life.weather.night(start_s),
+            town.life.weather.wet(start_s), crowd, _stops_m if vehicle.use == "bus" else _nowhere,
         )  # fmt: skip
         # Whole milliseconds: a device's clock has no more.
         start_s = round(start_s - LEAD_S, 3)
@@ -273,7 +274,7 @@ class Driver:
             plan = Plan(
                 town.life.stretch(lane, start), driven.way(piece), vehicle.carrier, vehicle.model, vehicle.wheels,
                 vehicle.kind, vehicle.rate_hz, vehicle.equipment, _sorted(acts), vehicle.vehicle_seed,
-                vehicle.device_seed, seed, town.weather.night(start), town.weather.wet(start),
+                vehicle.device_seed, seed, town.life.weather.night(start), town.life.weather.wet(start),
             )  # fmt: skip
             yield Leg(vehicle, begin, start, end, plan)
             begin = False

@@ -23,7 +23,7 @@ from ingest import Chunk, City
 from .cutting import cut
 from .dataset import Entry, entry
 from .first import MODELS, draw_wheels, ride
-from .life import Life, LifeOptions, Weather
+from .life import Life, LifeOptions
 from .mishaps import NONE, Mishaps, Trouble
 from .network import Network, generated
 from .network_file import read_network
@@ -87,9 +87,9 @@ def town_of(work: Work) -> tuple[Town, list[Vehicle]]:
     )
     first_s, last_s = work.windows[0][0], work.windows[-1][1]
     options = LifeOptions(density=work.density)
-    weather = Weather(work.city, work.seed, first_s - (options.history_days + 1) * 86_400.0, last_s)
-    life = Life(network, weather, work.seed, first_s, last_s, options)
-    town = Town(work.city, network, life, weather, work.seed, work.mishaps.handled)
+    life = Life(network, work.city, work.seed, first_s, last_s, options)
+    # The moment is in the seeds: a fleet that drives again later meets the same roads, but drives and errs anew.
+    town = Town(work.city, network, life, work.seed, round(first_s), work.mishaps.handled)
     return town, vehicles(work.fleet, MODELS, draw_wheels, work.equipment, work.seed)
 
 
@@ -120,7 +120,8 @@ class _Recorder:
         self._numbering = self._numbered(0)
 
     def _numbered(self, leg: int) -> Numbering:
-        return Numbering(self._town.city, np.random.default_rng([self._seed, 60, self._vehicle.number, leg]))
+        own = np.random.default_rng([self._seed, 60, self._vehicle.number, leg, self._town.moment])
+        return Numbering(self._town.city, own)
 
     def until(self, end_s: float, slab: int, into: Slab) -> None:
         """Records all legs that begin before ``end_s``."""
