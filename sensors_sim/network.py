@@ -28,9 +28,9 @@ ROUGHNESS = {
 """Share of roads of each roughness (proposed): driven metres come to about A .35, B .42, C .19, D .04."""
 STEP_M = 1.0
 """Points of a line are so far apart. Longer, and a turn at a crossing has corners; shorter costs time alone."""
-CROSSING_M = 14.0
-"""A lane ends so far from the middle of a crossing: shorter, and turns are too sharp for a bus; longer, and more of the
-road belongs to no lane and has no defects."""
+CORNER_M = 9.0
+"""A lane ends so far before the widest road of its crossing: shorter, and nobody can turn right from the kerb; longer,
+and more of the road belongs to no lane and has no defects."""
 SHORTEST_LANE_M = 30.0
 BLOCK_M = 300.0
 """Distance of crossings in a generated city, as in the old town of a Chinese city."""
@@ -191,9 +191,9 @@ def turn(before: Lane, after: Lane) -> Points:
     curve that leaves and arrives in the lanes' directions."""
     a, b = before.line[-1], after.line[0]
     ahead, arriving = before.line[-1] - before.line[-2], after.line[1] - after.line[0]
-    reach = 0.4 * float(np.hypot(*(b - a))) + 2.0
+    reach = 0.39 * float(np.hypot(*(b - a)))  # of a quarter circle
     c0, c1 = a + reach * ahead / np.hypot(*ahead), b - reach * arriving / np.hypot(*arriving)
-    u = np.linspace(0.0, 1.0, 40)[:, None]
+    u = np.linspace(0.0, 1.0, 60)[:, None]
     curve = (1 - u) ** 3 * a + 3 * (1 - u) ** 2 * u * c0 + 3 * (1 - u) * u**2 * c1 + u**3 * b
     return even(curve)[1:-1]
 
@@ -201,13 +201,18 @@ def turn(before: Lane, after: Lane) -> Points:
 def lanes_along(roads: tuple[Road, ...], seed: int) -> tuple[Lane, ...]:
     """The lanes of all roads. Their roughness and profile hang on the seed and on nothing but the road's number."""
     lanes: list[Lane] = []
+    wide_m: dict[int, float] = {}
+    for road in roads:
+        for node in (road.first, road.last):
+            wide_m[node] = max(wide_m.get(node, 0.0), road.lanes * LANE_M)
     for road in roads:
         rng = np.random.default_rng([seed, 21, road.number])
         mix = ROUGHNESS[road.road_class]
         roughness = str(rng.choice(list(mix), p=list(mix.values())))
         axis = even(rounded(road.axis))
-        off = int(min(CROSSING_M, max(0.0, (len(axis) - SHORTEST_LANE_M) / 2)) / STEP_M)
-        axis = axis[off : len(axis) - off]
+        spare = max(0, len(axis) - int(SHORTEST_LANE_M / STEP_M)) // 2
+        begin, end = (min(spare, int((CORNER_M + wide_m[node]) / STEP_M)) for node in (road.first, road.last))
+        axis = axis[begin : len(axis) - end]
         middle = road.lanes / 2 if road.oneway else 0.0  # a one-way road lies on both sides of its axis
         for first, last, forward in road.ends:
             for index in range(road.lanes):

@@ -194,7 +194,7 @@ class Driver:
         """When a trip is due, from where and where to; the next one waits until the last is over."""
         use, count = self._vehicle.use, len(self._town.network.nodes_m)
         here = self._home if use == "car" else int(rng.integers(count))
-        at_s = begin_s + float(rng.uniform(0, 600))
+        at_s = begin_s + float(rng.uniform(0, 600 if use == "car" else 90))
         if use == "bus":
             ends = self._line
             turn = int(rng.integers(2))
