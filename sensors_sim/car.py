@@ -20,7 +20,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from .plan import WAY_HZ, Act, Motion, Plan, Series, Wheels
-from .profile import PHYSICS_HZ, ridden
+from .profile import PHYSICS_HZ, STEP_M, tracks_m
 
 G_MPS2 = 9.81
 MOTION_HZ = 400
@@ -33,9 +33,9 @@ class Vehicle:
 
     sprung_kg: body with load; front_share: of the body's weight on the front axle; hz_front, hz_rear: natural frequency
     of the body on the springs of one axle; damping: share of the critical, mean of compression and rebound; wheel_*_kg,
-    tyre_*_npm: mass and stiffness of one wheel (half of it on a single track); bar: stiffness of the anti-roll bars over that of the
-    springs; travel_m: from rest to a bump stop; tall_m: centre of gravity above the road; pitch_index: k² / ab; idle_hz
-    and hum_mps2: engine at rest and its vibration on the floor.
+    tyre_*_npm: mass and stiffness of one wheel (on a single track: of half a wheel); tall_m: centre of gravity above
+    the road; bar: stiffness of the anti-roll bars over that of the springs; travel_m: from rest to a bump stop;
+    pitch_index: k² / ab; idle_hz and hum_mps2: engine at rest and its vibration on the floor.
     """
 
     carrier: str
@@ -108,7 +108,8 @@ def vehicle_of(model: str, vehicle_seed: int | None) -> Vehicle:
         return nominal
     rng = np.random.default_rng([vehicle_seed, _VEHICLE])
     names = [f.name for f in fields(Vehicle) if f.name in _SPREAD]
-    return replace(nominal, **{name: getattr(nominal, name) * float(1 + _SPREAD[name] * rng.uniform(-1, 1)) for name in names})
+    drawn = {name: getattr(nominal, name) * float(1 + _SPREAD[name] * rng.uniform(-1, 1)) for name in names}
+    return replace(nominal, **drawn)
 
 
 def draw_wheels(model: str, vehicle_seed: int | None) -> Wheels:
@@ -153,9 +154,12 @@ def _leg(x: float, v: float, spring: float, damper: float, travel: float) -> flo
 
 
 @njit(cache=True)
-def _drive(
+def _drive(  # noqa: PLR0915 - one step of a vehicle, unrolled for speed
     p: NDArray[np.float64],
-    road: NDArray[np.float64],
+    track: NDArray[np.float64],
+    first_m: float,
+    step_m: float,
+    way_s_m: NDArray[np.float64],
     push: NDArray[np.float64],
     hold: int,
     substeps: int,
@@ -164,70 +168,75 @@ def _drive(
 ) -> None:
     """Semi-implicit Euler: speeds from the forces at the places, then places from the new speeds.
 
-    road: (4, n) heights under the wheels (rows 0, 1 front left, right; 2, 3 rear), a column each step; push: (2, m)
-    acceleration forward and to the left, a column each ``hold`` steps; out: (6, n / substeps) height, roll, pitch at
-    the front axle, their accelerations (height: mean over the sample) and rates.
+    track: (2, k) or (1, k) heights along the lane from first_m on, a column each step_m; way_s_m (m,) and push (2, m),
+    acceleration forward and to the left: a value each ``hold`` steps; out: (6, n) height, roll, pitch at the front
+    axle, acceleration upwards there (mean over the sample), roll rate, pitch rate.
     """
-    mass, ix, iy, ahead, behind, half, tall = p[0], p[1], p[2], p[3], p[4], p[5], p[6]
-    one_track = road.shape[0] == 2
-    rest_f = (mass * behind / (ahead + behind) / 2 + p[11]) * 9.81
-    rest_r = (mass * ahead / (ahead + behind) / 2 + p[12]) * 9.81
-    u = np.empty(4)
-    du = np.zeros(4)
-    load = np.empty(4)
-    for w in range(4):
-        u[w] = road[w // 2 if one_track else w, 0]
-    front, rear = (u[0] + u[1]) / 2, (u[2] + u[3]) / 2
-    pitch = -(front - rear) / (ahead + behind)
-    z = front + pitch * ahead
-    roll = ((u[0] - u[1]) + (u[2] - u[3])) / (4 * half) if half > 0 else 0.0
-    dz = droll = dpitch = 0.0
-    n = road.shape[1]
-    count = out.shape[1]
-    for k in range(count):
+    mass, ix, iy, ahead, behind, half, tall, travel = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[17]
+    one_track = track.shape[0] == 1
+    k = track.shape[1]
+    spring, damper, tyre = np.empty(2), np.empty(2), np.empty(2)
+    rub, kg, rest = np.empty(2), np.empty(2), np.empty(2)
+    for axle in range(2):
+        spring[axle], damper[axle], kg[axle], tyre[axle] = p[7 + axle], p[9 + axle], p[11 + axle], p[13 + axle]
+        rub[axle] = 0.03 * math.sqrt(tyre[axle] * kg[axle])  # rubber: 1.5 % of the critical
+    rest[0] = (mass * behind / (ahead + behind) / 2 + kg[0]) * 9.81
+    rest[1] = (mass * ahead / (ahead + behind) / 2 + kg[1]) * 9.81
+    per_kg = 1 / kg  # division costs as much as all else of a line
+    per_mass, per_ix, per_iy, per_step, per_hold = 1 / mass, 1 / ix, 1 / iy, 1 / step_m, 1 / hold
+    road, u, du, ddu = np.zeros(4), np.zeros(4), np.zeros(4), np.zeros(4)
+    z = dz = roll = droll = pitch = dpitch = 0.0
+    for sample in range(out.shape[1]):
         before = dz - ahead * dpitch
-        out[0, k], out[1, k], out[2, k] = z - ahead * pitch, roll, pitch
-        out[4, k], out[5, k] = droll, dpitch
         for step in range(substeps):
-            i = k * substeps + step
-            if i >= n:
-                i = n - 1
-            j = min(i // hold, push.shape[1] - 1)
-            lift = turn = nod = 0.0
-            bar_f = p[15] * ((2 * half * roll) - (u[0] - u[1]))
-            bar_r = p[16] * ((2 * half * roll) - (u[2] - u[3]))
-            for w in range(4):
-                is_front = w < 2
-                x_w = ahead if is_front else -behind
-                y_w = half if w % 2 == 0 else -half
-                corner = z + roll * y_w - pitch * x_w
-                dcorner = dz + droll * y_w - dpitch * x_w
-                if is_front:
-                    force = _leg(u[w] - corner, du[w] - dcorner, p[7], p[9], p[17])
-                    kt, m, rest, bar = p[13], p[11], rest_f, bar_f
+            i = sample * substeps + step
+            j = min(i // hold, way_s_m.shape[0] - 2)
+            part = min(i * per_hold - j, 1.0)
+            s_m = way_s_m[j] * (1 - part) + way_s_m[j + 1] * part
+            for axle in range(2):
+                at = (s_m - axle * (ahead + behind) - first_m) * per_step
+                low = min(max(int(at), 0), k - 2)
+                part = at - low
+                road[2 * axle] = track[0, low] * (1 - part) + track[0, low + 1] * part
+                if one_track:
+                    road[2 * axle + 1] = road[2 * axle]
                 else:
-                    force = _leg(u[w] - corner, du[w] - dcorner, p[8], p[10], p[17])
-                    kt, m, rest, bar = p[14], p[12], rest_r, bar_r
-                force -= bar if y_w > 0 else -bar
-                press = rest + kt * (road[w // 2 if one_track else w, i] - u[w]) - 0.03 * math.sqrt(kt * m) * du[w]
-                if press < 0.0:
-                    press = 0.0
-                load[w] = (press - rest - force) / m
-                lift += force
-                turn += force * y_w
-                nod -= force * x_w
-            turn += mass * push[1, j] * tall
-            nod -= mass * push[0, j] * tall
-            dz += dt * lift / mass
-            droll += dt * turn / ix
-            dpitch += dt * nod / iy
+                    road[2 * axle + 1] = track[1, low] * (1 - part) + track[1, low + 1] * part
+            if i == 0:  # stands on the road as it is there
+                u[:] = road
+                pitch = ((u[2] + u[3]) - (u[0] + u[1])) / 2 / (ahead + behind)
+                z = (u[0] + u[1]) / 2 + pitch * ahead
+                roll = ((u[0] - u[1]) + (u[2] - u[3])) / (4 * half) if half > 0 else 0.0
+            if step == 0:
+                out[0, sample], out[1, sample], out[2, sample] = z - ahead * pitch, roll, pitch
+                out[4, sample], out[5, sample] = droll, dpitch
+            lift = 0.0
+            turn, nod = mass * push[1, j] * tall, -mass * push[0, j] * tall
+            for axle in range(2):
+                x_w = ahead if axle == 0 else -behind
+                middle, dmiddle = z - pitch * x_w, dz - dpitch * x_w
+                twist = p[15 + axle] * (2 * half * roll - (u[2 * axle] - u[2 * axle + 1]))
+                for side in range(2):
+                    w = 2 * axle + side
+                    y_w = half if side == 0 else -half
+                    x, v = u[w] - middle - roll * y_w, du[w] - dmiddle - droll * y_w
+                    force = _leg(x, v, spring[axle], damper[axle], travel)
+                    force += twist if side == 1 else -twist
+                    press = rest[axle] + tyre[axle] * (road[w] - u[w]) - rub[axle] * du[w]
+                    ddu[w] = (max(press, 0.0) - rest[axle] - force) * per_kg[axle]
+                    lift += force
+                    turn += force * y_w
+                    nod -= force * x_w
+            dz += dt * lift * per_mass
+            droll += dt * turn * per_ix
+            dpitch += dt * nod * per_iy
             z += dt * dz
             roll += dt * droll
             pitch += dt * dpitch
             for w in range(4):
-                du[w] += dt * load[w]
+                du[w] += dt * ddu[w]
                 u[w] += dt * du[w]
-        out[3, k] = (dz - ahead * dpitch - before) / (dt * substeps)
+        out[3, sample] = (dz - ahead * dpitch - before) / (dt * substeps)
 
 
 def _smooth(values: Series, seconds: float) -> Series:
@@ -238,8 +247,8 @@ def _smooth(values: Series, seconds: float) -> Series:
     return np.convolve(padded, window / window.sum(), "valid")
 
 
-def _pushed(plan: Plan) -> tuple[NDArray[np.float64], Series]:
-    """Acceleration forward and to the left (2, m) and yaw rate (m,), a value each 1 / WAY_HZ.
+def _pushed(plan: Plan) -> NDArray[np.float64]:
+    """Acceleration forward and to the left (2, m), a value each 1 / WAY_HZ.
 
     Sideways from the second difference of the place, whatever the course says between polyline points; a driver's
     hands are no faster than the half second over which it is smoothed.
@@ -255,7 +264,7 @@ def _pushed(plan: Plan) -> tuple[NDArray[np.float64], Series]:
     push[1, :edge], push[1, len(way.s_m) - edge :] = push[1, edge], push[1, len(way.s_m) - edge - 1]
     for act in plan.acts:
         _act(act, push)
-    return push, push[1] / np.maximum(way.v_mps, 3.0)
+    return push
 
 
 _USUAL_MPS2 = {"braking": (0, -3.0), "turning": (1, 2.5)}
@@ -298,21 +307,48 @@ def _clank(plan: Plan, count: int) -> Series:
     return out
 
 
-def _shaken(plan: Plan, vehicle: Vehicle, v_mps: Series) -> NDArray[np.float64]:
-    """Vibration of engine and tyres at the box, (n, 3): tones with the engine's turns, noise that grows with speed."""
-    rng = np.random.default_rng([plan.pass_seed, _NOISE])
-    count = len(v_mps)
-    noise = rng.standard_normal((count + 1, 3), dtype=np.float32)
-    # Differences of white noise: more above 100 Hz than below, as a body passes it on.
-    level = 0.02 + 0.006 * v_mps * (1.3 if plan.wet else 1.0)
-    shaken = (noise[1:] - 0.7 * noise[:-1]) * (level[:, None] * (0.5, 0.5, 1.0))
-    if vehicle.hum_mps2 > 0:
-        gear_mps = rng.uniform(9, 13)  # over how many m/s the engine runs from idle to shifting up
-        turns = vehicle.idle_hz * (1 + 1.2 * (v_mps % gear_mps) / gear_mps)
-        phase = 2 * np.pi * np.cumsum(turns) / MOTION_HZ + rng.uniform(0, 2 * np.pi)
-        hum = vehicle.hum_mps2 * (np.sin(phase) + 0.4 * np.sin(2 * phase + 1.0))
-        shaken += hum[:, None] * (0.5, 0.6, 1.0)
-    return np.asarray(shaken, dtype=np.float64)
+@njit(cache=True)
+def _felt(
+    ridden_out: NDArray[np.float64],
+    push: NDArray[np.float64],
+    v_mps: NDArray[np.float64],
+    noise: NDArray[np.float32],
+    clank: NDArray[np.float64],
+    engine: NDArray[np.float64],
+    ratio: int,
+    force: NDArray[np.float64],
+    rate: NDArray[np.float64],
+) -> None:
+    """Specific force and turn rates (n, 3) from what `_drive` put out, what pushes, and vibration: tones with the
+    engine's turns, noise that grows with speed. engine: hum (m/s²), idle (Hz), m/s from idle to shifting up, first
+    phase, wetness; ratio: samples to a value of the way."""
+    n = ridden_out.shape[1]
+    last = v_mps.shape[0] - 2
+    phase = engine[3]
+    gravity = 9.81
+    for i in range(n):
+        j = min(i // ratio, last)
+        q = i / ratio - j
+        v = v_mps[j] * (1 - q) + v_mps[j + 1] * q
+        ahead = push[0, j] * (1 - q) + push[0, j + 1] * q
+        left = push[1, j] * (1 - q) + push[1, j + 1] * q
+        level = 0.02 + 0.006 * v * engine[4]
+        hum = 0.0
+        if engine[0] > 0.0:
+            gears = v / engine[2]
+            turns = engine[1] * (1 + 1.2 * (gears - math.floor(gears)))
+            phase += 2 * math.pi * turns / (100.0 * ratio)
+            one, two = math.sin(phase), math.cos(phase)
+            hum = engine[0] * (one + 0.8 * one * two)
+        # Differences of white noise: more above 100 Hz than below, as a body passes it on.
+        x = level * (noise[i + 1, 0] - 0.7 * noise[i, 0])
+        y = level * (noise[i + 1, 1] - 0.7 * noise[i, 1])
+        z = level * (noise[i + 1, 2] - 0.7 * noise[i, 2])
+        force[i, 0] = ahead - gravity * ridden_out[2, i] + 0.5 * (x + hum)
+        force[i, 1] = left + gravity * ridden_out[1, i] + 0.5 * y + 0.6 * hum
+        force[i, 2] = gravity + ridden_out[3, i] + clank[i] + z + hum
+        rate[i, 0], rate[i, 1] = ridden_out[4, i], ridden_out[5, i]
+        rate[i, 2] = left / max(v, 3.0)  # slower, and a wheel turned on the spot would turn the vehicle
 
 
 def feel(plan: Plan, vehicle: Vehicle | None = None, substeps: int = PHYSICS_HZ // MOTION_HZ) -> Motion:
@@ -323,20 +359,18 @@ def feel(plan: Plan, vehicle: Vehicle | None = None, substeps: int = PHYSICS_HZ 
     """
     vehicle = vehicle or vehicle_of(plan.model, plan.vehicle_seed)
     rate = MOTION_HZ * substeps
-    road = ridden(plan, vehicle.radius_m, rate_hz=rate)
-    push, yaw = _pushed(plan)
-    count = (road.shape[1] - 1) // substeps + 1
+    track, first = tracks_m(plan, vehicle.radius_m)
+    push = _pushed(plan)
+    count = round((len(plan.way.s_m) - 1) * MOTION_HZ / WAY_HZ) + 1
     out = np.empty((6, count))
     figures = _figures(vehicle, plan.wheels.wheelbase_m, plan.wheels.half_track_m)
-    _drive(figures, road, push, round(rate / WAY_HZ), substeps, 1 / rate, out)
-    z, roll, pitch, heave, roll_rate, pitch_rate = out
-    t_way = np.arange(len(plan.way.s_m)) / WAY_HZ
-    t = np.arange(count) / MOTION_HZ
-    v = np.interp(t, t_way, plan.way.v_mps)
+    _drive(figures, track, first, STEP_M, plan.way.s_m, push, round(rate / WAY_HZ), substeps, 1 / rate, out)
     clank = _clank(plan, count)
-    force = _shaken(plan, vehicle, v)
-    force[:, 0] += np.interp(t, t_way, push[0]) - G_MPS2 * pitch
-    force[:, 1] += np.interp(t, t_way, push[1]) + G_MPS2 * roll
-    force[:, 2] += G_MPS2 + heave + clank
-    rate_radps = np.stack([roll_rate, pitch_rate, np.interp(t, t_way, yaw)], axis=1)
-    return Motion(float(MOTION_HZ), force, rate_radps, z, roll, pitch, clank)
+    rng = np.random.default_rng([plan.pass_seed, _NOISE])
+    engine = np.array([
+        vehicle.hum_mps2, vehicle.idle_hz, rng.uniform(9, 13), rng.uniform(0, 2 * np.pi), 1.3 if plan.wet else 1.0
+    ])  # fmt: skip
+    noise = rng.standard_normal((count + 1, 3), dtype=np.float32)
+    force, rate_radps = np.empty((count, 3)), np.empty((count, 3))
+    _felt(out, push, plan.way.v_mps, noise, clank, engine, round(MOTION_HZ / WAY_HZ), force, rate_radps)
+    return Motion(float(MOTION_HZ), force, rate_radps, out[0], out[1], out[2], clank)

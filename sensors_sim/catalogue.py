@@ -155,6 +155,8 @@ def _pothole(rng: np.random.Generator, grade: int, lane_m: float) -> Thing:
     patch = rng.random() < 0.2
     if grade == 1:  # shallow and small both, as either makes it red
         depth, size = rng.uniform(12, 24.5), rng.uniform(0.20, 0.33, 2)
+    elif patch:  # what was filled and gave way again
+        depth, size = rng.uniform(20, 60), rng.uniform(0.4, 1.3, 2)
     else:
         depth, size = rng.uniform(25, 100), 2 * np.exp(rng.uniform(np.log(0.15), np.log(0.6), 2))
         size = np.sqrt(size * size.mean())  # less oblong than two free draws

@@ -20,9 +20,11 @@ from .shapes import row
 GD_N0_M3 = {"A": 16e-6, "B": 64e-6, "C": 256e-6, "D": 1024e-6}
 """Geometric mean of Gd(n0 = 0.1 cycles/m) of the classes of ISO 8608."""
 STEP_M = 0.02
-"""Of the profile under a wheel. Twice this moves the peak of a deep hole by a tenth; half of it doubles the cost."""
+"""Of the profile under a wheel. Simulated, red defects of seven types against a step of 5 mm: peaks are 0 to 2 % off in
+the median, 2 to 3 % at most (a collapse, 8 %); at 4 cm 1 to 2 %, and up to 17 %. Half of it doubles the cost."""
 PHYSICS_HZ = 1200
-"""Steps a second of the vehicle, a whole number to a value of the way."""
+"""Steps a second of the vehicle, a whole number to a value of the way. Simulated, against 3200: peaks of red defects are
+0.4 % off in the median and 2 % at most in a car (a bicycle 1 % and 4 %); at 800 1 % and 6 %, at 400 2 % and 17 %."""
 RADIUS_M = 0.3
 
 _N0 = 0.1
@@ -88,12 +90,12 @@ def _rows(things: tuple[Thing, ...]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(len(rows), 19)
 
 
-def ridden(plan: Plan, radius_m: float = RADIUS_M, step_m: float = STEP_M, rate_hz: int = PHYSICS_HZ) -> Series:
-    """Heights at which the hubs ride, less the radius, m, float64 (4, n) or (2, n) for one track: front left, front
-    right, rear left, rear right (front, rear), ``rate_hz`` values a second along the plan's way.
+def tracks_m(plan: Plan, radius_m: float = RADIUS_M, step_m: float = STEP_M) -> tuple[Series, float]:
+    """Heights at which hubs ride, less the radius, m, float64 (2, k) left and right, or (1, k) for one track, a value
+    each ``step_m`` along the lane; and where along it the first value stands.
 
     Across, a tyre is as high as the mean over its width; along, a disc of ``radius_m`` rolls over the heights: a crack
-    of 2 cm lowers it by .17 mm. The rear wheels follow in the tracks of the front ones. rate_hz: a multiple of WAY_HZ.
+    of 2 cm lowers it by .17 mm. It holds for where this plan's vehicle drives.
     """
     way, wheels = plan.way, plan.wheels
     margin = radius_m + 2 * step_m
@@ -107,7 +109,16 @@ def ridden(plan: Plan, radius_m: float = RADIUS_M, step_m: float = STEP_M, rate_
         roughness_m(plan.stretch), _BASE_M, _LINE_M, _rows(plan.stretch.things), first, step_m, y, aside,
         wheels.width_m, _ACROSS, radius_m, heights,
     )  # fmt: skip
-    return np.asarray(sample(heights, first, step_m, way.s_m, round(rate_hz / WAY_HZ), wheels.wheelbase_m))
+    return heights, first
+
+
+def ridden(plan: Plan, radius_m: float = RADIUS_M, step_m: float = STEP_M, rate_hz: int = PHYSICS_HZ) -> Series:
+    """The same in time, m, float64 (4, n) or (2, n): front left, front right, rear left, rear right (or front, rear),
+    ``rate_hz`` values a second along the plan's way. The rear wheels follow in the tracks of the front ones.
+    rate_hz: a multiple of WAY_HZ."""
+    heights, first = tracks_m(plan, radius_m, step_m)
+    ratio = round(rate_hz / WAY_HZ)
+    return np.asarray(sample(heights, first, step_m, plan.way.s_m, ratio, plan.wheels.wheelbase_m))
 
 
 def cross_profile_m(plan: Plan, s_m: Series, y_m: Series) -> Series:

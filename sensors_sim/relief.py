@@ -47,7 +47,7 @@ def _grain(s_m: float, y_m: float, cell_m: float, seed: int) -> float:
 
 
 @njit(cache=True)
-def _shape(row: Heights, s_m: float, y_m: float, wheel: bool) -> float:
+def _shape(row: Heights, s_m: float, y_m: float, wheel: bool) -> float:  # noqa: PLR0915 - one branch a shape
     """Height that a thing adds at a place of the lane, m. wheel: as a wheel meets it, which no crack lowers."""
     code = int(row[0])
     ds, dy = s_m - row[1], y_m - row[2]
@@ -59,7 +59,7 @@ def _shape(row: Heights, s_m: float, y_m: float, wheel: bool) -> float:
     z = 0.0
     inside = 1.0  # fades the texture at the rim
     if code in (BOWL, DIP, HOLE, COVER, FLAT):
-        if code != COVER and code != HOLE:  # iron is round, damage is ragged
+        if code not in (COVER, HOLE):  # iron is round, damage is ragged
             angle = math.atan2(v, u)
             r *= (
                 1.0
@@ -99,7 +99,7 @@ def _shape(row: Heights, s_m: float, y_m: float, wheel: bool) -> float:
         z = h * min(1.0, (1 - abs(u)) * a / row[17])
     elif code == RUTS:
         left, right = (dy - _RUT_SIDE_M) / _RUT_SIGMA_M, (dy + _RUT_SIDE_M) / _RUT_SIGMA_M
-        enter = min(1.0, (1 - abs(u)) * a / 4.0)  # deepens over 4 m: nothing that a wheel could feel
+        enter = min(1.0, (1 - abs(u)) * a / min(10.0, 0.9 * a))  # so slowly that no wheel could feel it
         enter = enter * enter * (3 - 2 * enter)
         depth = 0.9 + 0.1 * math.sin(s_m * 0.6 + row[11])
         z = h * enter * depth * (math.exp(-0.5 * left * left) + math.exp(-0.5 * right * right))
@@ -121,8 +121,8 @@ def _shape(row: Heights, s_m: float, y_m: float, wheel: bool) -> float:
         bite = 1.0 + 0.35 * math.sin(ds * 4.0 + row[11]) + 0.25 * math.sin(ds * 9.0 + row[12])
         z = h * min(1.0, max(0.0, (0.6 * bite - v - 1 + 0.4) * 0.9 + 0.5)) * inside
     elif code == SLABS:
-        i = int(math.floor((u + 1) * 1.5 + 0.25 * math.sin(2 * v + row[11])))
-        j = int(math.floor(v + 0.3 * math.sin(2 * u + row[12])))
+        i = math.floor((u + 1) * 1.5 + 0.25 * math.sin(2 * v + row[11]))
+        j = math.floor(v + 0.3 * math.sin(2 * u + row[12]))
         seed = int(row[16])
         level = 0.5 + 0.5 * _hash(i, j, seed)
         z = h * level + 0.35 * h * (_hash(i, j, seed + 7) * (u * 1.5 % 1.0) + _hash(i, j, seed + 9) * v)
@@ -154,7 +154,7 @@ def _road(lines: NDArray[np.float32], base_m: float, line_m: float, s_m: float, 
     q = across - j
     low = lines[j, i0] * (1 - q) + lines[j + 1, i0] * q
     high = lines[j, i1] * (1 - q) + lines[j + 1, i1] * q
-    return low * (1 - part) + high * part
+    return float(low * (1 - part) + high * part)
 
 
 @njit(cache=True)
@@ -199,6 +199,8 @@ def track(
     for i in range(reach + 1):
         drop[i] = math.sqrt(radius_m * radius_m - (i * step_m) ** 2) - radius_m
     bare = np.empty(k)
+    blocks = (k + reach - 1) // reach
+    highest = np.empty(blocks)
     for w in range(aside_m.shape[0]):
         for i in range(k):
             bare[i] = _road(lines, base_m, line_m, first_m + i * step_m, y_m[i] + aside_m[w])
@@ -216,17 +218,33 @@ def track(
                     y = middle + tyre_m * ((j + 0.5) / across - 0.5)
                     total += _shape(rows[t], first_m + i * step_m, y, True)
                 bare[i] += total / across
+        for b in range(blocks):
+            most = bare[b * reach]
+            for i in range(b * reach + 1, min(k, (b + 1) * reach)):
+                most = max(most, bare[i])
+            highest[b] = most
         for i in range(k):
             best = bare[i]
-            low, high = max(-reach, -i), min(reach, k - 1 - i)
-            for d in range(low, high + 1):
-                best = max(best, bare[i + d] + drop[abs(d)])
+            b = i // reach
+            # No point in reach stands higher than this, so the search ends where the disc is too far above it.
+            most = highest[b]
+            if b > 0:
+                most = max(most, highest[b - 1])
+            if b + 1 < blocks:
+                most = max(most, highest[b + 1])
+            for d in range(1, reach + 1):
+                if most + drop[d] <= best:
+                    break
+                if i >= d:
+                    best = max(best, bare[i - d] + drop[d])
+                if i + d < k:
+                    best = max(best, bare[i + d] + drop[d])
             out[w, i] = best
 
 
 @njit(cache=True)
 def sample(heights: Heights, first_m: float, step_m: float, way_s_m: Heights, ratio: int, behind_m: float) -> Heights:
-    """Heights (2 w, n) under front and rear wheels in time, ``ratio`` values to one of the way; w rows of ``heights``."""
+    """Heights (2 w, n) under front, then rear wheels in time, ``ratio`` values to one of the way."""
     wheels, k = heights.shape
     n = (way_s_m.shape[0] - 1) * ratio + 1
     out = np.empty((2 * wheels, n))
