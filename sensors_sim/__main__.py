@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import signal
 import sys
@@ -27,6 +28,9 @@ _TELL_S = 3.0
 _LAST_WAIT_S = 60.0
 _STOP_WAIT_S = 10.0
 """For verdicts after SIGTERM: whoever stops us waits, and a chunk without a verdict is known to be without one."""
+
+_COMMANDS = {"ground": "ground_command", "signatures": "signatures", "simulate": "simulate"}
+"""Sub-commands and the module whose `main` takes the rest of the command line."""
 
 _EPILOG = """\
 Simulated boxes and phones drive two crossing streets near the city's centre. What is wrong with the streets is written
@@ -198,14 +202,10 @@ def _publish(options: argparse.Namespace, city: City, until_s: float, stop: thre
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command line; returns the exit code: 0, or 1 where a chunk is left without a verdict."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments[:1] == ["ground"]:
-        from .ground_command import main as ground  # compiles its kernels when loaded: not for every fleet's start
-
-        return ground(arguments[1:])
-    if arguments[:1] == ["simulate"]:
-        from .simulate import main as simulate
-
-        return simulate(arguments[1:])
+    if arguments and arguments[0] in _COMMANDS:
+        # Loaded only now: a fleet need not wait for kernels that it never runs.
+        command = importlib.import_module(f".{_COMMANDS[arguments[0]]}", __package__)
+        return int(command.main(arguments[1:]))
     parser = _parser()
     options = parser.parse_args(arguments)
     if min(options.boxes, options.phones, options.passes, options.bad, options.seed) < 0:

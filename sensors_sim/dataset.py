@@ -4,7 +4,7 @@ and nothing else of the simulator.
   chunks.cbor      a CBOR sequence (RFC 8742) of [device, kind of device, payload]; a payload is a chunk of the wire
   truth.csv.gz     a row for each thing that a vehicle met, and for each act that shook a device
   trips.csv.gz     a row for each stretch of road driven
-  manifest.json    schema rhc-drives/1: arguments, counts, sha256 of the others; written last, so that a folder with it is whole
+  manifest.json    schema rhc-drives/1: arguments, counts, sha256 of the others; written last: a folder with it is whole
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ TRUTH_COLUMNS = (
     "height_mm", "length_m", "width_m", "lat_deg", "lon_deg", "roughness", "speed_mps", "thing",
 )  # fmt: skip
 """kind: of the type or look-alike or act. what: defect, look_alike or act. in_s, mid_s, out_s, wheels: of a meeting
-(plan.Meeting); an act's begin, middle, end. lat_deg, lon_deg: of the thing's middle, in the chunks' datum; of an act the
-vehicle's at mid_s. thing: the same for every pass over one thing; empty for acts."""
+(plan.Meeting); an act's begin, middle, end. amount: in the unit, of an act its strength. lat_deg, lon_deg: of the
+thing's middle, in the chunks' datum; of an act the vehicle's at mid_s. thing: the same for every pass over one thing;
+empty for acts."""
 TRIP_COLUMNS = (
     "device", "trip", "device_kind", "carrier", "model", "physics", "roughness", "from_s", "to_s", "metres",
     "equipment", "night", "wet",
@@ -243,7 +244,8 @@ def _truth_rows(
         east = float(way.east_m[i]) + along * math.sin(course) - left * math.cos(course)
         north = float(way.north_m[i]) + along * math.cos(course) + left * math.sin(course)
         rows.append((
-            m.mid_s, east, north, (thing.kind, thing.subtype, what, _in(m.in_s, 3), _in(m.mid_s, 3), _in(m.out_s, 3)),
+            m.mid_s, east, north,
+            (thing.kind, thing.subtype, what, _in(m.in_s, 3), _in(m.mid_s, 3), _in(m.out_s, 3)),
             (m.wheels, thing.grade, _in(thing.amount, 3), thing.unit, _in(thing.height_mm, 2),
              _in(thing.length_m, 3), _in(thing.width_m, 3)),
             (_in(float(way.v_mps[i]), 2), names[m.thing]),

@@ -1,5 +1,5 @@
-"""The proving ground: roads, things on them and drives, drawn for training and for the benchmark. A pure function of its
-options: the same ones give the same bytes."""
+"""The proving ground: roads, things on them and drives, drawn for training and for the benchmark. A pure function of
+its options: the same ones give the same bytes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS = DEFECT_KEYS[:16]
 GRADE_SHARE = (0.15, 0.40, 0.45)
 LOOK_ALIKE_SHARE = 0.25
 SPACING_M = (25.0, 75.0)
-"""Between the end of a thing and the begin of the next, uniform: less, and what is around a thing is never healthy road;
+"""Between the end of a thing and the begin of the next, uniform: less, and what is around a thing is never healthy;
 more, and training takes longer roads for as many things."""
 NATURAL_PER_KM = {
     "sound_cover": 12.5, "good_patch": 2.5, "slab_joint": 1.5, "expansion_joint": 1.0, "speed_bump": 1.4,
@@ -70,13 +70,14 @@ class Options:
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """One drive, ready to be written: see DriveWriter.add."""
+    """One drive, ready to be written: see DriveWriter.add. last: no further pass over its stretch follows."""
 
     plan: Plan
     place: Place
     device: str
     trip: str
     stretch: str
+    last: bool
 
 
 def family(physics: str) -> Any:
@@ -94,7 +95,7 @@ def ride(physics: str, plan: Plan) -> Ride:
 
 def _dense(rng: np.random.Generator, physics: Any, length_m: float, harmless_share: float) -> tuple[Thing, ...]:
     """Things one after the other: defects of all types and grades alike, and look-alikes."""
-    things = []
+    things: list[Thing] = []
     at_m = rng.uniform(20, 60)
     while True:
         if rng.random() < harmless_share:
@@ -223,7 +224,8 @@ def drives(options: Options) -> Iterator[Drive]:
             vehicle = _vehicle(options, unit)
             plan, trip = _one(options, number, stretch, line, vehicle, nth if many else number % RIDES)
             name = f"{options.physics}-{options.what}-{options.seed}"
-            yield Drive(plan, place, f"{name}-{options.device}-{unit:06d}", trip, f"{name}-{road:06d}")
+            device, road_name = f"{name}-{options.device}-{unit:06d}", f"{name}-{road:06d}"
+            yield Drive(plan, place, device, trip, road_name, nth == passes - 1)
             number += 1
         road += 1
 

@@ -65,7 +65,9 @@ def main(arguments: list[str]) -> int:
         parser.error("--equipment is of boxes: a phone has none")
     if not (0 < given.km < math.inf and given.passes > 0 and given.seed >= 0 and 100 <= given.rate <= 400):
         parser.error("--km and --passes are above 0, --seed is 0 or more, --rate 100 to 400")
-    options = Options(given.physics, given.what, given.device, given.km, given.seed, equipment, given.passes, given.rate)
+    options = Options(
+        given.physics, given.what, given.device, given.km, given.seed, equipment, given.passes, given.rate
+    )
     if given.quick:
         options = replace(options, km=min(options.km, QUICK_KM))
     told = {
@@ -111,5 +113,5 @@ def _write(options: Options, writer: DriveWriter) -> None:
                 told_s = now_s
                 sys.stderr.write(f"proving ground: {text}\n")
                 sys.stderr.flush()
-            if writer.metres >= goal_m:
+            if writer.metres >= goal_m and drive.last:
                 return

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from .plan import Act, Motion, Plan, Series
 
 G_MPS2 = 9.80665
-_LARGEST = 32767
 _DEVICE, _NOISE, _HANDS = range(31, 34)  # purposes of generators
 
 
@@ -27,8 +26,8 @@ class Unit:
     """One inertial unit as it is mounted.
 
     axes: (3, 3), its axes as rows in vehicle axes. low_pass_hz: before sampling. holder_hz, holder_damping: (3,), of
-    the holder along the vehicle's axes; holder_hz 0 is rigid. *_bias: (3,); *_noise: sigma of a sample. jitter_s: sigma of
-    the sampling moments, late_share: of samples that come up to late_s late. has_gyro: phones may lack it.
+    the holder along the vehicle's axes; holder_hz 0 is rigid. *_bias: (3,); *_noise: sigma of a sample. jitter_s: sigma
+    of the sampling moments, late_share: of samples that come up to late_s late. has_gyro: phones may lack it.
     """
 
     axes: NDArray[np.float64]
@@ -210,7 +209,7 @@ def _handled(values: NDArray[np.float64], act: Act, rate_hz: float, rng: np.rand
     """Taken up, turned about, put back otherwise: returns the rotation vector at the end."""
     count = len(values)
     t = np.arange(count) / rate_hz
-    window = np.sin(np.pi * np.arange(count) / max(count - 1, 1)) ** 0.5
+    window = np.sqrt(np.maximum(np.sin(np.pi * np.arange(count) / max(count - 1, 1)), 0.0))
     path = np.zeros((count, 3))
     shake = np.zeros((count, 3))
     for axis in range(3):
@@ -223,7 +222,7 @@ def _handled(values: NDArray[np.float64], act: Act, rate_hz: float, rng: np.rand
     values[:, :3] += act.strength * shake * window[:, None]
     for at in (0, count - 1):  # taken out of the holder, put back
         _knock(values, at, act.strength * rng.uniform(2, 12), rate_hz, rng)
-    return path[-1]
+    return np.asarray(path[-1])
 
 
 def _knock(values: NDArray[np.float64], at: int, size_mps2: float, rate_hz: float, rng: np.random.Generator) -> None:
@@ -281,9 +280,30 @@ def in_hands(values: NDArray[np.float64], acts: tuple[Act, ...], rate_hz: float,
         values[last:, 3:] = values[last:, 3:] @ turn
 
 
-def counts(values: NDArray[np.float64], scale: float) -> NDArray[np.int16]:
-    """Values as a converter of 16 bits gives them: rounded, clipped at its range."""
-    return np.clip(np.rint(values / scale), -_LARGEST, _LARGEST).astype(np.int16)
+@njit(cache=True)
+def _counts(
+    values: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    noise: NDArray[np.float64],
+    sigma: float,
+    scale: float,
+    out: NDArray[np.int16],
+) -> None:
+    """(n, 3) as a converter of 16 bits gives them: bias and noise added, rounded, clipped at its range."""
+    for i in range(values.shape[0]):
+        for c in range(3):
+            x = np.rint((values[i, c] + bias[c] + sigma * noise[i, c]) / scale)
+            out[i, c] = np.int16(min(max(x, -32767.0), 32767.0))
+
+
+def counts(
+    values: NDArray[np.float64], bias: Series, noise: NDArray[np.float64], sigma: float, scale: float
+) -> NDArray[np.int16]:
+    """Values (n, 3) as a converter of 16 bits gives them: with bias (3,) and sigma times noise (n, 3), rounded,
+    clipped at its range."""
+    out = np.empty(values.shape, dtype=np.int16)
+    _counts(values, bias, noise, sigma, scale, out)
+    return out
 
 
 def samples(plan: Plan, motion: Motion, unit: Unit) -> tuple[NDArray[np.int16], NDArray[np.int16] | None]:
@@ -305,7 +325,10 @@ def samples(plan: Plan, motion: Motion, unit: Unit) -> tuple[NDArray[np.int16], 
     )
     if plan.device == "phone" and plan.acts:
         in_hands(out, plan.acts, plan.rate_hz, np.random.default_rng([plan.pass_seed, plan.device_seed, _HANDS]))
-    noise = rng.standard_normal(out.shape)
-    acc = out[:, :3] + unit.acc_bias_mps2 + unit.acc_noise_mps2 * noise[:, :3]
-    gyro = out[:, 3:] + unit.gyro_bias_radps + unit.gyro_noise_radps * noise[:, 3:]
-    return counts(acc, unit.acc_scale_mps2), counts(gyro, unit.gyro_scale_radps) if unit.has_gyro else None
+    acc = counts(
+        out[:, :3], unit.acc_bias_mps2, rng.standard_normal((count, 3)), unit.acc_noise_mps2, unit.acc_scale_mps2
+    )
+    if not unit.has_gyro:
+        return acc, None
+    noise = rng.standard_normal((count, 3))
+    return acc, counts(out[:, 3:], unit.gyro_bias_radps, noise, unit.gyro_noise_radps, unit.gyro_scale_radps)

@@ -27,7 +27,7 @@ DROP_DRY, DROP_WET, DROP_PONDING = 0.002, 0.06, 0.7
 """Share of points without a height; assumed. Standing water throws the beam away."""
 
 BAND_STEP_S = 0.1
-CENTRE_HZ = 1000.0 * 2.0 ** np.arange(-4, 4)
+CENTRE_HZ: Series = 1000.0 * 2.0 ** np.arange(-4.0, 4.0)
 """Octaves of 63 Hz to 8 kHz."""
 _TYRE_DB = np.array([62.0, 66.0, 68.0, 70.0, 73.0, 68.0, 60.0, 52.0])
 """Under the floor at 50 km/h on smooth dense asphalt; the shape of tyre noise with its hump at 1 kHz, assumed."""
@@ -61,7 +61,8 @@ def lines(plan: Plan, motion: Motion, profile: Profile, met: tuple[Meeting, ...]
     aside = np.linspace(WIDTH_M / 2, -WIDTH_M / 2, POINTS)
     s, y = _at(way.s_m, t, WAY_HZ), _at(way.y_m, t, WAY_HZ)
     road = profile(plan, s, y[:, None] + aside)
-    body = _at(motion.z_m, t, motion.rate_hz)[:, None] + np.sin(_at(motion.roll_rad, t, motion.rate_hz))[:, None] * aside
+    lean = np.sin(_at(motion.roll_rad, t, motion.rate_hz))
+    body = _at(motion.z_m, t, motion.rate_hz)[:, None] + lean[:, None] * aside
     seen = (road - body + NOISE_M * rng.standard_normal(road.shape)) / SCALE_M
     out = np.clip(np.rint(seen), -32767, 32767).astype(np.int16)
     lost = np.full(len(t), DROP_WET if plan.wet else DROP_DRY)
@@ -112,7 +113,7 @@ def sound(plan: Plan, motion: Motion, met: tuple[Meeting, ...]) -> NDArray[np.fl
     road = np.random.default_rng([plan.stretch.seed, _ROAD])
     way, things = plan.way, plan.stretch.things
     rows = math.floor(way.duration_s / BAND_STEP_S)
-    middle = (np.arange(rows) + 0.5) * BAND_STEP_S
+    middle: Series = (np.arange(float(rows)) + 0.5) * BAND_STEP_S
     speed = np.maximum(_at(way.v_mps, middle, WAY_HZ), 0.3)
     texture = np.full(rows, max(0.15, 0.45 + 0.15 * road.standard_normal()))
     wet = np.zeros((rows, 1)) + (1.0 if plan.wet else 0.0)

@@ -1,4 +1,4 @@
-"""Position fixes: a box's corrected ones within centimetres, a phone's metres off for half a minute in one direction."""
+"""Position fixes: a box's corrected ones within centimetres; a phone's metres off, one way for half a minute."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from .plan import WAY_HZ, Plan, Series
 
@@ -34,12 +34,21 @@ class Track:
     course_deg: Series
 
 
+@njit(cache=True)
+def _kept(values: NDArray[np.float64], keep: float) -> None:
+    """Adds to each row of (n, k) what is kept of the one before, in place."""
+    for i in range(1, values.shape[0]):
+        for c in range(values.shape[1]):
+            values[i, c] += keep * values[i - 1, c]
+
+
 def lasting(rng: np.random.Generator, count: int, columns: int, hz: float, lasts_s: float) -> NDArray[np.float64]:
     """First-order Gauss-Markov noise of unit variance and correlation time lasts_s, float64 (count, columns)."""
     keep = math.exp(-1 / (hz * lasts_s))
     fresh = rng.standard_normal((count, columns)) * math.sqrt(1 - keep * keep)
     fresh[:1] /= math.sqrt(1 - keep * keep)
-    return np.asarray(lfilter([1.0], [1.0, -keep], fresh, axis=0))
+    _kept(fresh, keep)
+    return fresh
 
 
 def fixes(plan: Plan) -> Track:

@@ -38,8 +38,8 @@ CAMERA_CONFUSION: Mapping[str, Mapping[str, float]] = {
     "ponding": {"ponding": 0.60, "bleeding": 0.05, "pothole": 0.03},
     "litter": {"litter": 0.60, "pothole": 0.02},
 }
-"""What a pass reports of a grade 2 defect in view by day on a dry road: reported type -> probability. What is missing to
-1 is the chance that nothing is reported."""
+"""What a pass reports of a grade 2 defect in view by day on a dry road: reported type -> probability. What is missing
+to 1 is the chance that nothing is reported."""
 
 CAMERA_FOOLED: Mapping[str, Mapping[str, float]] = {
     "sound_cover": {"frame_level": 0.03, "defective_cover": 0.03},
@@ -57,10 +57,10 @@ OTHER_FOOLED: Mapping[str, float] = {"linear_crack": 0.02, "ravelling": 0.02}
 
 @dataclass(frozen=True)
 class CameraOptions:
-    """by_grade: recall over that of grade 2. night, wet: recall over that by day, dry; confused_more: growth of the share
-    of reports with a wrong type in either. together: correlation of what different passes make of one thing: 0, and
+    """by_grade: recall over that of grade 2. night, wet: recall over that by day, dry; confused_more: growth of the
+    chance of a wrong type in either. together: correlation of what different passes make of one thing: 0, and
     sixteen passes see everything; 1, and one pass says all there is to say. sigma_m: of a place, per axis. ahead_m: how
-    far before the front axle a thing is reported. tile_m: of long things each such piece is reported by itself, at most.
+    far before the front axle a thing is reported. tile_m: of long things each such piece is reported by itself.
     false_per_km: alarms where nothing is, by day and dry; night and rain raise them by false_more each.
     """
 

@@ -1,4 +1,4 @@
-"""How one drives a stretch of the proving ground: the road's bends, the driver's speed, and the wander across the lane."""
+"""How one drives a stretch of the proving ground: the road's bends, the driver's speed, the wander across the lane."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SLOW_FOR = {"speed_bump": 22.0, "raised_crosswalk": 30.0}
 
 @dataclass(frozen=True)
 class Driver:
-    """How somebody drives. speed_mps: what is aimed at, slowly changing by a tenth. stops_per_km, brakes_per_km: halts and
-    slowings for others. aside_m: of the middle of the lane, to the left. wander_m: sigma of the wander about that.
+    """How somebody drives. speed_mps: what is aimed at, slowly changing by a tenth. stops_per_km, brakes_per_km: halts
+    and slowings for others. aside_m: of the middle of the lane, to the left. wander_m: sigma of the wander about that.
     accel_mps2, brake_mps2: at most; lateral_mps2: at most, in bends."""
 
     speed_mps: float
@@ -88,17 +88,18 @@ def _drive(
 ) -> int:
     """Follows the speeds ``allow`` (k,) each step_m from first_m; halts at the rows of stops (place, for how long).
 
-    out (2, n): place and speed each dt. Returns how many were filled. The wish acts through a lag of .3 s, as a foot
-    does: without it each halt would end in a jerk that shakes more than a pothole.
+    out (2, n): place and speed each dt, until lead_s after end_m. Returns how many were filled. The wish acts through
+    a lag of .3 s, as a foot does: without it each halt would end in a jerk that shakes more than a pothole.
     """
-    s, a, wait, stop = begin_m, 0.0, 0.0, 0
+    s, a, wait, stop, past = begin_m, 0.0, 0.0, 0, 0
     k = min(max(int((s - first_m) / step_m), 0), len(allow) - 2)
     v = allow[k]
-    n = out.shape[1]
+    n = int(out.shape[1])
     for i in range(n):
         out[0, i] = s
         out[1, i] = v
-        if s > end_m + lead_s * v + 5.0:
+        past += s > end_m
+        if past * dt > lead_s:
             return i + 1
         at = (s + v * 0.3 - first_m) / step_m
         k = min(max(int(at), 0), len(allow) - 2)
@@ -137,7 +138,7 @@ def _smooth(rng: np.random.Generator, s_m: Series, shortest_m: float, longest_m:
 def drive(stretch: Stretch, line: Line, driver: Driver, wheels: Wheels, t0_s: float, seed: int) -> Way:
     """One way along the stretch, from LEAD_S before it to LEAD_S behind it."""
     rng = np.random.default_rng([seed, stretch.seed, _DRIVER])
-    s_grid = np.arange(len(line.east_m)) * GRID_M - RUN_M
+    s_grid: Series = np.arange(float(len(line.east_m))) * GRID_M - RUN_M
     allow = driver.speed_mps * (1 + 0.1 * _smooth(rng, s_grid, 80, 400))
     allow = np.minimum(allow, np.sqrt(driver.lateral_mps2 / np.maximum(np.abs(line.bend_per_m), 1e-4)))
     for thing in stretch.things:
