@@ -121,11 +121,12 @@ def route_of(lanes: tuple[Lane, ...]) -> Route:
             parts.append(turn(lane, lanes[number + 1]))
             count += len(parts[-1])
     line = np.concatenate(parts)
+    # Nobody steers in corners: bends are spread over some metres, which takes a hand's breadth off those of crossings.
+    ends = np.concatenate([line[:1] - (line[3:0:-1] - line[:1]), line, line[-1:] - (line[-2:-5:-1] - line[-1:])])
+    line = np.stack([np.convolve(ends[:, i], np.full(7, 1 / 7), mode="valid") for i in (0, 1)], axis=1)
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
-    heading = headings_rad(line)
-    inner = np.convolve(np.pad(heading, 3, mode="edge"), np.full(7, 1 / 7), mode="valid")  # nobody steers in corners
     starts = (*(float(along[i]) for i in begins), float(along[-1]))
-    return Route(lanes, along, line, inner, starts)
+    return Route(lanes, along, line, headings_rad(line), starts)
 
 
 def _around(thing: Thing, y_m: float, half_track_m: float, width_m: float, reach_m: float) -> float | None:
