@@ -23,7 +23,7 @@ STEP_M = 0.02
 """Of the profile under a wheel. Simulated, red defects of seven types against a step of 5 mm: peaks are 0 to 2 % off in
 the median, 2 to 3 % at most (a collapse, 8 %); at 4 cm 1 to 2 %, and up to 17 %. Half of it doubles the cost."""
 PHYSICS_HZ = 1200
-"""Steps a second of the vehicle, a whole number to a value of the way. Simulated, against 3200: peaks of red defects are
+"""Steps a second of the vehicle, a whole number to a value of the way. Simulated, against 3200: red defects have peaks
 0.4 % off in the median and 2 % at most in a car (a bicycle 1 % and 4 %); at 800 1 % and 6 %, at 400 2 % and 17 %."""
 RADIUS_M = 0.3
 
