@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from .plan import WAY_HZ, Meeting, Motion, Plan, Series
@@ -49,6 +50,28 @@ def _at(values: Series, t_s: Series, rate_hz: float) -> Series:
     return np.asarray(values[low] * (1 - share) + values[low + 1] * share)
 
 
+@njit(cache=True)
+def _seen(
+    road: NDArray[np.float64],
+    height: NDArray[np.float64],
+    lean: NDArray[np.float64],
+    aside: NDArray[np.float64],
+    noise: NDArray[np.float32],
+    luck: NDArray[np.float32],
+    lost: NDArray[np.float64],
+    out: NDArray[np.int16],
+) -> None:
+    """Counts of the road (k, p) less a body at height (k,) and lean (k,), with noise, and DROPPED where luck is below
+    lost (k,)."""
+    for i in range(road.shape[0]):
+        for j in range(road.shape[1]):
+            if luck[i, j] < lost[i]:
+                out[i, j] = DROPPED
+                continue
+            x = road[i, j] - height[i] - lean[i] * aside[j] + NOISE_M * noise[i, j]
+            out[i, j] = np.int16(min(max(np.rint(x / SCALE_M), -32767.0), 32767.0))
+
+
 def lines(plan: Plan, motion: Motion, profile: Profile, met: tuple[Meeting, ...]) -> NDArray[np.int16]:
     """Counts (k, POINTS) of SCALE_M, LINE_HZ lines a second from the way's begin on, the left end first.
 
@@ -61,15 +84,14 @@ def lines(plan: Plan, motion: Motion, profile: Profile, met: tuple[Meeting, ...]
     aside = np.linspace(WIDTH_M / 2, -WIDTH_M / 2, POINTS)
     s, y = _at(way.s_m, t, WAY_HZ), _at(way.y_m, t, WAY_HZ)
     road = profile(plan, s, y[:, None] + aside)
-    lean = np.sin(_at(motion.roll_rad, t, motion.rate_hz))
-    body = _at(motion.z_m, t, motion.rate_hz)[:, None] + lean[:, None] * aside
-    seen = (road - body + NOISE_M * rng.standard_normal(road.shape)) / SCALE_M
-    out = np.clip(np.rint(seen), -32767, 32767).astype(np.int16)
+    height, lean = (_at(x, t, motion.rate_hz) for x in (motion.z_m, np.sin(motion.roll_rad)))
     lost = np.full(len(t), DROP_WET if plan.wet else DROP_DRY)
     for m in met:
         if plan.stretch.things[m.thing].kind == "ponding":
             lost[(t >= m.in_s - way.t0_s) & (t <= m.out_s - way.t0_s)] = DROP_PONDING
-    out[rng.random(road.shape) < lost[:, None]] = DROPPED
+    noise, luck = rng.standard_normal(road.shape, dtype=np.float32), rng.random(road.shape, dtype=np.float32)
+    out = np.empty(road.shape, dtype=np.int16)
+    _seen(road, height, lean, aside, noise, luck, lost, out)
     return out
 
 

@@ -20,13 +20,15 @@ _BENDS, _DRIVER = 71, 72  # purposes of generators
 _LONGEST_S = 900.0
 _SLOW_FOR = {"speed_bump": 22.0, "raised_crosswalk": 30.0}
 """Speed (km/h) to which one brakes before things that are meant to be seen."""
+_SHUNNED = ("pothole", "defective_cover", "subsidence", "frame_level")
 
 
 @dataclass(frozen=True)
 class Driver:
     """How somebody drives. speed_mps: what is aimed at, slowly changing by a tenth. stops_per_km, brakes_per_km: halts
     and slowings for others. aside_m: of the middle of the lane, to the left. wander_m: sigma of the wander about that.
-    accel_mps2, brake_mps2: at most; lateral_mps2: at most, in bends."""
+    accel_mps2, brake_mps2: at most; lateral_mps2: at most, in bends. swerves: whether red holes in the own wheel path
+    are driven around."""
 
     speed_mps: float
     stops_per_km: float = 0.7
@@ -36,6 +38,7 @@ class Driver:
     accel_mps2: float = 1.3
     brake_mps2: float = 1.8
     lateral_mps2: float = 2.2
+    swerves: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +138,23 @@ def _smooth(rng: np.random.Generator, s_m: Series, shortest_m: float, longest_m:
     return out / 2
 
 
+def _swerved(y_m: Series, s_m: Series, stretch: Stretch, wheels: Wheels, speed_mps: float) -> None:
+    """Leads the way (k,) at s_m around every red hole that a wheel would meet, to the nearer side, in place."""
+    for thing in stretch.things:
+        if thing.grade < 2 or thing.height_mm > -20 or thing.width_m > 1.5 or thing.kind not in _SHUNNED:
+            continue
+        y = float(np.interp(thing.s_m, s_m, y_m))
+        room = (thing.width_m + wheels.width_m) / 2 + 0.1
+        for aside in (wheels.half_track_m, -wheels.half_track_m):
+            off = thing.y_m - (y + aside)
+            if abs(off) < room:
+                shift = min(max(off - math.copysign(room, off), -1.0), 1.0)
+                ahead = max(1.8 * speed_mps, 6.0) + thing.length_m / 2  # a second and a half there, as much back
+                near = np.clip(1 - np.abs(s_m - thing.s_m) / ahead, 0, 0.5) * 2
+                y_m += shift * (0.5 - 0.5 * np.cos(np.pi * near))
+                break
+
+
 def drive(stretch: Stretch, line: Line, driver: Driver, wheels: Wheels, t0_s: float, seed: int) -> Way:
     """One way along the stretch, from LEAD_S before it to LEAD_S behind it."""
     rng = np.random.default_rng([seed, stretch.seed, _DRIVER])
@@ -160,6 +180,8 @@ def drive(stretch: Stretch, line: Line, driver: Driver, wheels: Wheels, t0_s: fl
     )  # fmt: skip
     s, v = out[0, :filled].copy(), out[1, :filled].copy()
     y_grid = driver.aside_m + driver.wander_m * _smooth(rng, s_grid, 35, 180)
+    if driver.swerves:
+        _swerved(y_grid, s_grid, stretch, wheels, driver.speed_mps)
     lean = np.arctan(np.gradient(y_grid, GRID_M))
     at = (s + RUN_M) / GRID_M
     low = np.minimum(at.astype(np.int64), len(s_grid) - 2)

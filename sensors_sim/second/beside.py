@@ -43,7 +43,7 @@ def laser(plan: Plan, motion: Motion) -> tuple[float, float, float, NDArray[np.i
     lift = np.interp(t, ride, motion.z_m)
     roll = np.interp(t, ride, motion.roll_rad)
     level = z.mean(axis=1)
-    keep = np.exp(-2 * np.pi * 0.4 / hz)  # what the sensor takes for its own level follows with 0.4 Hz
+    keep = np.exp(-2 * np.pi * 0.15 / hz)  # what the sensor takes for its own level follows with 0.15 Hz
     slow = _follow(level, keep)
     z = z - slow[:, None] - 0.1 * (lift - _follow(lift, keep))[:, None] - 0.1 * roll[:, None] * across
     z += rng.normal(0, own.uniform(*_LASER_NOISE_M), z.shape) + float(own.normal(0, 0.0015))

@@ -17,11 +17,11 @@ from .vehicles import Vehicle
 
 Array = NDArray[np.float64]
 G_MPS2 = 9.81
-_STEP_HZ = 800.0  # of the integration, at least: fewer, and the stiffest friction rings; more costs time in proportion
-_KNEE_MPS = (
-    0.3  # beyond this speed a damper's valves open and its slope falls to _OPEN; smaller, and holes are felt less
-)
-_OPEN = 0.8
+_STEP_HZ = 600.0  # of the integration, at least: fewer, and the stiffest friction rings; more costs time in proportion
+_KNEE_MPS, _OPEN = 0.3, 0.8
+"""Beyond this speed a damper's valves open and its slope falls to this share; less of either, and holes are felt less
+than the field says; more, and a van is as hard as a lorry."""
+_FLEX_DAMPING = 0.10  # share of critical; less, and a box rings long after a hole; more, and holes lose their peak
 _SLIP_M = 0.0015  # how far a leaf gives before it slides; less rings at this step, more and a leaf is a soft spring
 
 
@@ -92,7 +92,7 @@ def _drive(  # noqa: PLR0915 - one loop: numba inlines no calls across files, an
                 f_z += f
                 f_th -= lever * f
                 f_ph += sign * ys * f
-                f_flex += f * (1.0 if x == 0 else 0.7)
+                f_flex += f * (2.0 if x == 0 else 1.0)
                 f_a += tyre - f
                 f_ps += sign * (yw * tyre - ys * f)
             if i == 0:
@@ -120,7 +120,7 @@ def _drive(  # noqa: PLR0915 - one loop: numba inlines no calls across files, an
         th += vth * h
         vph += a_ph * h
         ph += vph * h
-        a_fl = f_flex / mass - 0.08 * w_flex * vfl - w_flex * w_flex * fl
+        a_fl = f_flex / mass - 2 * _FLEX_DAMPING * w_flex * vfl - w_flex * w_flex * fl
         vfl += a_fl * h
         fl += vfl * h
         row = (i - 1) // inner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 
 from ..plan import WAY_HZ, Plan, Series
 
@@ -21,18 +22,23 @@ class Fixed:
     course_deg: Series
 
 
+@njit(cache=True)
+def _kept(draws: Series, keep: float) -> Series:  # pragma: no cover
+    """Each row and what is kept of the sum before it."""
+    out = draws.copy()
+    for i in range(1, len(draws)):
+        for j in range(2):
+            out[i, j] += keep * out[i - 1, j]
+    return out
+
+
 def _wander(rng: np.random.Generator, m: int, step_s: float, sigma: float, tau_s: float) -> Series:
     """(m, 2) of a first-order Gauss-Markov process, standing from the first value on."""
     keep = np.exp(-step_s / tau_s)
     draws = rng.standard_normal((m, 2)) * sigma * np.sqrt(1 - keep**2)
     if m:
         draws[0] *= 1 / np.sqrt(1 - keep**2)
-    out = np.empty((m, 2))
-    at = np.zeros(2)
-    for i in range(m):
-        at = at * keep + draws[i]
-        out[i] = at
-    return out
+    return np.asarray(_kept(draws, keep))
 
 
 def fixes(plan: Plan) -> Fixed:

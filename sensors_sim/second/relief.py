@@ -67,18 +67,30 @@ def ground(length_m: float, roughness: str, seed: int) -> Ground:
     return Ground(parts[0], parts[1], parts[2])
 
 
+@njit(cache=True)
+def _random(common: Series, one: Series, other: Series, s: Series, y: Series) -> Series:  # pragma: no cover
+    """Straight between the values of the road before and behind each place; the last factors turn with y."""
+    out = np.empty(len(s))
+    n = len(common)
+    for i in range(len(s)):
+        at = s[i] / _COARSE_M
+        cell = int(np.floor(at))
+        part = at - cell
+        here = cell % n
+        there = here + 1 if here + 1 < n else 0
+        turn = np.pi * y[i] / _LATERAL_M
+        c, d = np.cos(turn), np.sin(turn)
+        low = common[here] + c * one[here] + d * other[here]
+        high = common[there] + c * one[there] + d * other[there]
+        out[i] = low + (high - low) * part
+    return out
+
+
 def random_height_m(stretch: Stretch, s_m: Series, y_m: Series) -> Series:
     """Height of the road without its things, m, at places along and across (same shapes)."""
     of = ground(stretch.length_m, stretch.roughness, stretch.seed)
-    at = s_m / _COARSE_M
-    cell = np.floor(at).astype(np.int64)
-    part = at - cell
-    n = len(of.common_m)
-    here, there = cell % n, (cell + 1) % n
-    one, other = np.cos(np.pi * y_m / _LATERAL_M), np.sin(np.pi * y_m / _LATERAL_M)
-    low = of.common_m[here] + one * of.one_m[here] + other * of.other_m[here]
-    high = of.common_m[there] + one * of.one_m[there] + other * of.other_m[there]
-    return np.asarray(low + (high - low) * part)
+    flat = _random(of.common_m, of.one_m, of.other_m, np.ravel(s_m), np.ravel(y_m))
+    return np.asarray(flat.reshape(y_m.shape))
 
 
 @njit(cache=True)

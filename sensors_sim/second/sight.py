@@ -5,11 +5,13 @@ Recalls and confusions are assumptions of this family, none is measured; in the 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ingest import DEFECT_KEYS, UNKNOWN
 
-from ..plan import WAY_HZ, Plan, Sight, Thing
+from ..plan import WAY_HZ, Plan, Series, Sight, Thing, Way
 
 _RECALL = {
     "linear_crack": 0.42, "net_crack": 0.50, "alligator_crack": 0.68, "shoving": 0.22, "rutting": 0.15,
@@ -52,19 +54,26 @@ _GHOSTS_PER_M = 0.5e-3  # shadows, tar, leaves: half a false detection per kilom
 _AHEAD_M = (5.0, 11.0)  # nearer lies under the bonnet, farther a pixel is a hand
 
 
-def _place(plan: Plan, s_m: float, y_m: float, ahead_m: float) -> tuple[float, float, float] | None:
-    """When a place is so far ahead of the front axle, and where it is on the plane; None where the way ends before."""
-    way = plan.way
-    if not way.s_m[0] <= s_m - ahead_m <= s_m <= way.s_m[-1]:
-        return None
-    ticks = np.arange(len(way.s_m)) / WAY_HZ
-    t = float(np.interp(s_m - ahead_m, way.s_m, ticks))
-    at = float(np.interp(s_m, way.s_m, ticks))
-    aside = y_m - float(np.interp(at, ticks, way.y_m))
-    course = float(np.interp(at, ticks, np.unwrap(np.radians(way.course_deg))))
-    east = float(np.interp(at, ticks, way.east_m)) - aside * np.cos(course)
-    north = float(np.interp(at, ticks, way.north_m)) + aside * np.sin(course)
-    return way.t0_s + t, east, north
+@dataclass(frozen=True, eq=False)
+class _View:
+    """A plan's way as the camera's places need it: seconds and courses without leaps, made once for a drive."""
+
+    way: Way
+    t_s: Series
+    course_rad: Series
+
+    def place(self, s_m: float, y_m: float, ahead_m: float) -> tuple[float, float, float] | None:
+        """When a place is so far ahead of the front axle, and where it is on the plane; None beyond the way's ends."""
+        way = self.way
+        if not way.s_m[0] <= s_m - ahead_m <= s_m <= way.s_m[-1]:
+            return None
+        t = float(np.interp(s_m - ahead_m, way.s_m, self.t_s))
+        at = float(np.interp(s_m, way.s_m, self.t_s))
+        aside = y_m - float(np.interp(at, self.t_s, way.y_m))
+        course = float(np.interp(at, self.t_s, self.course_rad))
+        east = float(np.interp(at, self.t_s, way.east_m)) - aside * np.cos(course)
+        north = float(np.interp(at, self.t_s, way.north_m)) + aside * np.sin(course)
+        return way.t0_s + t, east, north
 
 
 def _chance(plan: Plan, thing: Thing) -> float:
@@ -79,10 +88,10 @@ def _chance(plan: Plan, thing: Thing) -> float:
 
 
 def _sight(
-    plan: Plan, rng: np.random.Generator, kind: str, sure: float, s_m: float, y_m: float, size: float
+    view: _View, rng: np.random.Generator, kind: str, sure: float, s_m: float, y_m: float, size: float
 ) -> Sight | None:
     ahead = float(rng.uniform(*_AHEAD_M))
-    placed = _place(plan, s_m, y_m, ahead)
+    placed = view.place(s_m, y_m, ahead)
     if placed is None:
         return None
     sigma = 0.18 + 0.035 * ahead
@@ -94,6 +103,8 @@ def _sight(
 
 def sights(plan: Plan) -> tuple[Sight, ...]:
     """What the camera reports of one drive, by time. Depths it does not know."""
+    way = plan.way
+    view = _View(way, np.arange(len(way.s_m)) / WAY_HZ, np.unwrap(np.radians(way.course_deg)))
     found = []
     for number, thing in enumerate(plan.stretch.things):
         rng = np.random.default_rng([plan.pass_seed, 471, number])
@@ -105,11 +116,11 @@ def sights(plan: Plan) -> tuple[Sight, ...]:
             kind, sure = str(rng.choice(_TAKEN_FOR[thing.kind])), 0.0
         if luck < _chance(plan, thing):
             area = thing.length_m * max(thing.width_m, 0.05)
-            sight = _sight(plan, rng, kind, sure, thing.s_m + float(rng.normal(0, 0.1)), thing.y_m, area)
+            sight = _sight(view, rng, kind, sure, thing.s_m + float(rng.normal(0, 0.1)), thing.y_m, area)
             found.append(sight)
     rng = np.random.default_rng([plan.pass_seed, 472])
     first, last = float(plan.way.s_m[0]), float(plan.way.s_m[-1])
     for _ in range(rng.poisson(max(0.0, last - first) * _GHOSTS_PER_M * (2.0 if plan.night or plan.wet else 1.0))):
         kind = str(rng.choice(DEFECT_KEYS))
-        found.append(_sight(plan, rng, kind, -0.9, float(rng.uniform(first, last)), float(rng.normal(0, 0.9)), 0.3))
+        found.append(_sight(view, rng, kind, -0.9, float(rng.uniform(first, last)), float(rng.normal(0, 0.9)), 0.3))
     return tuple(sorted((s for s in found if s is not None), key=lambda s: s.t_s))

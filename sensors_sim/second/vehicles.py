@@ -77,15 +77,15 @@ def _bellows(share: float, heave_hz: float, unsprung: float = 0.14) -> Axle:
 _FLEET: dict[str, Model] = {
     "microvan": Model(
         "car", 1050, 0.69, 2.70, 0.17, _independent(0.52, 1.45), _leaves(0.48, 1.75, 0.025, 0.15), (0.75, 0.60),
-        0.45, (0.3, 1.0), 26.0, 0.35, 0.10, 26.0,
+        0.45, (0.3, 1.0), 26.0, 0.95, 0.10, 26.0,
     ),
     "panel_van": Model(
         "car", 1900, 0.83, 3.20, 0.22, _independent(0.54, 1.35), _leaves(0.46, 1.7, 0.03, 0.15), (0.8, 0.60),
-        0.55, (0.3, 1.2), 22.0, 0.40, 0.09, 24.0,
+        0.55, (0.3, 1.2), 22.0, 0.95, 0.09, 24.0,
     ),
     "minibus": Model(
         "bus", 3300, 0.86, 3.85, 0.22, _independent(0.45, 1.35), _leaves(0.55, 1.6, 0.035), (1.0, 0.75),
-        0.65, (1.0, 3.0), 17.0, 0.35, 0.10, 23.0,
+        0.65, (1.0, 3.0), 17.0, 0.5, 0.10, 23.0,
     ),
     "city_bus": Model(
         "bus", 10800, 1.03, 5.90, 0.32, _bellows(0.36, 1.15), _bellows(0.64, 1.15), (1.25, 0.85),
@@ -123,6 +123,7 @@ MODELS: dict[str, str] = {name: model.carrier for name, model in _FLEET.items()}
 ROUGHNESS_MIX: dict[str, float] = {"A": 0.15, "B": 0.35, "C": 0.35, "D": 0.15}
 """Share of road of each class of ISO 8608; rougher than the mix one trains on."""
 
+_LONG_BODY_HZ = 12.0  # bodies that bend slower are long: in places they move against their axles
 SLOTS = 48
 """Length of the row of numbers that the integration takes."""
 
@@ -177,9 +178,10 @@ def draw_vehicle(model: str, wheels: Wheels, vehicle_seed: int, device_seed: int
     q[:4] = sprung, pitch, roll, of.cg_m
     q[4] = lever[0] - float(mount.uniform(*of.mount_m))
     q[5] = half * float(mount.uniform(-0.6, 0.6))
-    q[6] = float(mount.uniform(-0.2, 0.5))
+    q[6] = float(mount.uniform(0.1, 0.9))  # above the axis about which it rolls
     q[7] = 2 * np.pi * of.flex_hz * _differs(rng, 0.12)
-    q[8] = of.flex * float(mount.uniform(0.5, 1.3)) * float(mount.choice([-1.0, 1.0], p=[0.3, 0.7]))
+    against = 0.3 if of.flex_hz < _LONG_BODY_HZ else 0.0
+    q[8] = of.flex * float(mount.uniform(0.5, 1.3)) * (-1.0 if mount.random() < against else 1.0)
     q[9] = 1.0 if half else 0.0
     for number, axle in enumerate((of.front, of.rear)):
         load = sprung * axle.share  # kg

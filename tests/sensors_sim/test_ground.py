@@ -18,14 +18,14 @@ import cbor2
 import numpy as np
 import pytest
 
-from ingest import MAX_BYTES, Chunk, admit, decode, read_city
+from ingest import CARRIERS, MAX_BYTES, Chunk, admit, decode, read_city
 from sensors_sim.__main__ import main
 from sensors_sim.cutting import cut
 from sensors_sim.dataset import CHUNKS, MANIFEST, TRIPS, TRUTH, DriveWriter, FolderTaken
-from sensors_sim.ground import KINDS, Options, drives, family, ride, stretch_of
-from sensors_sim.plan import WAY_HZ, meetings
+from sensors_sim.ground import FAMILIES, KINDS, WHAT, Options, drives, family, ride, stretch_of
+from sensors_sim.plan import WAY_HZ, Stretch, Thing, Wheels, meetings
 from sensors_sim.truth import Place
-from sensors_sim.ways import LEAD_S
+from sensors_sim.ways import LEAD_S, Driver, bends, drive
 
 CITY = read_city((Path(__file__).parents[2] / "city.toml").read_text(encoding="utf-8"))
 
@@ -47,9 +47,9 @@ def payloads(folder: Path) -> list[tuple[str, str, bytes]]:
 
 def written(folder: Path, options: Options, count: int) -> dict[str, Any]:
     with DriveWriter(folder, {"seed": options.seed}) as writer:
-        for drive in islice(drives(options), count):
-            recorded = ride(options.physics, drive.plan)
-            writer.add(drive.plan, recorded, drive.place, drive.device, drive.trip, options.physics, drive.stretch)
+        for one in islice(drives(options), count):
+            recorded = ride(options.physics, one.plan)
+            writer.add(one.plan, recorded, one.place, one.device, one.trip, options.physics, one.stretch)
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     return manifest
 
@@ -172,13 +172,13 @@ def test_the_same_seed_gives_the_same_bytes_and_the_manifest_their_hashes(box: P
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    drive = next(drives(Options(what="healthy", seed=1)))
+    one = next(drives(Options(what="healthy", seed=1)))
 
 
     def broken_off() -> None:
         with DriveWriter(tmp_path, {}) as writer:
-            recorded = ride("first", drive.plan)
-            writer.add(drive.plan, recorded, drive.place, drive.device, drive.trip, "first", drive.stretch)
+            recorded = ride("first", one.plan)
+            writer.add(one.plan, recorded, one.place, one.device, one.trip, "first", one.stretch)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -222,10 +222,27 @@ def test_healthy_roads_have_harmless_things_as_often_as_one_meets_them() -> None
     assert all(t.harmless for t in dense)
 
 
+@pytest.mark.parametrize("physics", FAMILIES)
+def test_families_are_treated_alike(physics: str) -> None:
+    module = family(physics)
+    assert set(module.MODELS.values()) <= set(CARRIERS)
+    for what in WHAT:
+        one = next(drives(Options(physics, what, "phone", seed=6)))
+        assert one.plan.model in module.MODELS
+        assert one.plan.carrier == module.MODELS[one.plan.model]
+        assert one.plan.stretch.roughness in module.ROUGHNESS_MIX
+        assert all(t.kind in (module.LOOK_ALIKES if t.harmless else KINDS) for t in one.plan.stretch.things)
+    for n in range(30):
+        box = next(drives(Options(physics, seed=n))).plan
+        assert box.carrier not in ("ebike", "bike")
+    with pytest.raises(ValueError, match="third"):
+        family("third")
+
+
 def test_ways_are_drivable_and_lead_in_and_out() -> None:
     stopped = turned = 0
-    for drive in islice(drives(Options(seed=2, device="phone")), 40):
-        way, length = drive.plan.way, drive.plan.stretch.length_m
+    for one in islice(drives(Options(seed=2, device="phone")), 40):
+        way, length = one.plan.way, one.plan.stretch.length_m
         v = way.v_mps
         assert np.allclose(np.diff(way.s_m) * WAY_HZ, (v[1:] + v[:-1]) / 2, atol=0.05)
         step = np.hypot(np.diff(way.east_m), np.diff(way.north_m)) * WAY_HZ
@@ -248,14 +265,28 @@ def test_ways_are_drivable_and_lead_in_and_out() -> None:
 
 def test_wheels_meet_some_things_and_miss_others() -> None:
     wheels: Counter[str] = Counter()
-    for drive in islice(drives(Options(seed=2)), 60):
-        for m in meetings(drive.plan):
+    for one in islice(drives(Options(seed=2)), 60):
+        for m in meetings(one.plan):
             wheels[m.wheels] += 1
     share = {k: n / wheels.total() for k, n in wheels.items()}
     assert share["none"] > 0.08
     assert share["left"] > 0.08
     assert share["right"] > 0.08
     assert share["both"] > 0.15
+
+
+def test_who_swerves_goes_around_red_holes_and_comes_back() -> None:
+    hole = Thing("pothole", "", 200.0, 0.7, 0.6, 0.5, -60.0, 60.0, "mm", 2, seed=1)
+    crack = replace(hole, kind="linear_crack", s_m=300.0, height_mm=0.0)
+    stretch, wheels = Stretch(400.0, "A", 3, (hole, crack)), Wheels(0.75, 2.7)
+    straight, around = (
+        drive(stretch, bends(stretch), Driver(10.0, swerves=swerves), wheels, 0.0, 5) for swerves in (False, True)
+    )
+    beside = [np.interp([60.0, 200.0, 300.0], way.s_m, way.y_m) for way in (straight, around)]
+    assert abs(beside[1][1] - beside[0][1]) > 0.1
+    assert beside[1][[0, 2]] == pytest.approx(beside[0][[0, 2]], abs=0.01)
+    left_wheel = beside[1][1] + wheels.half_track_m
+    assert abs(left_wheel - hole.y_m) >= (hole.width_m + wheels.width_m) / 2
 
 
 def test_passes_are_of_different_vehicles_over_the_same_things(tmp_path: Path) -> None:
@@ -287,7 +318,7 @@ def test_the_command_writes_a_folder_and_tells_in_one_line(tmp_path: Path, capsy
 
 
 def test_a_ride_too_short_for_a_chunk_gives_none() -> None:
-    drive = next(drives(Options(seed=1)))
-    recorded = ride("first", drive.plan)
+    one = next(drives(Options(seed=1)))
+    recorded = ride("first", one.plan)
     short = replace(recorded, acc_counts=recorded.acc_counts[: round(6.2 * recorded.rate_hz)])
     assert not list(cut(short, Place(120.2, 30.3), "car", "box", lambda _: ("20260302-0123456789abcdef", 0)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ingest import CARRIERS, DEFECT_KEYS
-from sensors_sim.plan import Act, Plan, Ride, Series, Stretch, Thing, Way
+from sensors_sim.plan import Act, Plan, Ride, Series, Stretch, Thing, Way, meetings
 from sensors_sim.second import (
     LOOK_ALIKES,
     MODELS,
@@ -123,16 +123,38 @@ def test_holes_and_steps_are_felt_as_the_field_says() -> None:
 
 
 def test_short_deep_holes_shrink_with_speed_and_long_dips_grow() -> None:
-    slow, fast = plan(kmh=20.0, duration_s=20.0), plan(kmh=60.0, duration_s=8.0)
-    hole, dip = under_left(slow, "pothole", 0.6, 0.6, -80.0), under_left(slow, "subsidence", 3.0, 1.5, -40.0)
-    assert jolt_g(fast, hole) < jolt_g(slow, hole)
-    assert jolt_g(fast, dip) > 1.3 * jolt_g(slow, dip)
+    """From 40 to 60 km/h, in the mean of some vehicles: resonances of the body may turn it round in a single one."""
+    holes, dips = [], []
+    for seed in range(5):
+        slow = plan(kmh=40.0, duration_s=9.0, vehicle_seed=seed, device_seed=seed)
+        fast = replace(plan(kmh=60.0, duration_s=7.0), vehicle_seed=seed, device_seed=seed)
+        hole, dip = under_left(slow, "pothole", 0.6, 0.6, -80.0), under_left(slow, "subsidence", 3.0, 1.5, -40.0)
+        holes.append((jolt_g(slow, hole), jolt_g(fast, hole)))
+        dips.append((jolt_g(slow, dip), jolt_g(fast, dip)))
+    assert np.mean(holes, axis=0)[1] < 0.95 * np.mean(holes, axis=0)[0]
+    assert np.mean(dips, axis=0)[1] > 1.1 * np.mean(dips, axis=0)[0]
+    assert 0.5 < np.mean(holes, axis=0)[0] < 2.0
 
 
 def test_a_wheel_hardly_feels_a_crack_and_no_rut_along_it() -> None:
     of = plan()
     assert jolt_g(of, under_left(of, "linear_crack", 0.003, 1.2, -20.0)) < 0.03
     assert jolt_g(of, replace(under_left(of, "rutting", 30.0, 2.4, -25.0), y_m=0.0)) < 0.1
+
+
+@pytest.mark.parametrize("model", ["panel_van", "city_bus", "delivery_ebike"])
+def test_what_is_felt_lies_within_the_meeting(model: str) -> None:
+    of = plan(model)
+    hole = under_left(of, "pothole", 0.7, 0.6, -80.0)
+    hit = replace(of, stretch=replace(of.stretch, things=(hole,)))
+    felt = np.abs(acc(ride(hit))[:, 2] - acc(ride(of))[:, 2])
+    (met,) = meetings(hit)
+    assert met.wheels == ("both" if model == "delivery_ebike" else "left")
+    t = of.way.t0_s + np.arange(len(felt)) / 200
+    assert felt[t < met.in_s - 0.03].max() < 0.02
+    assert met.in_s < t[felt.argmax()] < met.out_s + 0.1
+    rear = felt[(t > met.in_s + of.wheels.wheelbase_m / (40 * KMH)) & (t < met.out_s + 0.15)]
+    assert rear.max() > 0.2 * felt.max()
 
 
 @pytest.mark.parametrize(("side", "sign"), [(1.0, -1.0), (-1.0, 1.0)])
@@ -240,6 +262,9 @@ def test_the_camera_misses_confuses_and_places() -> None:
         assert sight.kind in DEFECT_KEYS
         nearest = min(np.hypot(sight.east_m - t.s_m, sight.north_m - t.y_m) for t in things)
         assert nearest < 5 * sight.sigma_m + 0.5 or sight.score < 0.7
+    sure = [d for d in day if d.kind == "pothole"]
+    aside = [(d.north_m, min(things, key=lambda t: abs(t.s_m - d.east_m)).y_m) for d in sure]
+    assert np.corrcoef(np.array(aside).T)[0, 1] > 0.8  # heading east, the left is north
 
 
 @pytest.mark.parametrize("kind", DEFECT_KEYS)
