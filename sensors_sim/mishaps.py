@@ -78,10 +78,10 @@ class Trouble:
     def leg(self, chunks: list[Chunk], number: int) -> list[Chunk]:
         """The chunks of a leg, the device's number-th, that come to be sent."""
         m = self._mishaps
+        if not chunks or not (m.tunnel or m.gap or m.clock or m.drop):
+            return chunks
         rng = np.random.default_rng([self._seed, 50, self._vehicle, number])
-        luck = rng.uniform(size=6)
-        if not chunks:
-            return []
+        luck = rng.uniform(size=4)
         start_s, took_s = chunks[0].start_s, chunks[-1].end_s - chunks[0].start_s
         dark = self._span(luck[0], luck[1], m.tunnel, start_s, took_s, _TUNNEL_S)
         off = self._span(luck[2], luck[3], m.gap, start_s, took_s, _GAP_S)

@@ -104,6 +104,11 @@ class Network:
         return {k: tuple(sorted(v, key=lambda lane: lane.index)) for k, v in found.items()}
 
     @cached_property
+    def lengths_m(self) -> tuple[float, ...]:
+        """Of the roads."""
+        return tuple(_length_m(r.axis) for r in self.roads)
+
+    @cached_property
     def onward(self) -> tuple[tuple[tuple[int, int, bool], ...], ...]:
         """Of each crossing: (crossing reached, road, along its axis)."""
         out: list[list[tuple[int, int, bool]]] = [[] for _ in self.nodes_m]
@@ -125,8 +130,7 @@ class Network:
             if cost > reached[node]:
                 continue
             for to, number, forward in self.onward[node]:
-                road = self.roads[number]
-                more = cost + costs[road.road_class] * _length_m(road.axis)
+                more = cost + costs[self.roads[number].road_class] * self.lengths_m[number]
                 if more < reached.get(to, math.inf):
                     reached[to] = more
                     back[to] = (node, number, forward)
@@ -146,7 +150,7 @@ class Network:
     @property
     def road_km(self) -> float:
         """Length of all roads."""
-        return sum(_length_m(r.axis) for r in self.roads) / 1000
+        return sum(self.lengths_m) / 1000
 
     @property
     def lane_km(self) -> float:

@@ -187,7 +187,8 @@ def test_ways_are_smooth_and_true(network: Network) -> None:
             assert way.t0_s == pytest.approx(start - 3.0)
             assert way.t0_s + way.duration_s == pytest.approx(end + 3.0)
             chord = np.hypot(np.diff(way.east_m), np.diff(way.north_m)) * 100
-            assert np.abs(chord - way.v_mps[1:]).max() < 0.35  # a curve's inner side is shorter than its middle
+            # A curve's inner side, where bicycles keep, is shorter than the lane's middle, along which s runs.
+            assert (np.abs(chord - way.v_mps[1:]) < 0.05 + 0.2 * way.v_mps[1:]).all()
             course = np.unwrap(np.radians(way.course_deg))
             assert np.abs(np.diff(course) * 100 * way.v_mps[1:]).max() < 2.2 * manner.lateral + 0.6
             inside = (way.s_m >= 0) & (way.s_m <= lane.length_m)
@@ -195,7 +196,7 @@ def test_ways_are_smooth_and_true(network: Network) -> None:
             heading = np.degrees(np.arctan2(np.diff(way.east_m), np.diff(way.north_m)))
             fast = way.v_mps[1:] > 2.0
             off = (heading - way.course_deg[1:] + 180) % 360 - 180
-            assert np.abs(off[fast]).max() < 5.5  # lines are of chords, a metre each
+            assert np.abs(off[fast]).max(initial=0) < 5.5  # lines are of chords, a metre each
 
 
 def test_most_swerve_around_an_old_hole_and_few_around_a_crack(network: Network) -> None:
