@@ -230,6 +230,8 @@ def _publish(options: argparse.Namespace, work: Work, stop: threading.Event) -> 
                 break
         took_s = time.monotonic() - begun_s
         tree = fleet.finish(_STOP_WAIT_S if stop.is_set() else _LAST_WAIT_S).tree()
+    for name in ("unique", "bad", "bad_kinds", "duplicates"):  # of faults that Fleet makes, and it makes none here
+        del tree[name]
     return {**tree, "happened": {k: v for k, v in sorted(counts.items()) if v}, **_pace(seconds, cpu_s, took_s)}
 
 
