@@ -96,8 +96,12 @@ class Town:
     tally: Tally = field(default_factory=Tally)
 
 
-def _wheeled(models: dict[str, str], carrier: str) -> list[str]:
-    return sorted(m for m, c in models.items() if c == carrier)
+def _models_of(models: dict[str, str], carrier: str) -> list[str]:
+    """Of this carrier; where a family has none, of the one that is driven most alike."""
+    for like in (carrier, {"bike": "ebike"}.get(carrier, "car"), "car"):
+        if found := sorted(m for m, c in models.items() if c == like):
+            return found
+    raise ValueError("the physics has no cars")
 
 
 def read_fleet(text: str) -> dict[str, int]:
@@ -129,7 +133,7 @@ def vehicles(
             use = {"sweepers": "sweeper", "ebikes": "ebike", "bikes": "bike"}.get(name, "")
             use = use or (("bus" if luck < 0.7 else "taxi") if name == "boxes" else ("taxi" if luck < 0.3 else "car"))
             carrier = {"taxi": "car"}.get(use, use)
-            known = _wheeled(models, carrier) or _wheeled(models, "car")
+            known = _models_of(models, carrier)
             taxis = [m for m in known if "taxi" in m]
             choice = taxis if use == "taxi" and taxis else known
             vehicle_seed, device_seed = (int(v) for v in rng.integers(1, 1 << 31, 2))

@@ -7,6 +7,7 @@ bounds the memory: a few slabs, whatever the hours.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import time
 from collections import Counter
@@ -15,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +24,6 @@ from ingest import Chunk, City
 
 from .cutting import cut
 from .dataset import Entry, entry
-from .first import MODELS, draw_wheels, ride
 from .life import Life, LifeOptions
 from .mishaps import NONE, Mishaps, Trouble
 from .network import Network, generated
@@ -33,12 +34,13 @@ from .routes import Driver, Leg, Tally, Town, Vehicle, vehicles
 SLAB_S = 300.0
 """Computed and handed over at once. Shorter, and shares wait for each other more often; longer, and a hundred boxes
 fill the memory: 1.3 MB a box and slab."""
-PHYSICS = "first"
+PHYSICS = ("first", "second")
 
 
 @dataclass(frozen=True)
 class Work:
-    """All that a simulation hangs on. windows: unix seconds from when to when is driven, a day each."""
+    """All that a simulation hangs on. windows: unix seconds, from when to when is driven, a day each. physics: family
+    of PHYSICS that vehicles and instruments are of; what lies on the roads is drawn from the first one's catalogue."""
 
     city: City
     fleet: dict[str, int]
@@ -49,6 +51,7 @@ class Work:
     density: float = 1.0
     equipment: frozenset[str] = frozenset()
     mishaps: Mishaps = NONE
+    physics: str = "first"
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +93,13 @@ def town_of(work: Work) -> tuple[Town, list[Vehicle]]:
     life = Life(network, work.city, work.seed, first_s, last_s, options)
     # The moment is in the seeds: a fleet that drives again later meets the same roads, but drives and errs anew.
     town = Town(work.city, network, life, work.seed, round(first_s), work.mishaps.handled)
-    return town, vehicles(work.fleet, MODELS, draw_wheels, work.equipment, work.seed)
+    family = family_of(work.physics)
+    return town, vehicles(work.fleet, family.MODELS, family.draw_wheels, work.equipment, work.seed)
+
+
+def family_of(physics: str) -> Any:
+    """The module of a family of physics; loading it compiles its kernels, so that only the one that is driven is."""
+    return importlib.import_module(f".{physics}", __package__)
 
 
 def slab_count(work: Work) -> int:
@@ -113,6 +122,7 @@ class _Recorder:
 
     def __init__(self, town: Town, vehicle: Vehicle, work: Work, counts: Counter[str]) -> None:
         self._town, self._vehicle, self._seed = town, vehicle, work.seed
+        self._physics, self._ride = work.physics, family_of(work.physics).ride
         self._trouble = Trouble(work.mishaps, work.seed, vehicle.number, vehicle.kind, counts)
         self._legs = Driver(town, vehicle).legs(list(work.windows))
         self._next: Leg | None = next(self._legs, None)
@@ -141,7 +151,7 @@ class _Recorder:
 
     def _felt(self, leg: Leg, into: Slab) -> list[Chunk]:
         plan, place = leg.plan, self._town.network.place
-        felt = ride(plan)
+        felt = self._ride(plan)
         trips: dict[str, None] = {}
 
         def numbers(start_s: float) -> tuple[str, int]:
@@ -153,7 +163,7 @@ class _Recorder:
         if chunks:
             # A thing's seed is the number of its spot: the same whatever else comes and goes on the lane.
             names = [str(thing.seed) for thing in plan.stretch.things]
-            told = entry(plan, felt, place, self._vehicle.device, next(iter(trips)), PHYSICS, names)
+            told = entry(plan, felt, place, self._vehicle.device, next(iter(trips)), self._physics, names)
             into.entries.append((leg.start_s, self._vehicle.number, told))
         return self._trouble.leg(chunks, self._number)
 

@@ -30,7 +30,7 @@ from .mishaps import read_mishaps
 from .network_file import NetworkFileError
 from .publish import Fleet
 from .routes import FLEET, read_fleet
-from .shares import Sent, ShareFailed, Slab, Work, slab_count, slabs, town_of
+from .shares import PHYSICS, Sent, ShareFailed, Slab, Work, slab_count, slabs, town_of
 
 _DAY = "2026-03-02"
 """The day simulated where none is given, a Monday: files hang on the arguments, never on today."""
@@ -91,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--equipment", default="", metavar="A,B", help=f"of boxes, of {', '.join(sorted(EQUIPMENT))} (default: none)"
+    )
+    parser.add_argument(
+        "--physics", choices=PHYSICS, default=PHYSICS[0], help="family of vehicles and sensors (default: %(default)s)"
     )
     parser.add_argument(
         "--faults", default="", metavar="F,...",
@@ -154,6 +157,7 @@ def _arguments(options: argparse.Namespace, work: Work) -> dict[str, Any]:
         "hours": options.hours, "days": options.days, "day": options.day, "from": options.begin, "seed": work.seed,
         "network": options.network.name if options.network else f"generated, {work.size} crossings a side",
         "density": work.density, "equipment": sorted(work.equipment), "faults": options.faults,
+        "physics": work.physics,
     }  # fmt: skip
 
 
@@ -266,7 +270,7 @@ def _work(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Work:
     try:
         return Work(
             city, read_fleet(options.fleet), _windows(options, city), options.seed, options.network, options.size,
-            options.density, equipment, read_mishaps(options.faults),
+            options.density, equipment, read_mishaps(options.faults), options.physics,
         )  # fmt: skip
     except ValueError as error:
         parser.error(str(error))

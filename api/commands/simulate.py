@@ -36,6 +36,7 @@ def simulate(
     size: Annotated[int, typer.Option(help="without --network: crossings a side, 300 m apart", min=3, max=60)] = 9,
     density: Annotated[float, typer.Option(help="times the natural number of defects", min=0)] = 1.0,
     equipment: Annotated[str, typer.Option(help="of the boxes: laser, bands, camera")] = "",
+    physics: Annotated[str, typer.Option(help="family of vehicles and sensors: first, second")] = "first",
     faults: Annotated[str, typer.Option(help="`all`, or like tunnel=1,drop=0.02 (see below)")] = "",
     speed: Annotated[float, typer.Option(help="publishing: times its own pace; 0: as verdicts come", min=0)] = 0.0,
     begin: Annotated[str, typer.Option("--from", metavar="HH:MM", help="with --out: local time of start")] = "07:00",
@@ -60,7 +61,7 @@ def simulate(
     command = [
         sys.executable, "-m", "sensors_sim", "simulate", "--city", str(full.city), "--fleet", fleet, "--hours",
         str(hours), "--seed", str(seed), "--size", str(size), "--density", str(density), "--equipment", equipment,
-        "--faults", faults, "--jobs", str(jobs),
+        "--physics", physics, "--faults", faults, "--jobs", str(jobs),
     ]  # fmt: skip
     if network is not None:
         command += ["--network", str(network)]
