@@ -120,6 +120,7 @@ class Trouble:
         number, since_s = divmod(chunk.start_s, _SET_S)
         rng = np.random.default_rng([self._seed, 51, self._vehicle, int(number)])
         off_s = self._mishaps.clock * (self._usual_s * rng.standard_normal() + _DRIFT * rng.standard_normal() * since_s)
+        self._counts["clocked"] += 1
         return replace(chunk, t0_s=chunk.t0_s + round(float(np.clip(off_s, -1.0, 1.0)), 4))
 
     def payloads(self, sent: list[Chunk], slab: int, seconds: float) -> list[tuple[float, bytes]]:
@@ -137,6 +138,7 @@ class Trouble:
         times = {payload: chunk.start_s for chunk, payload in zip(sent, good, strict=True)}
         at_s, out = sent[0].start_s, []
         for payload in broken:
+            self._counts["late"] += times.get(payload, at_s) < at_s
             at_s = max(at_s, times.get(payload, at_s))
             out.append((at_s, payload))
         self._first_kind += bad

@@ -7,6 +7,7 @@ trips follow from the seed, its number and the day alone.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -80,6 +81,7 @@ class Tally:
     trips: int = 0
     swerved: int = 0
     slowed: int = 0
+    acts: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,6 +277,7 @@ class Driver:
                 if chance < often * more * (end - start) / 3600:
                     at_s = LEAD_S + when * (end - start)
                     acts.append(draw_act(np.random.default_rng([seed, len(acts)]), kind, at_s))
+                    town.tally.acts[kind] += 1
             plan = Plan(
                 town.life.stretch(lane, start), driven.way(piece), vehicle.carrier, vehicle.model, vehicle.wheels,
                 vehicle.kind, vehicle.rate_hz, vehicle.equipment, _sorted(acts), vehicle.vehicle_seed,

@@ -29,7 +29,7 @@ from .mishaps import NONE, Mishaps, Trouble
 from .network import Network, generated
 from .network_file import read_network
 from .recording import Numbering
-from .routes import Driver, Leg, Tally, Town, Vehicle, vehicles
+from .routes import Driver, Leg, Town, Vehicle, vehicles
 
 SLAB_S = 300.0
 """Computed and handed over at once. Shorter, and shares wait for each other more often; longer, and a hundred boxes
@@ -173,17 +173,15 @@ def share_of(work: Work, number: int, of: int) -> Iterator[Slab]:
     town, fleet = town_of(work)
     counts: Counter[str] = Counter()
     recorders = [_Recorder(town, vehicle, work, counts) for vehicle in fleet[number::of]]
-    told = Tally()
     for index, end_s in enumerate(_ends(work)):
         slab, begin_s = Slab(), time.process_time()
         for recorder in recorders:
             recorder.until(end_s, index, slab)
         tally = town.tally
         slab.counts.update(counts)
-        slab.counts.update(
-            trips=tally.trips - told.trips, swerved=tally.swerved - told.swerved, slowed=tally.slowed - told.slowed
-        )
-        told = Tally(tally.trips, tally.swerved, tally.slowed)
+        slab.counts.update(trips=tally.trips, swerved=tally.swerved, slowed=tally.slowed, **tally.acts)
+        tally.trips = tally.swerved = tally.slowed = 0
+        tally.acts.clear()
         counts.clear()
         whole = Slab()
         whole.add(slab)

@@ -258,12 +258,14 @@ def test_faults_are_counted_and_do_what_they_say(folder: Path, city: City) -> No
         except Refused:
             refused += 1
     assert refused + counts["without_fixes"] > 0
+    assert counts["clocked"] == 0
     off = [a.t0_s - b.t0_s for a, b in zip(sent(clock=1.0), chunks, strict=True)]
     assert 0 < abs(off[0]) < 0.4
     assert np.ptp(off) < 0.02  # it drifts, it does not jump
     payloads = Trouble(Mishaps(duplicate=1.0, reorder=3, bad=1e4), 1, 0, "phone", counts).payloads(chunks, 0, 60.0)
     assert len(payloads) == 2 * len(chunks) + counts["bad"]
     assert [t for t, _ in payloads] == sorted(t for t, _ in payloads)
+    assert 0 < counts["late"] < 2 * len(chunks)
 
 
 def test_words_of_fleets_and_faults() -> None:
