@@ -28,8 +28,10 @@ from .plan import Stretch, Thing
 from .truth import LANE_M
 
 DAY_S = 86_400.0
-_SPOTS = 1000
-"""Numbers of spots that a lane has for itself; numbers come again after four blocks. A lane of 300 m takes some 12."""
+_SPOTS, _SPOTS_A_BLOCK = 10_000, 2000
+"""Numbers of spots that a lane has for itself, and of them a block of days; they come again after four blocks. A lane
+of 300 m takes some 12 in all."""
+_MOST_BLOCKS = 4
 _BLOCK_S = 180 * DAY_S
 """What appears is drawn for blocks of so many days, counted from 1970."""
 
@@ -154,7 +156,7 @@ class Weather:
 
 
 class Life:
-    """What lies on the lanes of a network from first_s to last_s (unix seconds)."""
+    """What lies on the lanes of a network from first_s to last_s (unix seconds), a year at most (ValueError)."""
 
     def __init__(
         self, network: Network, city: City, seed: int, first_s: float, last_s: float, options: LifeOptions = _OPTIONS
@@ -163,6 +165,8 @@ class Life:
         self._blocks = range(
             math.floor((first_s - options.history_days * DAY_S) / _BLOCK_S), math.floor(last_s / _BLOCK_S) + 1
         )
+        if len(self._blocks) > _MOST_BLOCKS:
+            raise ValueError(f"a city lives {_MOST_BLOCKS * _BLOCK_S / DAY_S:.0f} days at most, with its history")
         self._over_s = self._blocks.stop * _BLOCK_S
         self.weather = Weather(city, seed, self._blocks.start * _BLOCK_S - 30 * DAY_S, self._over_s)
         self._begin_s, factor = self.weather.worn(options)
@@ -231,7 +235,7 @@ class Life:
             # Kept clear of the fixtures and of its own block's things: what else is still there is not known here.
             rng = np.random.default_rng([self._seed, 33, lane.number, block])
             here = list(taken)
-            number = lane.number * _SPOTS + 200 * (1 + block % 4)
+            number = lane.number * _SPOTS + _SPOTS_A_BLOCK * (1 + block % _MOST_BLOCKS)
             for kind, a_year in o.a_year.items():
                 if kind == "edge_break" and lane.index:
                     continue  # only the lane at the kerb has an edge

@@ -108,7 +108,7 @@ def test_only_holes_that_are_red_are_fenced_off(life: Life) -> None:
 
 
 def test_the_same_city_whenever_one_looks(network: Network, city: City, life: Life) -> None:
-    later = Life(network, city, 1, FIRST_S + 3 * DAY_S, FIRST_S + 40 * DAY_S, DENSE)
+    later = Life(network, city, 1, FIRST_S + 3 * DAY_S, FIRST_S + 200 * DAY_S, DENSE)
     for lane in network.lanes[:25]:
         for day in (3.0, 9.5):
             assert life.stretch(lane, FIRST_S + day * DAY_S).things == later.stretch(lane, FIRST_S + day * DAY_S).things
@@ -139,12 +139,19 @@ def test_density_zero_is_a_healthy_city(network: Network, city: City) -> None:
     assert network.lane_km * 1000 / covers == pytest.approx(80, rel=0.2)
 
 
+def test_nobody_lives_for_ever(network: Network, city: City) -> None:
+    with pytest.raises(ValueError, match="720 days at most"):
+        Life(network, city, 1, FIRST_S, FIRST_S + 700 * DAY_S)
+
+
 def test_weather_has_its_seasons_and_hours(city: City) -> None:
     weather = Weather(city, 1, FIRST_S, FIRST_S + 365 * DAY_S)
     hours = [FIRST_S + h * 3600.0 for h in range(24 * 360)]
     wet = [weather.wet(t) for t in hours]
     assert 0.08 < np.mean(wet) < 0.3
     assert sum(a != b for a, b in pairwise(wet)) < 480  # it rains for hours, not by the minute
+    later = Weather(city, 1, FIRST_S + 20 * DAY_S, FIRST_S + 60 * DAY_S)
+    assert [later.wet(t) for t in hours[30 * 24 : 50 * 24]] == wet[30 * 24 : 50 * 24]
     noon, midnight = 1_772_424_000.0, 1_772_380_800.0  # 12:00 and 0:00 in Shanghai
     assert not weather.night(noon)
     assert weather.night(midnight)
