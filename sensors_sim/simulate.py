@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ingest import City, CityFileError, Credential, SenderError, read_city, read_credential
 
-from .city_truth import write_city
+from .city_truth import DEFECTS, ROADS, write_city
 from .dataset import DriveWriter, FolderTaken
 from .faults import Faults
 from .instruments import EQUIPMENT
@@ -176,6 +176,9 @@ def _write(options: argparse.Namespace, work: Work) -> dict[str, Any]:
     seconds = cpu_s = 0.0
     with DriveWriter(options.out, _arguments(options, work), work.city.frame.lower()) as out, ExitStack() as stack:
         begun_s = time.monotonic()
+        unfinished = stack.enter_context(ExitStack())
+        for name in (DEFECTS, ROADS):
+            unfinished.callback((options.out / name).unlink, missing_ok=True)
         parts = stack.enter_context(slabs(work, options.jobs))
         town, fleet = town_of(work)
         told = write_city(options.out, town.network, town.life, work.windows[0][0], work.windows[-1][1])
@@ -192,6 +195,7 @@ def _write(options: argparse.Namespace, work: Work) -> dict[str, Any]:
         took_s = time.monotonic() - begun_s
         counted = {k: v for k, v in sorted(counts.items()) if v}
         roads = town.network
+        unfinished.pop_all()
         out.note(**told, happened=counted, road_km=round(roads.road_km, 3), lane_km=round(roads.lane_km, 3))
     manifest = out.manifest()
     return {
@@ -292,5 +296,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (SenderError, NetworkFileError, FolderTaken, ShareFailed, OSError, ValueError) as error:
         sys.stderr.write(f"simulated city: {error}\n")
         return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("simulated city: broken off, nothing of it is left\n")
+        return 130
     sys.stdout.write(json.dumps(done) + "\n")
     return 0 if stop.is_set() or not done["waiting"] else 1

@@ -312,6 +312,15 @@ def test_a_broken_network_and_a_full_folder_are_said(
     assert not list((tmp_path / "y").iterdir())
 
 
+def test_a_run_that_is_broken_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sensors_sim.simulate.DriveWriter.put_payload", broken)
+    assert main([*ARGUMENTS, "--out", str(tmp_path / "x"), "--jobs", "1"]) == 130
+    assert not list((tmp_path / "x").iterdir())
+
+
 def test_a_share_that_fails_says_why(city: City, tmp_path: Path) -> None:
     work = Work(city, {"boxes": 1}, ((BEGIN_S, BEGIN_S + 60.0),), 1, tmp_path / "missing.json")
     with pytest.raises(ShareFailed, match=r"missing\.json"), slabs(work, 2) as parts:
