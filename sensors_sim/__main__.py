@@ -29,7 +29,7 @@ _LAST_WAIT_S = 60.0
 _STOP_WAIT_S = 10.0
 """For verdicts after SIGTERM: whoever stops us waits, and a chunk without a verdict is known to be without one."""
 
-_COMMANDS = {"clips": "clips", "ground": "ground_command"}
+_COMMANDS = {"clips": "clips", "ground": "ground_command", "signatures": "signatures", "simulate": "simulate"}
 """Sub-commands and the module whose `main` takes the rest of the command line."""
 
 _EPILOG = """\
@@ -42,7 +42,8 @@ At the end one line of JSON on standard output says what was sent and what came 
   python -m sensors_sim --city city.toml --credentials var/devices --truth var/truth.json
   python -m sensors_sim --city city.toml --files chunks --boxes 1 --phones 0 --passes 1
 
-`python -m sensors_sim ground --help` tells of the proving ground, which writes data folders for training.
+`python -m sensors_sim ground --help` tells of the proving ground, which writes data folders for training,
+`python -m sensors_sim simulate --help` of a whole city and its fleets.
 """
 
 

@@ -15,7 +15,8 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -97,6 +98,25 @@ def _in(value: float, digits: int) -> str:
     return f"{value + 0.0:.{digits}f}"
 
 
+@dataclass(frozen=True)
+class Entry:
+    """The rows of the tables that belong to one stretch of road driven, and its length in metres and seconds."""
+
+    trip: tuple[object, ...]
+    truth: tuple[tuple[object, ...], ...]
+    metres: float
+    seconds: float
+
+
+def entry(
+    plan: Plan, ride: Ride, place: Place, device: str, trip: str, physics: str, names: Sequence[str]
+) -> Entry:
+    """What the tables say of a ride. names: of the stretch's things, the same for every pass."""
+    begin, end = owned_s(ride)
+    row, metres = _trip_row(plan, device, trip, physics, begin, end)
+    return Entry(row, tuple(_truth_rows(plan, place, device, trip, names)), metres, end - begin)
+
+
 class DriveWriter:
     """Writes a data folder. Within `with`: add rides; at the end it is whole, or after an exception not there.
 
@@ -166,70 +186,82 @@ class DriveWriter:
     def add(self, plan: Plan, ride: Ride, place: Place, device: str, trip: str, physics: str, stretch: str) -> int:
         """One drive as one trip. place: the plane of its way and fixes. stretch: names the road driven, the same for
         every pass; a thing's id is made of it. Returns how many chunks it gave (0: too short, nothing is written)."""
-        begin, end = owned_s(ride)
         seq = 0
 
         def number(_start_s: float) -> tuple[str, int]:
             return trip, seq
 
         for chunk in cut(ride, place, plan.carrier, plan.device, number, self._datum):
-            self._chunks.write(cbor2.dumps([device, plan.device, encode(chunk)]))
+            self.put_payload(device, plan.device, encode(chunk))
             seq += 1
-        if not seq:
-            return 0
-        self._devices.add(device)
-        self.chunks += seq
-        self.seconds += end - begin
-        metres = self._write_trip(plan, device, trip, physics, begin, end)
-        self.metres += metres
-        self._write_truth(plan, place, device, trip, stretch)
+        if seq:
+            names = [f"{stretch}/{i}" for i in range(len(plan.stretch.things))]
+            self.put_entry(entry(plan, ride, place, device, trip, physics, names))
         return seq
 
-    def _write_trip(
-        self, plan: Plan, device: str, trip: str, physics: str, begin: float, end: float
-    ) -> float:
-        way = plan.way
-        first, last = (float(v) for v in np.interp(
-            [(t - way.t0_s) * WAY_HZ for t in (begin, end)], np.arange(len(way.s_m)), way.s_m
-        ))  # fmt: skip
-        equipment = "+".join(sorted(plan.equipment)) if plan.device == "box" else ""
-        self._trips.write((
-            device, trip, plan.device, plan.carrier, plan.model, physics, plan.stretch.roughness, _in(begin, 3),
-            _in(end, 3), _in(last - first, 1), equipment, int(plan.night), int(plan.wet),
-        ))  # fmt: skip
-        return last - first
+    def put_payload(self, device: str, kind: str, payload: bytes) -> None:
+        """One message of a device: an encoded chunk, or what a fault made of one."""
+        self._chunks.write(cbor2.dumps([device, kind, payload]))
+        self._devices.add(device)
+        self.chunks += 1
 
-    def _write_truth(self, plan: Plan, place: Place, device: str, trip: str, stretch: str) -> None:
-        way, rough = plan.way, plan.stretch.roughness
-        rows: list[tuple[float, float, float, tuple[object, ...], tuple[object, ...], tuple[object, ...]]] = []
-        for m in meetings(plan):
-            thing = plan.stretch.things[m.thing]
-            i = round((m.mid_s - way.t0_s) * WAY_HZ)
-            course, left = math.radians(float(way.course_deg[i])), thing.y_m - float(way.y_m[i])
-            what = "look_alike" if thing.harmless else "defect"
-            # The way's own step of 10 ms is up to 20 cm of road: along it the thing's place is exact.
-            along = thing.s_m - float(way.s_m[i])
-            east = float(way.east_m[i]) + along * math.sin(course) - left * math.cos(course)
-            north = float(way.north_m[i]) + along * math.cos(course) + left * math.sin(course)
-            rows.append((
-                m.mid_s, east, north,
-                (thing.kind, thing.subtype, what, _in(m.in_s, 3), _in(m.mid_s, 3), _in(m.out_s, 3)),
-                (m.wheels, thing.grade, _in(thing.amount, 3), thing.unit, _in(thing.height_mm, 2),
-                 _in(thing.length_m, 3), _in(thing.width_m, 3)),
-                (_in(float(way.v_mps[i]), 2), f"{stretch}/{m.thing}"),
-            ))  # fmt: skip
-        for act in plan.acts:
-            begin, middle = way.t0_s + act.t_s, way.t0_s + act.t_s + act.duration_s / 2
-            i = min(max(round((middle - way.t0_s) * WAY_HZ), 0), len(way.s_m) - 1)
-            rows.append((
-                middle, float(way.east_m[i]), float(way.north_m[i]),
-                (act.kind, "", "act", _in(begin, 3), _in(middle, 3), _in(begin + act.duration_s, 3)),
-                ("none", 0, _in(act.strength, 3), "", "0.00", "0.000", "0.000"),
-                (_in(float(way.v_mps[i]), 2), ""),
-            ))  # fmt: skip
-        if not rows:
-            return
-        rows.sort(key=lambda row: row[0])
-        lonlat = place.lonlat(np.array([row[1:3] for row in rows]))
-        for (_, _, _, head, middle_part, tail), (lon, lat) in zip(rows, lonlat, strict=True):
-            self._truth.write((device, trip, *head, *middle_part, _in(lat, 8), _in(lon, 8), rough, *tail))
+    def put_entry(self, told: Entry) -> None:
+        """What the tables say of a stretch of road driven."""
+        self._trips.write(told.trip)
+        for row in told.truth:
+            self._truth.write(row)
+        self.metres += told.metres
+        self.seconds += told.seconds
+
+
+def _trip_row(
+    plan: Plan, device: str, trip: str, physics: str, begin: float, end: float
+) -> tuple[tuple[object, ...], float]:
+    way = plan.way
+    first, last = (float(v) for v in np.interp(
+        [(t - way.t0_s) * WAY_HZ for t in (begin, end)], np.arange(len(way.s_m)), way.s_m
+    ))  # fmt: skip
+    equipment = "+".join(sorted(plan.equipment)) if plan.device == "box" else ""
+    row = (
+        device, trip, plan.device, plan.carrier, plan.model, physics, plan.stretch.roughness, _in(begin, 3),
+        _in(end, 3), _in(last - first, 1), equipment, int(plan.night), int(plan.wet),
+    )  # fmt: skip
+    return row, last - first
+
+
+def _truth_rows(
+    plan: Plan, place: Place, device: str, trip: str, names: Sequence[str]
+) -> Iterator[tuple[object, ...]]:
+    way, rough = plan.way, plan.stretch.roughness
+    rows: list[tuple[float, float, float, tuple[object, ...], tuple[object, ...], tuple[object, ...]]] = []
+    for m in meetings(plan):
+        thing = plan.stretch.things[m.thing]
+        i = round((m.mid_s - way.t0_s) * WAY_HZ)
+        course, left = math.radians(float(way.course_deg[i])), thing.y_m - float(way.y_m[i])
+        what = "look_alike" if thing.harmless else "defect"
+        # The way's own step of 10 ms is up to 20 cm of road: along it the thing's place is exact.
+        along = thing.s_m - float(way.s_m[i])
+        east = float(way.east_m[i]) + along * math.sin(course) - left * math.cos(course)
+        north = float(way.north_m[i]) + along * math.cos(course) + left * math.sin(course)
+        rows.append((
+            m.mid_s, east, north,
+            (thing.kind, thing.subtype, what, _in(m.in_s, 3), _in(m.mid_s, 3), _in(m.out_s, 3)),
+            (m.wheels, thing.grade, _in(thing.amount, 3), thing.unit, _in(thing.height_mm, 2),
+             _in(thing.length_m, 3), _in(thing.width_m, 3)),
+            (_in(float(way.v_mps[i]), 2), names[m.thing]),
+        ))  # fmt: skip
+    for act in plan.acts:
+        begin, middle = way.t0_s + act.t_s, way.t0_s + act.t_s + act.duration_s / 2
+        i = min(max(round((middle - way.t0_s) * WAY_HZ), 0), len(way.s_m) - 1)
+        rows.append((
+            middle, float(way.east_m[i]), float(way.north_m[i]),
+            (act.kind, "", "act", _in(begin, 3), _in(middle, 3), _in(begin + act.duration_s, 3)),
+            ("none", 0, _in(act.strength, 3), "", "0.00", "0.000", "0.000"),
+            (_in(float(way.v_mps[i]), 2), ""),
+        ))  # fmt: skip
+    if not rows:
+        return
+    rows.sort(key=lambda row: row[0])
+    lonlat = place.lonlat(np.array([row[1:3] for row in rows]))
+    for (_, _, _, head, middle_part, tail), (lon, lat) in zip(rows, lonlat, strict=True):
+        yield (device, trip, *head, *middle_part, _in(lat, 8), _in(lon, 8), rough, *tail)

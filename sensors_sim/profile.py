@@ -54,7 +54,7 @@ def _round_count(least: int) -> int:
         count += 2
 
 
-@lru_cache(maxsize=48)
+@lru_cache(maxsize=600)  # lanes of a small city, 0.2 MB each: fewer, and each vehicle finds its lane forgotten
 def _roughness_m(length_m: float, roughness: str, seed: int) -> NDArray[np.float32]:
     rng = np.random.default_rng([seed, _FIRST])
     count = _round_count(math.ceil((length_m + _RUN_ON_M) / _BASE_M))

@@ -121,7 +121,10 @@ class Fleet:
 
     def put(self, device: int, chunk: Chunk, stop: threading.Event) -> bool:
         """Hands a chunk to its device, waiting while that one is busy; False once ``stop`` is set."""
-        payload = encode(chunk)
+        return self.put_payload(device, encode(chunk), stop)
+
+    def put_payload(self, device: int, payload: bytes, stop: threading.Event) -> bool:
+        """The same for what is encoded, or broken, already."""
         target = self._devices[device]
         while not stop.is_set():
             if target.error is not None:
