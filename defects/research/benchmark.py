@@ -127,7 +127,7 @@ def _of_simulated(simulated: Mapping[str, Any]) -> dict[str, float | None]:
     phone, box, laser = simulated["phone"], simulated["box"], simulated["box_laser"]
 
     def drop(c: Mapping[str, Any]) -> float:
-        return 1 - c["second"]["recall_severe"]["value"] / c["first"]["recall_severe"]["value"]
+        return 1.0 - float(c["second"]["recall_severe"]["value"]) / float(c["first"]["recall_severe"]["value"])
 
     return {
         "recall_severe_phone": phone["first"]["recall_severe"]["value"],
