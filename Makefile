@@ -12,7 +12,7 @@ ARGS ?=
 KILLS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint docs bench faults archive contracts lock clean clean-data
+.PHONY: help run demo test lint docs bench evaluate faults archive research contracts lock clean clean-data
 
 help: ## show this
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -46,13 +46,19 @@ faults: ## kill, freeze, cut, fill and fuzz everything, and count what was lost 
 archive: ## set up what `roadcode archive` needs besides (Parquet)
 	@$(IN_ROOT) && exec "$(PYTHON)" bootstrap.py archive
 
+research: ## set up what training and the benchmark need besides (scikit-learn, matplotlib)
+	@$(IN_ROOT) && exec "$(PYTHON)" bootstrap.py research
+
+evaluate: ## judge the shipped models on simulated and real roads (ARGS="--quick" for minutes)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py research && exec .venv/bin/roadcode evaluate $(ARGS)
+
 contracts: ## recompile the contract with the compiler it is pinned to
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && "$(PYTHON)" bootstrap.py contracts \
 		&& .venv/bin/python -m ledger.contracts.build "$$PWD/.venv-contracts/bin/vyper"
 
-# No annotations, no index addresses: a lock says what, never where from. Order matters: archive and test are held to runtime, dev to all.
+# No annotations, no index addresses: a lock says what, never where from. Order matters: archive, research and test are held to runtime, dev to all.
 lock: ## write the locks again, from requirements/*.in and package.json (ARGS="--upgrade" for newer versions)
-	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev && cd requirements && for name in runtime archive test dev contracts node; do \
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev && cd requirements && for name in runtime archive research test dev contracts node; do \
 		echo "locking $$name"; \
 		../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-annotate --custom-compile-command 'make lock' $(ARGS) --output-file "$$name.lock" "$$name.in" || exit 1; \

@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, phone, simulate, tls
+from .commands import archive, cost, dead_letter, device, evaluate, phone, simulate, tls, train
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -111,6 +111,8 @@ def replay(
 app.command(epilog=phone.EXAMPLES)(phone.phone)
 app.command(epilog=cost.EXAMPLES)(cost.cost)
 app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
+app.command()(train.train)
+app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command()(condition)
 app.command()(archive.archive)
 app.add_typer(device.app, name="device")

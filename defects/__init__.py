@@ -17,13 +17,14 @@ from .code import (
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
-from .observe import Finding, Observation, observe, place
+from .observe import Finding, Observation, listen, observe, place
 from .options import EvidenceOptions
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
+from .shipped import load_model, model_digests, shipped_models
 from .story import PassStory, pass_story
-from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, OF_THE_STANDARD, TYPES, UNEVEN, DefectType
+from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, LEAVES, OF_THE_STANDARD, TYPES, UNEVEN, DefectType, Leaf
 
 __all__ = [
     "ALL_TYPES",
@@ -31,6 +32,7 @@ __all__ = [
     "BY_KEY",
     "CODE",
     "HAZARDS",
+    "LEAVES",
     "NO_KIND",
     "OF_THE_STANDARD",
     "TYPES",
@@ -46,6 +48,7 @@ __all__ = [
     "EvidenceOptions",
     "Finding",
     "HealthOptions",
+    "Leaf",
     "Observation",
     "PassStory",
     "PublicDay",
@@ -55,7 +58,10 @@ __all__ = [
     "fold",
     "join",
     "last_public_day",
+    "listen",
+    "load_model",
     "merge",
+    "model_digests",
     "observe",
     "pack_codes",
     "pass_story",
@@ -65,6 +71,7 @@ __all__ = [
     "rate",
     "recode",
     "retention",
+    "shipped_models",
     "slots_are_sealed",
     "store",
     "turn",

@@ -8,6 +8,7 @@ gives the same sum.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -34,18 +35,25 @@ from .evidence import (
     merge,
     tally,
 )
-from .jolts import Felt, feel, peaks
+from .hits import Hit, hits
+from .jolts import Felt, feel
 from .options import EvidenceOptions
 from .rows import bowed, heard, spread
 from .severity import severity_of_detection, severity_of_jolt
-from .taxonomy import BY_KEY, UNEVEN
+from .taxonomy import BY_KEY, UNEVEN, Leaf
+from .told import Told, speed_bins
 
 Series = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that one pass felt or saw. x_m, y_m: most likely place; weight: log-odds on the best square."""
+    """Something that one pass felt or saw. x_m, y_m: most likely place; weight: log-odds on the best square.
+
+    What the recogniser says of it, -1 and None where it said nothing: p, the calibrated probability that it is a defect
+    at all; leaf, its likeliest kind and subtype; leaf_p, the probability of that kind, given a defect; size_mm, how high
+    or deep it is, given a defect.
+    """
 
     t_s: float
     what: str
@@ -58,6 +66,10 @@ class Finding:
     score: float
     severity: float
     weight: float
+    p: float = -1.0
+    leaf: Leaf | None = None
+    leaf_p: float = -1.0
+    size_mm: float = -1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +129,11 @@ def _radius(sigma_m: float) -> float:
 
 
 def _jolt(
-    i: int, chunk: Chunk, kind: str, track: Track, felt: Felt, zone: Zone, slot: int, options: EvidenceOptions,
-    out: _Sum,
+    hit: Hit, chunk: Chunk, kind: str, track: Track, felt: Felt, told: Told | None, zone: Zone, slot: int,
+    options: EvidenceOptions, out: _Sum,
 ) -> Finding | None:  # fmt: skip
-    """One jolt as log-odds on the squares where the wheel may have been, and as a finding."""
+    """One hit as log-odds on the squares where the wheel may have been, and as a finding."""
+    i = hit.sample
     sigma = float(track.sigma_m[i])
     level = _level(_radius(sigma), kind, options)
     if level is None:
@@ -142,7 +155,11 @@ def _jolt(
         for cell, share in _share(w_x, w_y, spread, level, zone, options.least_share / 2):
             total[cell] = total.get(cell, 0.0) + weight * share
     p = options.p_box if kind == "box" else options.p_phone
-    clutter = (options.clutter_box if kind == "box" else options.clutter_phone) * (1 << 2 * level)
+    clutter = options.clutter_box if kind == "box" else options.clutter_phone
+    if told is not None and hit.log_ratio is not None:
+        # Candidates of healthy road a metre, and how much likelier than one of them this is a defect.
+        clutter = told.per_m * math.exp(-hit.log_ratio)
+    clutter *= 1 << 2 * level
     severity = severity_of_jolt(float(felt.score[i]), options.jolt)
     cells = sorted(c for c, s in total.items() if s >= options.least_share)
     if not cells:
@@ -155,7 +172,7 @@ def _jolt(
     out.add(cells, PHONE_TALLY if phone else TALLY + UNEVEN.number, [tally(1, severity)] * len(cells))
     out.add(cells, PHONE_HIT_DEVICES if phone else HIT_DEVICES, [slot] * len(cells))
     home = max(zip(weights, cells, strict=True))
-    return Finding(
+    finding = Finding(
         t_s=float(chunk.t0_s + i / chunk.rate_hz),
         what="jolt",
         kind=UNEVEN.number,
@@ -167,6 +184,12 @@ def _jolt(
         score=float(felt.score[i]),
         severity=severity,
         weight=home[0],
+    )
+    if told is None or hit.candidate is None:
+        return finding
+    leaf, leaf_p = told.best(hit.candidate)
+    return replace(
+        finding, p=float(told.p[hit.candidate]), leaf=leaf, leaf_p=leaf_p, size_mm=float(told.height_mm[hit.candidate])
     )
 
 
@@ -204,13 +227,14 @@ def _seen(
 
 def _quiet(
     chunk: Chunk, kind: str, track: Track, felt: Felt, hits: list[int], zone: Zone, slot: int, options: EvidenceOptions,
-    out: _Sum, silent: NDArray[np.bool_] | None = None, told: float = 1.0,
+    out: _Sum, silent: NDArray[np.bool_] | None = None, share_told: float = 1.0, told: Told | None = None,
 ) -> float:  # fmt: skip
     """Passes and exposure of the squares that the wheels rolled over; gives the owned distance in metres.
 
     A square belongs to the chunk that owns the sample nearest to the middle of its time on it, so that two chunks
-    that meet in a square do not both count it. silent: samples that may count as quiet, where not all may. told: what
-    the exposure is multiplied with for the way in which it was told.
+    that meet in a square do not both count it. silent: samples that may count as quiet, where not all may. share_told:
+    what the exposure is multiplied with for the way in which it was told. told: by the recogniser, which knows how
+    likely a pothole would have shown, and where something did show that it took for none.
     """
     t = chunk.sample_t_s
     able = track.usable & (track.speed_mps >= options.jolt.slowest_mps)
@@ -252,9 +276,31 @@ def _quiet(
         if kind == "box" and level == 0 and worth:
             quiet = mine & clear & (length >= options.least_path_m)
             share = np.minimum(length[quiet], 1.0)
-            exposure = -worth * told * np.log(1 - options.p_box * options.p_hit * share)
+            p = options.p_box if told is None else _shown(told, track.speed_mps[middle[quiet]])
+            exposure = -np.log(1 - p * options.p_hit * share)
+            if told is not None:
+                exposure = np.minimum(exposure, np.minimum.reduceat(_most(told, chunk)[at], run)[quiet])
+            exposure = worth * share_told * exposure
             out.add(cell[run][quiet], EXPOSURE_BOX, np.rint(exposure * UNIT).astype(np.int64))
     return distance_m
+
+
+def _shown(told: Told, speed_mps: Series) -> Series:
+    """Chance that a severe pothole under the wheel shows as a candidate, less what healthy road shows anyway: 1 minus it is
+    the likelihood ratio of silence."""
+    shown = np.array([0.0, *(1 - (1 - told.detect[_POTHOLE]) / (1 - told.detect[0]))])
+    return np.asarray(np.clip(shown[speed_bins(speed_mps) + 1], 0.0, 0.99))
+
+
+def _most(told: Told, chunk: Chunk) -> Series:
+    """The most that silence may say at each sample: where a candidate was, no more than the recogniser's own doubt of it."""
+    most = np.full(len(chunk.acc_counts), np.inf)
+    reach = int(0.35 * chunk.rate_hz)
+    for t_s, ratio in zip(told.t_s.tolist(), told.log_ratio.tolist(), strict=True):
+        i = round((t_s - chunk.t0_s) * chunk.rate_hz)
+        part = most[max(0, i - reach) : i + reach + 1]
+        np.minimum(part, max(0.0, -ratio), out=part)
+    return most
 
 
 def place(
@@ -279,6 +325,7 @@ def place(
     return Observation(Deltas(cells, np.full(len(cells), PASSES, np.uint8), ones), (), distance_m, trace.faults)
 
 
+_POTHOLE = BY_KEY["pothole"].number
 _PLACED_M = 0.5  # from point to point: a square metre that is crossed has one, but for a corner of half a metre
 _TRUE = np.ones(1, dtype=bool)
 
@@ -307,6 +354,35 @@ def _of_summary(
     return Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m, track.faults)
 
 
+def _listened(
+    chunks: Sequence[Chunk], tracks: Sequence[Track], kind: str, options: EvidenceOptions
+) -> list[Told] | list[None]:
+    # Only who recognises wakes the compiler: it takes half a second and 60 MB, and most processes never do.
+    name = options.models.get(kind)
+    if name is None or not chunks:
+        return [None] * len(chunks)
+    from .recognise import recognise
+    from .shipped import shipped
+
+    speeds = [np.where(track.usable, track.speed_mps, 0.0) for track in tracks]
+    return recognise(chunks, speeds, kind, shipped(name))
+
+
+def listen(
+    chunks: Sequence[Chunk], kinds: Sequence[str], given: Sequence[Trace], options: EvidenceOptions
+) -> list[Told | None]:
+    """What the recogniser tells of many chunks at once; None for a summary, and where no model judges a kind. For all chunks
+    of a batch together it costs a third of what they cost one by one. Arguments in the order of the chunks, as `observe`
+    takes them."""
+    told: list[Told | None] = [None] * len(chunks)
+    for kind in sorted(set(kinds)):
+        mine = [i for i, c in enumerate(chunks) if kinds[i] == kind and c.quiet is None]
+        tracks = [sample(given[i], chunks[i].sample_t_s) for i in mine]
+        for i, one in zip(mine, _listened([chunks[i] for i in mine], tracks, kind, options), strict=True):
+            told[i] = one
+    return told
+
+
 def observe(
     chunk: Chunk,
     kind: str,
@@ -315,11 +391,13 @@ def observe(
     options: EvidenceOptions,
     weight: float = 1.0,
     trace: Trace | None = None,
+    told: Told | None = None,
 ) -> Observation:
     """What ``chunk`` of a device of ``kind`` (box or phone) adds to the evidence.
 
     ``slot`` is one bit (of 63) that stands for the device on this service day; ``weight``, 0 to 1, is how far the
-    device is believed on it (`ingest.trust`). ``trace``: of `grid.traces`, where the caller has made many at once.
+    device is believed on it (`ingest.trust`). ``trace``: of `grid.traces`, ``told``: of `listen`, where the caller has made
+    many at once.
     """
     zone = Zone(city.utm_zone, city.utm_north)
     if trace is None:
@@ -330,20 +408,23 @@ def observe(
     track = sample(trace, chunk.sample_t_s)
     felt = feel(chunk, track.speed_mps, kind == "box", options.jolt)
     score = np.where(track.usable, felt.score, 0.0)
-    hits = peaks(score, chunk.rate_hz, options.jolt)
+    if told is None:
+        (told,) = _listened([chunk], [track], kind, options)
+    thrown = hits(chunk, score, track.usable, told, options.jolt, options.judge)
     out = _Sum()
     found: list[Finding | None] = []
     t = chunk.sample_t_s
-    for i in hits:
-        if chunk.start_s <= float(t[i]) < chunk.end_s:
-            found.append(_jolt(i, chunk, kind, track, felt, zone, slot, options, out))
+    for hit in thrown:
+        if chunk.start_s <= float(t[hit.sample]) < chunk.end_s:
+            found.append(_jolt(hit, chunk, kind, track, felt, told, zone, slot, options, out))
     if kind == "box":
         found += [
             _seen(d, chunk, track, city, zone, slot, options, out)
             for d in chunk.detections
             if chunk.start_s <= d.t_s < chunk.end_s
         ]
-    distance_m = _quiet(chunk, kind, track, felt, hits, zone, slot, options, out)
+    at = [hit.sample for hit in thrown]
+    distance_m = _quiet(chunk, kind, track, felt, at, zone, slot, options, out, told=told)
     seen = Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m, track.faults)
     return seen if weight == 1.0 else weighed(seen, weight, options)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ingest import FixOptions
 
+from .hits import JudgeOptions
 from .jolts import JoltOptions
 
 
@@ -27,6 +28,8 @@ class EvidenceOptions:
     summary_share: exposure of a quiet pass told by a summary, over that of samples. Half: nobody can see the samples
     again, places come from one fix a second, and a row's peak is the box's own word (proposed; more, and boxes with a
     wrong gate heal a city; less, and streets that only they drive stay grey: at .5 green takes six passes, not three).
+    models: name of the model (`defects/models`) that judges each kind of device; none where a kind is not named, and
+    then a jolt is a jolt.
     """
 
     p_hit: float = 0.76
@@ -58,5 +61,7 @@ class EvidenceOptions:
         }
     )  # fmt: skip
     witness: float = 0.5
+    models: dict[str, str] = field(default_factory=lambda: {"box": "box", "phone": "phone"})
+    judge: JudgeOptions = field(default_factory=JudgeOptions)
     jolt: JoltOptions = field(default_factory=JoltOptions)
     fixes: FixOptions = field(default_factory=FixOptions)

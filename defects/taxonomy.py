@@ -62,5 +62,76 @@ OF_THE_STANDARD = 16
 BY_KEY = {t.key: t for t in ALL_TYPES}
 HAZARDS = tuple(t.number for t in TYPES if t.hazard)
 
+
+@dataclass(frozen=True)
+class Leaf:
+    """A type, and the subtype that dispatch tells apart ("" where there is none)."""
+
+    key: str
+    subtype: str = ""
+
+
+LEAVES: tuple[Leaf, ...] = tuple(
+    Leaf(t.key, subtype)
+    for t in TYPES[:OF_THE_STANDARD]
+    for subtype in {
+        "subsidence": ("settlement", "trench", "collapse"),
+        "pothole": ("", "failed_patch"),
+        "frame_level": ("low", "high"),
+        "defective_cover": ("missing", "broken", "displaced", "noisy", "sunken", "raised"),
+    }.get(t.key, ("",))
+)
+"""What a recogniser may name: a cover goes to its owner at once when it is missing, in days when it rattles."""
+
+SEEN_BY: dict[str, tuple[str, ...]] = {
+    "linear_crack": ("camera",),
+    "net_crack": ("camera",),
+    "alligator_crack": ("camera", "laser", "imu"),
+    "shoving": ("camera", "laser", "imu"),
+    "rutting": ("camera", "laser"),
+    "subsidence": ("camera", "laser", "imu"),
+    "mud_boil": ("camera", "laser", "imu"),
+    "ravelling": ("camera", "laser", "imu", "acoustic"),
+    "pothole": ("camera", "laser", "imu"),
+    "edge_break": ("camera", "laser", "imu"),
+    "frame_level": ("camera", "laser", "imu"),
+    "pumping": ("camera",),
+    "bleeding": ("camera",),
+    "faulting": ("camera", "laser", "imu"),
+    "broken_slab": ("camera", "laser", "imu"),
+    "defective_cover": ("camera", "laser", "imu", "acoustic"),
+    "ponding": ("camera",),
+    "litter": ("camera",),
+}
+"""Which sense can see a type at all; what none of a device's senses sees is declared unseen, never guessed. An IMU sees alligator
+cracks, ravelling, edges and mud boils weakly: loose pieces and texture under the wheel."""
+
+WEAK_IMU = ("alligator_crack", "ravelling", "edge_break", "mud_boil")
+"""Seen by an IMU only when severe and only in part: their silence is no evidence."""
+
+
+def sees(key: str, sense: str) -> bool:
+    """Whether a sense ("imu", "laser", "acoustic", "camera") can see a type. Raises KeyError on an unknown type."""
+    return sense in SEEN_BY[key]
+
+
+SUPERCLASSES: dict[str, tuple[Leaf, ...]] = {
+    "hole": (
+        Leaf("pothole"), Leaf("pothole", "failed_patch"), Leaf("defective_cover", "missing"),
+        Leaf("defective_cover", "broken"), Leaf("defective_cover", "sunken"), Leaf("frame_level", "low"),
+    ),
+    "ridge": (
+        Leaf("shoving"), Leaf("defective_cover", "raised"), Leaf("defective_cover", "displaced"),
+        Leaf("frame_level", "high"),
+    ),
+    "step": (Leaf("faulting"), Leaf("broken_slab")),
+    "dip": tuple(leaf for leaf in LEAVES if leaf.key == "subsidence"),
+    "rattle": (Leaf("defective_cover", "noisy"),),
+    "rough": (Leaf("ravelling"), Leaf("alligator_crack"), Leaf("edge_break")),
+}  # fmt: skip
+"""What a wheel can tell apart: an IMU never claims 16 classes. The rest of the 16 it does not feel at all."""
+
+SUPERCLASS_OF: dict[Leaf, str] = {leaf: name for name, leaves in SUPERCLASSES.items() for leaf in leaves}
+
 if tuple(t.key for t in TYPES) != DEFECT_KEYS:
     raise RuntimeError("the taxonomy and the wire format list the types in different orders")

@@ -57,7 +57,7 @@ def _table(folder: Path, name: str, columns: int, needed: Sequence[int]) -> NDAr
         if path.is_file():
             try:
                 with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-                    rows = [row[:columns] for row in csv.reader(file)][1:]
+                    rows = [row[:columns] for row in csv.reader(file) if row][1:]
                 table = np.array(rows, dtype=np.float64)
             except (OSError, ValueError, EOFError, zlib.error, csv.Error) as error:
                 raise RecordingError(f"{path.name} of {folder.name} cannot be read: {error}") from None

@@ -90,9 +90,9 @@ MODELS: dict[str, str] = {name: vehicle.carrier for name, vehicle in _VEHICLES.i
 """Names of the models and the carrier of the wire format that each is."""
 
 _SPREAD = {
-    "sprung_kg": 0.15, "front_share": 0.05, "wheelbase_m": 0.06, "half_track_m": 0.04, "hz_front": 0.15,
-    "hz_rear": 0.15, "damping": 0.25, "wheel_front_kg": 0.2, "wheel_rear_kg": 0.2, "tyre_front_npm": 0.2,
-    "tyre_rear_npm": 0.2, "tyre_m": 0.15, "radius_m": 0.08, "tall_m": 0.1, "bar": 0.25, "travel_m": 0.2,
+    "sprung_kg": 0.2, "front_share": 0.07, "wheelbase_m": 0.08, "half_track_m": 0.05, "hz_front": 0.25,
+    "hz_rear": 0.25, "damping": 0.4, "wheel_front_kg": 0.3, "wheel_rear_kg": 0.3, "tyre_front_npm": 0.35,
+    "tyre_rear_npm": 0.35, "tyre_m": 0.15, "radius_m": 0.08, "tall_m": 0.1, "bar": 0.25, "travel_m": 0.2,
     "pitch_index": 0.1, "idle_hz": 0.15, "hum_mps2": 0.5,
 }  # fmt: skip
 """Each vehicle of a model differs by so much on each side, as fleets do by make, load and wear. Less, and what is

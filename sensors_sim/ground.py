@@ -12,15 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from defects import LEAVES
 from ingest import DEFECT_KEYS
 
-from .catalogue import draw_act
+from .catalogue import LOOK_ALIKES, draw_act, draw_look_alike
 from .plan import Act, Plan, Ride, Stretch, Thing, Way
 from .truth import Place
 from .ways import Driver, Line, bends, drive
 
 FAMILIES = ("first", "second")
-WHAT = ("mixed", "healthy", "look_alikes", "passes")
+WHAT = ("mixed", "varied", "healthy", "look_alikes", "passes")
+"""mixed: all types alike, for judging; varied: all subtypes alike, for learning, or a rattling cover would be one thing in
+a hundred."""
 LANE_M = 3.5
 KINDS = DEFECT_KEYS[:16]
 """What mixed roads carry: the 16 types of the standard; ponding and litter lie beyond it."""
@@ -32,11 +35,11 @@ more, and training takes longer roads for as many things."""
 NATURAL_PER_KM = {
     "sound_cover": 12.5, "good_patch": 2.5, "slab_joint": 1.5, "expansion_joint": 1.0, "speed_bump": 1.4,
     "raised_crosswalk": 0.3, "rail": 0.2, "cobbles": 0.1,
+    "pavement_change": 1.0, "manhole_row": 0.5, "branches": 0.3, "drain_channel": 0.2, "kerb_drop": 0.2,
+    "tram_crossing": 0.1, "rumble_strips": 0.1, "cable_ramp": 0.03, "cattle_grid": 0.01,
 }  # fmt: skip
 """Harmless things on a healthy road, proposed: a sound cover each 80 m, a joint or patch each 200 m, a bump each 600 m,
-rails each 5 km."""
-OTHER_PER_KM = 0.5
-"""Of each look-alike that is not listed: those of the second family."""
+rails each 5 km. The second line are those of the second family, which lie on its roads besides the others."""
 ACTS_PER_KM = {"braking": 0.6, "turning": 0.4, "handled": 0.4, "dropped": 0.05, "typing": 0.25}
 _OF_HANDS = ("handled", "dropped", "typing")
 PHONE_HZ = ((50.0, 0.45), (60.0, 0.40), (100.0, 0.15))
@@ -99,16 +102,31 @@ def ride(physics: str, plan: Plan) -> Ride:
     return recorded
 
 
-def _dense(rng: np.random.Generator, physics: Any, length_m: float, harmless_share: float) -> tuple[Thing, ...]:
-    """Things one after the other: defects of all types and grades alike, and look-alikes."""
+def _defect(rng: np.random.Generator, physics: Any, varied: bool) -> Thing:
+    """One defect, of a type by chance, or of a subtype."""
+    kind, subtype = str(rng.choice(KINDS)), None
+    if varied:
+        leaf = LEAVES[int(rng.integers(len(LEAVES)))]
+        kind, subtype = leaf.key, leaf.subtype
+    thing: Thing = physics.draw_defect(rng, kind, int(rng.choice(3, p=GRADE_SHARE)), LANE_M)
+    for _ in range(60 if varied else 0):
+        if thing.subtype == subtype:
+            break
+        thing = physics.draw_defect(rng, kind, int(rng.choice(3, p=GRADE_SHARE)), LANE_M)
+    return thing
+
+
+def _dense(
+    rng: np.random.Generator, physics: Any, length_m: float, harmless_share: float, varied: bool
+) -> tuple[Thing, ...]:
+    """Things one after the other: defects of all types (or subtypes) and grades alike, and look-alikes."""
     things: list[Thing] = []
     at_m = rng.uniform(20, 60)
     while True:
         if rng.random() < harmless_share:
             thing = physics.draw_look_alike(rng, str(rng.choice(physics.LOOK_ALIKES)))
         else:
-            kind, grade = str(rng.choice(KINDS)), int(rng.choice(3, p=GRADE_SHARE))
-            thing = physics.draw_defect(rng, kind, grade, LANE_M)
+            thing = _defect(rng, physics, varied)
         if at_m + thing.length_m > length_m - 15:
             return tuple(things)
         things.append(replace(thing, s_m=float(at_m + thing.length_m / 2)))
@@ -118,10 +136,10 @@ def _dense(rng: np.random.Generator, physics: Any, length_m: float, harmless_sha
 def _natural(rng: np.random.Generator, physics: Any, length_m: float) -> tuple[Thing, ...]:
     """Harmless things alone, as often as one meets them, none upon another."""
     drawn = []
-    for kind in physics.LOOK_ALIKES:
-        often = NATURAL_PER_KM.get(kind, OTHER_PER_KM)
-        for _ in range(rng.poisson(often * length_m / 1000)):
-            thing = physics.draw_look_alike(rng, kind)
+    for kind in dict.fromkeys((*LOOK_ALIKES, *physics.LOOK_ALIKES)):
+        draw = physics.draw_look_alike if kind in physics.LOOK_ALIKES else draw_look_alike
+        for _ in range(rng.poisson(NATURAL_PER_KM[kind] * length_m / 1000)):
+            thing = draw(rng, kind)
             room = max(length_m - 30 - thing.length_m, 1.0)
             drawn.append(replace(thing, s_m=float(15 + thing.length_m / 2 + rng.uniform(0, room))))
     things: list[Thing] = []
@@ -143,7 +161,7 @@ def stretch_of(options: Options, number: int) -> Stretch:
         return Stretch(length, roughness, seed, _natural(rng, physics, length))
     length = float(rng.uniform(400, 800))
     harmless = 1.0 if options.what == "look_alikes" else LOOK_ALIKE_SHARE
-    return Stretch(length, roughness, seed, _dense(rng, physics, length, harmless))
+    return Stretch(length, roughness, seed, _dense(rng, physics, length, harmless, options.what == "varied"))
 
 
 def _acts(rng: np.random.Generator, way: Way, length_m: float, device: str) -> tuple[Act, ...]:

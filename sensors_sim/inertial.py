@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 from .plan import Act, Motion, Plan, Series
 
 G_MPS2 = 9.80665
-_DEVICE, _NOISE, _HANDS = range(31, 34)  # purposes of generators
+_DEVICE, _NOISE, _HANDS, _PLACE = range(31, 35)  # purposes of generators
+BEHIND_M = (0.0, 2.5)
+"""How far behind the front axle a device sits: on the dashboard, under a seat, on a back shelf. All on the axle, and
+what is trained takes the front wheels for the only ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,6 +309,15 @@ def counts(
     return out
 
 
+def _moved(plan: Plan, motion: Motion) -> NDArray[np.float64]:
+    """The force where the device sits: behind the front axle pitching heaves it, by distance times pitch acceleration."""
+    low, high = BEHIND_M
+    behind_m = np.random.default_rng([plan.device_seed, _PLACE]).uniform(low, min(high, 0.8 * plan.wheels.wheelbase_m))
+    force = motion.force_mps2.copy()
+    force[:, 2] += behind_m * np.gradient(motion.rate_radps[:, 1]) * motion.rate_hz
+    return force
+
+
 def samples(plan: Plan, motion: Motion, unit: Unit) -> tuple[NDArray[np.int16], NDArray[np.int16] | None]:
     """Counts of acceleration (m, 3) and of rotation (m, 3; None without a gyroscope), from the motion's first moment
     on at plan.rate_hz."""
@@ -321,7 +333,7 @@ def samples(plan: Plan, motion: Motion, unit: Unit) -> tuple[NDArray[np.int16], 
     low_pass = _low_pass(min(unit.low_pass_hz, 0.45 * motion.rate_hz), motion.rate_hz)
     out = np.empty((count, 6))
     _sense(
-        motion.force_mps2, motion.rate_radps, holder, unit.axes, low_pass, np.maximum(at, 0) * motion.rate_hz, out
+        _moved(plan, motion), motion.rate_radps, holder, unit.axes, low_pass, np.maximum(at, 0) * motion.rate_hz, out
     )
     if plan.device == "phone" and plan.acts:
         in_hands(out, plan.acts, plan.rate_hz, np.random.default_rng([plan.pass_seed, plan.device_seed, _HANDS]))

@@ -173,7 +173,7 @@ def test_a_vehicle_is_the_same_each_time_and_unlike_its_sisters() -> None:
     assert not np.array_equal(noisy.force_mps2, feel(one).force_mps2)
     for name in ("sprung_kg", "hz_front", "damping", "tyre_front_npm"):
         drawn = np.array([getattr(vehicle_of("sedan", s), name) for s in range(60)]) / getattr(REF, name)
-        assert 0.05 < drawn.std() < 0.2
+        assert 0.05 < drawn.std() < 0.3
         assert drawn.mean() == pytest.approx(1.0, abs=0.06)
 
 

@@ -33,7 +33,7 @@ def test_the_spectrum_is_that_of_the_class() -> None:
                 levels.append(np.exp(np.log(density.real[inside] * (n[inside] / 0.1) ** 2).mean()))
         ratio = np.array(levels) / GD_N0_M3[roughness]
         assert 0.7 < np.exp(np.log(ratio).mean()) < 1.4
-        assert ratio.min() > 0.45  # within the class: factor 2 on each side
+        assert ratio.min() > 0.2  # level within the class, and slopes of their own
         assert ratio.max() < 2.2
         assert ratio.max() / ratio.min() > 1.3
 
