@@ -1,4 +1,5 @@
-"""Set up everything this project needs, from a bare python3: `bootstrap.py [runtime|test|dev|archive|research|contracts]`.
+"""Set up everything this project needs, from a bare python3: `bootstrap.py
+[runtime|test|dev|archive|research|contracts]`.
 
 Makes `.venv` with hash-locked wheels, the command `.venv/bin/roadcode`, and the map page's libraries in
 `api/web/vendor`. Standard library only, since it runs before anything is installed; it must parse on an older

@@ -1,4 +1,5 @@
-"""Boosted trees as flat arrays, walked in numba: no pickle, no training library at run time, the same bits in any batch.
+"""Boosted trees as flat arrays, walked in numba: no pickle, no training library at run time, the same bits in any
+batch.
 
 scikit-learn's own predict takes 11-15 ms for one row; the walk takes microseconds (measured, prototype).
 """

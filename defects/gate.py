@@ -3,8 +3,8 @@
 The vertical acceleration of a chunk is brought to one rate, split into octave bands, and each band's energy is held
 against its own level in the same chunk: a running context that divides out road, vehicle and mounting. Where the
 highest band stands out enough lies a candidate, and only candidates are looked at further. What the gate lets pass is a
-matter of cost, not of judgement: its score is kept, so that silence is evidence only as far as the gate would have let a
-defect pass.
+matter of cost, not of judgement: its score is kept, so that silence is evidence only as far as the gate would have let
+a defect pass.
 
 All kernels work chunk by chunk on flat arrays, number by number, so that the batch a chunk comes in changes no bit.
 """

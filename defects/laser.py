@@ -139,7 +139,8 @@ def _middle(values):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def line_scores(out, first, score, median):  # type: ignore[no-untyped-def]
-    """How far each line stands out: its largest departure over what is usual in the chunk (at least 2.5 mm), or its rut.
+    """How far each line stands out: its largest departure over what is usual in the chunk (at least 2.5 mm), or its
+    rut.
 
     out (K, 11) of `lines`, those of chunk c in first[c]:first[c+1]. Fills score (K,) and median (C, 2): usual departure
     and usual RMS, mm."""
@@ -166,8 +167,8 @@ def line_scores(out, first, score, median):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def seen_by_laser(t, chunk, speed, out, score, median, first, t0, hz, width, rows):  # type: ignore[no-untyped-def]
-    """Fills rows (n, 20) for candidates at times t (n,) of chunk (n,), within 2 m before and after; NaN where a chunk has no
-    lines. t and t0 (C,) count from the same moment; speed (n,) m/s."""
+    """Fills rows (n, 20) for candidates at times t (n,) of chunk (n,), within 2 m before and after; NaN where a chunk
+    has no lines. t and t0 (C,) count from the same moment; speed (n,) m/s."""
     for e in range(len(t)):
         c = chunk[e]
         a, z = first[c], first[c + 1]

@@ -41,9 +41,10 @@ class Model:
     leaves: what the classes are, type and subtype. detect: raw score of "a defect"; knots float64 (2, k): raw score ->
     log-odds at the natural share of defects, by isotonic regression. prior: that share among candidates. kinds: raw
     scores of the leaves, given a defect; temperature: what they are divided by; shares (L,): of the leaves in training.
-    size: log of 1 mm + height, given a defect. fire: least probability of a finding (one false one a km on healthy simulated
-    road). quiet (types + 1, speeds, roughness): chance that a severe defect of the type under a wheel gives no
-    candidate; row 0: that healthy road gives none in the time a defect takes. rough (r,): edges of the roughness bins.
+    size: log of 1 mm + height, given a defect. fire: least probability of a finding (one false one a km on healthy
+    simulated road). quiet (types + 1, speeds, roughness): chance that a severe defect of the type under a wheel gives
+    no candidate; row 0: that healthy road gives none in the time a defect takes. rough (r,): edges of the roughness
+    bins.
     """
 
     kind: str

@@ -38,7 +38,8 @@ def evaluate(
     """Judge the models: recall at one false alarm a km, look-alikes, classes, calibration, cost; and real recordings.
 
     Seeds are frozen. Needs `make research`. Drives that are missing are simulated first: some 8 GB, and half an hour in
-    all on two cores; with --quick 1.5 GB and some minutes. Exit code 0 whatever the figures: what is not reached is said.
+    all on two cores; with --quick 1.5 GB and some minutes. Exit code 0 whatever the figures: what is not reached is
+    said.
     """
     from defects.research import (  # noqa: PLC0415
         DrivesError,

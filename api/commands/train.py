@@ -23,8 +23,9 @@ def train(
 ) -> None:
     """Train a model on simulated drives, calibrate it on others, and write it with its card.
 
-    Needs `make research`. Drives that are missing are simulated first: with --scale 1 that is some 2,000 km and 5 GB for boxes, ten
-    minutes or so; training takes as long again. The platform uses the models in defects/models: copy both files there to ship them.
+    Needs `make research`. Drives that are missing are simulated first: with --scale 1 that is some 2,000 km and 5 GB
+    for boxes, ten minutes or so; training takes as long again. The platform uses the models in defects/models: copy
+    both files there to ship them.
     """
     from defects.research import (  # noqa: PLC0415
         CONFUSION_SET,

@@ -1,5 +1,5 @@
-"""The benchmark on simulated drives: what is found at one false alarm a km, what fires that should not, what is named right, and
-whether the probabilities mean what they say. Real recordings are scored in `real`."""
+"""The benchmark on simulated drives: what is found at one false alarm a km, what fires that should not, what is named
+right, and whether the probabilities mean what they say. Real recordings are scored in `real`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ CONFIGURATIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A folder of drives as one configuration saw it: candidates and their scores; best (meetings,): highest score at each."""
+    """A folder of drives as one configuration saw it: candidates and their scores; best (meetings,): highest score at
+    each."""
 
     found: Candidates
     score: Floats
@@ -124,8 +125,8 @@ def look_alike_rate(j: Judged, at: float) -> dict[str, Any]:
 
 
 def superclass_f1(j: Judged, model: Model, at: float, any_score: bool = False) -> tuple[float, list[tuple[str, str]]]:
-    """Macro F1 of the six superclasses over the worst meetings; what was not found at ``at`` counts as missed (or nothing is, with
-    any_score: located). Also the pairs (true, said)."""
+    """Macro F1 of the six superclasses over the worst meetings; what was not found at ``at`` counts as missed (or
+    nothing is, with any_score: located). Also the pairs (true, said)."""
     kinds_of = _kinds_at_best(j, model)
     truth, said = [], []
     for i in j.worst.tolist():
@@ -208,8 +209,8 @@ def baseline_recall(
 
 
 def gate_loss(folder: Path, city: City, model: Model, strip: tuple[str, ...], at: float, score: float = 0.35) -> dict[str, float]:
-    """Share of the severe meetings found without a gate that the gate hides; and of all that there are. Without: with a threshold so low
-    that every swell is a candidate."""
+    """Share of the severe meetings found without a gate that the gate hides; and of all that there are. Without: with a
+    threshold so low that every swell is a candidate."""
     open_gate = replace(model, gate=replace(model.gate, threshold=model.gate.threshold * score))
     free, gated = judged(folder, city, open_gate, strip), judged(folder, city, model, strip)
     found_free, found = free.best[free.severe] >= at, gated.best[gated.severe] >= at
@@ -222,8 +223,8 @@ def gate_loss(folder: Path, city: City, model: Model, strip: tuple[str, ...], at
 
 
 def cost_us(folders: list[Path], city: City, model: Model, strip: tuple[str, ...], vehicles: int) -> float:
-    """Cpu microseconds per vehicle-second of gate, features and classes together, over healthy and damaged road alike, ``vehicles`` chunks
-    of 5 s at a time; what comes before (decoding, positions) and after (evidence) is not in it."""
+    """Cpu microseconds per vehicle-second of gate, features and classes together, over healthy and damaged road alike,
+    ``vehicles`` chunks of 5 s at a time; what comes before (decoding, positions) and after (evidence) is not in it."""
     from ..senses import without
 
     ready: list[tuple[list[Any], list[Floats]]] = []
@@ -304,8 +305,8 @@ def _counted(pairs: list[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def camera_fusion(learn: Path, test: Path, city: City, model: Model, seed: int) -> dict[str, Any]:
-    """Macro F1 of all 16 types after 1, 4 and 16 passes of box, laser and camera; SYNTHETIC. The confusions and the weight of what was felt are
-    counted on ``learn``."""
+    """Macro F1 of all 16 types after 1, 4 and 16 passes of box, laser and camera; SYNTHETIC. The confusions and the
+    weight of what was felt are counted on ``learn``."""
     known, new = seen_in(learn, city, model), seen_in(test, city, model)
     table = confusion(known)
     types = list(range(16))

@@ -1,4 +1,5 @@
-"""The page docs/evaluation.md and its plots, out of the figures that `roadcode evaluate` wrote: nothing on it is typed by hand."""
+"""The page docs/evaluation.md and its plots, out of the figures that `roadcode evaluate` wrote: nothing on it is typed
+by hand."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from .measures import alarms, threshold_at
 
 Floats = NDArray[np.float64]
 PER_KM = 0.5
-"""Defects that a wheel meets on a kilometre of street: the natural share to which probabilities are calibrated. Proposed: Hangzhou
-finds 8.4 new ones on 1,000 km driven, an old street has many a km. Ten times more makes every probability larger, not
-the order of findings, nor the likelihood ratios."""
+"""Defects that a wheel meets on a kilometre of street: the natural share to which probabilities are calibrated.
+Proposed: Hangzhou finds 8.4 new ones on 1,000 km driven, an old street has many a km. Ten times more makes every
+probability larger, not the order of findings, nor the likelihood ratios."""
 FALSE_PER_KM = 1.0
 
 
@@ -37,13 +37,14 @@ class TrainOptions:
     folds: int = 3
     most_rough_bins: int = 4
     look_alike_weight: float = 3.0
-    """Of look-alikes and acts against all else: at 1 one in ten of them fires, since they are few; at 10 steps are taken for joints."""
+    """Of look-alikes and acts against all else: at 1 one in ten of them fires, since they are few; at 10 steps are
+    taken for joints."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lesson:
-    """Candidates as rows of a training. rows (n, F); leaf (n,) or HEALTHY; kind of what it was in label; height_mm; meeting
-    numbers made unique over all folders."""
+    """Candidates as rows of a training. rows (n, F); leaf (n,) or HEALTHY; kind of what it was in label; height_mm;
+    meeting numbers made unique over all folders."""
 
     rows: Floats
     label: NDArray[np.int64]
@@ -58,7 +59,8 @@ def visible(label: NDArray[np.int64], senses: Sequence[str]) -> NDArray[np.bool_
 
 
 def lesson(found: Sequence[tuple[Candidates, tuple[str, ...]]]) -> Lesson:
-    """Rows of several folders, each with the senses that its devices had; what is unclear, or seen by none of them, is left out."""
+    """Rows of several folders, each with the senses that its devices had; what is unclear, or seen by none of them, is
+    left out."""
     rows, label, height, grade = [], [], [], []
     for c, senses in found:
         keep = np.isin(c.label, (HEALTHY, LOOK_ALIKE, ACT)) | ((c.label >= 0) & visible(c.label, senses))
@@ -80,8 +82,8 @@ def train(
     options: TrainOptions,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Model:
-    """A model from drives to learn from, drives with defects to calibrate on, and healthy drives for both the natural share and
-    the rate of false alarms. All of the same kind of device, none in two lists."""
+    """A model from drives to learn from, drives with defects to calibrate on, and healthy drives for both the natural
+    share and the rate of false alarms. All of the same kind of device, none in two lists."""
     learn = lesson(lessons)
     tell(f"defect or not, from {len(learn.label)} candidates")
     defect = learn.label >= 0
@@ -142,8 +144,9 @@ def _by_senses(damaged: Sequence[Found], healthy: Sequence[Found]) -> list[tuple
 def strangers(
     part: tuple[list[Found], list[Found]], options: TrainOptions, tell: Callable[[str], None]
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """Raw scores of candidates of vehicles that the forest has not seen, on roads a part of whose look-alikes it has not seen either;
-    whether each is a defect, and its natural weight. What is calibrated on acquaintances is too sure of strangers.
+    """Raw scores of candidates of vehicles that the forest has not seen, on roads a part of whose look-alikes it has
+    not seen either; whether each is a defect, and its natural weight. What is calibrated on acquaintances is too sure
+    of strangers.
 
     The folds go by vehicle model and by kind of look-alike.
     """
@@ -194,8 +197,8 @@ def met_count(c: Candidates, senses: Sequence[str]) -> int:
 
 
 def _balanced(label: NDArray[np.int64], leaves: Sequence[object]) -> Floats:
-    """Weights that make superclasses equal (what is in none counts as one), and within one its leaves, at the root of their
-    numbers: whole balance would let some tens of rare ones shout down thousands."""
+    """Weights that make superclasses equal (what is in none counts as one), and within one its leaves, at the root of
+    their numbers: whole balance would let some tens of rare ones shout down thousands."""
     count = np.bincount(label, minlength=len(leaves)).astype(np.float64)
     group = [SUPERCLASS_OF.get(leaf, "none") for leaf in leaves]  # type: ignore[call-overload]
     of_group = {g: sum(count[i] for i in range(len(leaves)) if group[i] == g) for g in set(group)}
@@ -207,8 +210,8 @@ def _balanced(label: NDArray[np.int64], leaves: Sequence[object]) -> Floats:
 def quiet_table(
     damaged: Sequence[Candidates], healthy: Sequence[Candidates], gate: GateOptions, options: TrainOptions
 ) -> tuple[Floats, Floats]:
-    """What silence says: chance of no candidate at a severe defect of each type that a wheel met, by speed and roughness;
-    row 0: chance of none in a second of healthy road. Cells with few meetings lean on the type's own mean.
+    """What silence says: chance of no candidate at a severe defect of each type that a wheel met, by speed and
+    roughness; row 0: chance of none in a second of healthy road. Cells with few meetings lean on the type's own mean.
     """
     seconds = np.concatenate([c.gates for c in healthy])
     moving = seconds[:, 0] >= SPEED_EDGES_MPS[0]
@@ -239,7 +242,8 @@ def quiet_table(
 
 
 def score_of(model: Model, rows: Floats) -> Floats:
-    """Calibrated log-odds of rows (n, F); steps of the calibration are kept in the order of the raw score by a trace of it."""
+    """Calibrated log-odds of rows (n, F); steps of the calibration are kept in the order of the raw score by a trace of
+    it."""
     raw = model.detect.sums(rows)[:, 0]
     return model.log_odds(raw) + 1e-9 * raw
 

@@ -30,7 +30,8 @@ LIMITS = (
 
 
 def checked(root: Path, wanted: DriveSet) -> Path:
-    """The folder of a set below ``root``. Raises DrivesError where it is missing, altered, or of other arguments than the set's."""
+    """The folder of a set below ``root``. Raises DrivesError where it is missing, altered, or of other arguments than
+    the set's."""
     folder = root / wanted.name
     said = manifest_of(folder).get("arguments")
     arguments = said if isinstance(said, dict) else {}
@@ -44,8 +45,8 @@ def checked(root: Path, wanted: DriveSet) -> Path:
 def trained(
     root: Path, out: Path, city: City, device: str, options: TrainOptions, scale: float, tell: Callable[[str], None]
 ) -> tuple[Path, Model, dict[str, Any]]:
-    """Trains the model of a kind of device from the sets below ``root`` and writes it to ``out``; gives the card's path, the
-    model and the card. Raises DrivesError and ResearchExtraMissing."""
+    """Trains the model of a kind of device from the sets below ``root`` and writes it to ``out``; gives the card's
+    path, the model and the card. Raises DrivesError and ResearchExtraMissing."""
     gate = GATE_BOX if device == "box" else GATE_PHONE
     sets = training_sets(device, scale)
     names = ("phone",) if device == "phone" else ("box", "box_bands", "box_laser")

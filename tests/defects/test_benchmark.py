@@ -1,4 +1,5 @@
-"""The benchmark as a whole on a few kilometres, with the shipped models: every key has a figure, and the page is what the figures say."""
+"""The benchmark as a whole on a few kilometres, with the shipped models: every key has a figure, and the page is what
+the figures say."""
 
 from __future__ import annotations
 

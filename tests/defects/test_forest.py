@@ -1,4 +1,5 @@
-"""Trees walked flat: the same answers as the library that grew them, the same bits in any batch, and no way out of the arrays."""
+"""Trees walked flat: the same answers as the library that grew them, the same bits in any batch, and no way out of the
+arrays."""
 
 from __future__ import annotations
 
@@ -68,7 +69,8 @@ def test_no_rows_give_no_answers() -> None:
     ],
 )
 def test_a_forest_whose_walk_could_leave_it_is_refused(field: str, value: float | None, fault: str) -> None:
-    """A walk in compiled code has no bounds: what points back would never end, what points out would read other memory."""
+    """A walk in compiled code has no bounds: what points back would never end, what points out would read other
+    memory."""
     _, forest = grown(3)
     column = getattr(forest, field).copy()
     inner = int(np.flatnonzero(forest.feature >= 0)[1])

@@ -1,4 +1,5 @@
-"""The gate and the features: the same at any rate, mounting and batch; candidates where something was, and nowhere twice."""
+"""The gate and the features: the same at any rate, mounting and batch; candidates where something was, and nowhere
+twice."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def test_a_bump_is_one_candidate_at_its_moment(city: City) -> None:
 
 
 def test_what_the_context_holds_is_its_neighbours_to_tell(city: City) -> None:
-    """A jolt before the owned stretch is in the chunk before this one, too: counted twice, it would be two witnesses."""
+    """A jolt before the owned stretch is in the chunk before this one, too: counted twice, it would be two
+    witnesses."""
     found = heard([straight(city, jolts=((-0.8, 0.8, 1.0),))])
     assert not (found.t_s < 2.0).any()
 
