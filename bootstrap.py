@@ -34,7 +34,8 @@ VENDOR = ROOT / "api" / "web" / "vendor"
 OLDEST, TESTED = (3, 11), "3.11"
 OLDEST_NPM = 7  # before 7, npm does not read the lock's version
 GROUPS = {"runtime": ["runtime"], "test": ["runtime", "test"], "dev": ["runtime", "test", "dev"],
-          "archive": ["runtime", "archive"], "research": ["runtime", "research"], "contracts": ["contracts"]}  # fmt: skip
+          "archive": ["runtime", "archive"], "research": ["runtime", "research"],
+          "contracts": ["contracts"]}  # fmt: skip
 
 # What the page loads, and nothing else of 22 MB: the module finds its worker beside itself by this very name.
 FRONT_END = {

@@ -32,8 +32,9 @@ does."""
 
 
 @njit(cache=True)
-def across_the_axes(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel: what it found once serves several columns)
-    at, chunk, first, speed, rate, bands, acc, acc_first, acc_scale, native_hz, gyro, gyro_scale, up, is_box, columns, out,
+def across_the_axes(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
+    at, chunk, first, speed, rate, bands, acc, acc_first, acc_scale, native_hz, gyro, gyro_scale, up,
+    is_box, columns, out,
 ):  # fmt: skip
     """Fills what native samples tell of the n candidates at index at[i] of chunk[i]; out (n, F) comes from
     `along_the_road`, whose columns of ``bands`` bands it reads.
@@ -83,9 +84,11 @@ def across_the_axes(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel
                         base[4] += yaw * yaw
                         base[2] += max(p * p + q * q + r * r - yaw * yaw, 0.0)
                 if j > na:
-                    d = (acc[j, 0] - acc[j - 1, 0]) * s * ux + (acc[j, 1] - acc[j - 1, 1]) * s * uy + (
-                        acc[j, 2] - acc[j - 1, 2]
-                    ) * s * uz
+                    d = (
+                        (acc[j, 0] - acc[j - 1, 0]) * s * ux
+                        + (acc[j, 1] - acc[j - 1, 1]) * s * uy
+                        + (acc[j, 2] - acc[j - 1, 2]) * s * uz
+                    )
                     jump_sum += d * d
                 count += 1
             for k in range(5):

@@ -116,7 +116,7 @@ def blank(n: int) -> NDArray[np.float64]:
 
 
 @njit(cache=True)
-def along_the_road(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel: what it found once serves several columns)
+def along_the_road(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
     at, chunk, first, vertical, energy, level, score, speed, rate, scale, apart, columns, out,
 ):  # fmt: skip
     """Fills what the vertical series tells of the n candidates at index at[i] of chunk[i]; out (n, len(FEATURES)) comes

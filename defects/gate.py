@@ -83,7 +83,7 @@ def band_filters(options: GateOptions) -> Series:
 
 
 @njit(cache=True)
-def conditioned(acc, first, scale, step, taps, taps_first, out_first, vertical, up):  # type: ignore[no-untyped-def]
+def conditioned(acc, first, scale, step, taps, taps_first, out_first, vertical, up):  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
     """Vertical acceleration (m/s², gravity taken off) of each chunk at the common rate.
 
     acc int16 (N, 3) of all chunks, chunk c in rows first[c]:first[c+1], times scale[c]; step[c]: native samples per
@@ -305,4 +305,4 @@ def roughness(level, first, speed, slowest, out):  # type: ignore[no-untyped-def
         energy = 0.0
         for k in range(level.shape[1]):
             energy += level[c, k]
-        out[c] = np.log(energy / (total / n)) if n and energy == energy else np.nan
+        out[c] = np.log(energy / (total / n)) if n and not np.isnan(energy) else np.nan

@@ -26,5 +26,8 @@ def simulator(arguments: Sequence[str], done: Path, what: str) -> None:
     tell(f"simulating {what}")
     ended = subprocess.run([sys.executable, "-m", "sensors_sim", *arguments], stdout=subprocess.DEVNULL, check=False)
     if ended.returncode or not done.exists():
-        tell(f"the simulator ended with {ended.returncode} and no {what}: see above, free disk space if there is none, run it again")
+        tell(
+            f"the simulator ended with {ended.returncode} and no {what}: see above, free disk space if there is "
+            "none, run it again"
+        )
         raise typer.Exit(1)

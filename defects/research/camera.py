@@ -109,7 +109,9 @@ def confusion(seen: Seen) -> Floats:
     return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
-def named(seen: Seen, table: Floats, passes: int, felt_weight: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def named(
+    seen: Seen, table: Floats, passes: int, felt_weight: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(true, said) types of each thing that has so many passes, from that many drawn ones. felt_weight: passes feel a
     thing alike, so that their sum says too much: below 1 it says less (chosen on training drives)."""
     rng = np.random.default_rng([seed, passes])

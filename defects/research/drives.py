@@ -171,7 +171,9 @@ def meetings_of(folder: Path, trips: dict[tuple[str, str], int]) -> Meetings:
         trip=np.array([trips.get((r["device"], r["trip"]), -1) for r in rows], np.int64),
         leaf=leaf,
         name=[r["kind"] for r in rows],
-        thing=np.array([things.setdefault(r["thing"] or f"act {i}", len(things)) for i, r in enumerate(rows)], np.int64),
+        thing=np.array(
+            [things.setdefault(r["thing"] or f"act {i}", len(things)) for i, r in enumerate(rows)], np.int64
+        ),
         in_s=column("in_s"),
         out_s=column("out_s"),
         grade=column("grade").astype(np.int64),

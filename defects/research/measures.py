@@ -63,7 +63,11 @@ def interval(
     return float(low), float(high)
 
 
-def macro_f1(truth: Sequence[object] | NDArray[np.generic], said: Sequence[object] | NDArray[np.generic], classes: Sequence[object]) -> float:
+def macro_f1(
+    truth: Sequence[object] | NDArray[np.generic],
+    said: Sequence[object] | NDArray[np.generic],
+    classes: Sequence[object],
+) -> float:
     """Mean F1 of the classes; a class that is neither true nor said anywhere is left out. ``said`` may hold other words
     (nothing found), which count as misses."""
     t, s = np.asarray(truth, dtype=object), np.asarray(said, dtype=object)
@@ -96,7 +100,8 @@ def reliability(p: Floats, truth: Bools, weight: Floats, bins: int = 15) -> list
     for b in range(bins):
         mine = where == b
         if w[mine].sum() > 0:
-            out.append((float(np.average(p[mine], weights=w[mine])), float(np.average(y[mine], weights=w[mine])), float(w[mine].sum())))
+            said, true = np.average(p[mine], weights=w[mine]), np.average(y[mine], weights=w[mine])
+            out.append((float(said), float(true), float(w[mine].sum())))
     return out
 
 

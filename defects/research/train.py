@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,10 @@ class TrainOptions:
     """Of a whole training; all of it stands in the card."""
 
     seed: int = 1
-    detect: FitOptions = FitOptions(rounds=400, leaves=31, rate=0.06, least=60)
-    kinds: FitOptions = FitOptions(rounds=120, leaves=15, rate=0.08, least=20)
-    size: FitOptions = FitOptions(rounds=200, leaves=15, rate=0.08, least=30)
-    fold_detect: FitOptions = FitOptions(rounds=250, leaves=31, rate=0.08, least=60)
+    detect: FitOptions = field(default_factory=lambda: FitOptions(rounds=400, leaves=31, rate=0.06, least=60))
+    kinds: FitOptions = field(default_factory=lambda: FitOptions(rounds=120, leaves=15, rate=0.08, least=20))
+    size: FitOptions = field(default_factory=lambda: FitOptions(rounds=200, leaves=15, rate=0.08, least=30))
+    fold_detect: FitOptions = field(default_factory=lambda: FitOptions(rounds=250, leaves=31, rate=0.08, least=60))
     folds: int = 3
     most_rough_bins: int = 4
     look_alike_weight: float = 3.0
@@ -168,7 +168,9 @@ def strangers(
         y = np.concatenate(label)
         heavy = np.where(np.isin(y, (LOOK_ALIKE, ACT)), options.look_alike_weight, 1.0)
         tell(f"fold {fold + 1} of {options.folds}, from {len(y)} candidates")
-        seen = forest("classes", np.concatenate(rows), (y >= 0).astype(np.int64), heavy, options.fold_detect, options.seed)
+        seen = forest(
+            "classes", np.concatenate(rows), (y >= 0).astype(np.int64), heavy, options.fold_detect, options.seed
+        )
         km, met = 0.0, 0
         mine: list[tuple[Candidates, tuple[str, ...], bool, NDArray[np.bool_]]] = []
         for c, senses, is_healthy in everything:
@@ -182,7 +184,9 @@ def strangers(
                 met += int((clear & by_trip[m.trip]).sum())
         for c, senses, is_healthy, foreign in mine:
             used = foreign & (
-                np.isin(c.label, (HEALTHY, LOOK_ALIKE, ACT)) if is_healthy else (c.label >= 0) & visible(c.label, senses)
+                np.isin(c.label, (HEALTHY, LOOK_ALIKE, ACT))
+                if is_healthy
+                else (c.label >= 0) & visible(c.label, senses)
             )
             raws.append(seen.sums(c.rows[used])[:, 0])
             truths.append(c.label[used] >= 0)
@@ -215,7 +219,9 @@ def quiet_table(
     """
     seconds = np.concatenate([c.gates for c in healthy])
     moving = seconds[:, 0] >= SPEED_EDGES_MPS[0]
-    rough = np.quantile(seconds[moving & np.isfinite(seconds[:, 1]), 1], np.linspace(0, 1, options.most_rough_bins + 1)[1:-1])
+    rough = np.quantile(
+        seconds[moving & np.isfinite(seconds[:, 1]), 1], np.linspace(0, 1, options.most_rough_bins + 1)[1:-1]
+    )
     shape = (len(ALL_TYPES), len(SPEED_EDGES_MPS), len(rough) + 1)
     missed, met = np.zeros(shape), np.zeros(shape)
     s = np.clip(np.searchsorted(SPEED_EDGES_MPS, seconds[:, 0], side="right") - 1, 0, shape[1] - 1)
@@ -233,7 +239,11 @@ def quiet_table(
             if m.speed_mps[i] < SPEED_EDGES_MPS[0] or not np.isfinite(level[i]):
                 continue
             k = BY_KEY[LEAVES[int(m.leaf[i])].key].number
-            cell = (k, int(np.searchsorted(SPEED_EDGES_MPS, m.speed_mps[i], side="right") - 1), int(np.searchsorted(rough, level[i])))
+            cell = (
+                k,
+                int(np.searchsorted(SPEED_EDGES_MPS, m.speed_mps[i], side="right") - 1),
+                int(np.searchsorted(rough, level[i])),
+            )
             met[cell] += 1
             missed[cell] += not found[i]
     whole = (missed.sum(axis=(1, 2)) + 1.0) / (met.sum(axis=(1, 2)) + 1.0)

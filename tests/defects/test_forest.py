@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from defects.forest import Forest, probability
+from defects.research.fit import flat
 
-sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed (make research)")
+ensemble = pytest.importorskip("sklearn.ensemble", reason="scikit-learn is not installed (make research)")
 
 
 def rows(n: int = 3000) -> np.ndarray:
@@ -21,15 +22,11 @@ def rows(n: int = 3000) -> np.ndarray:
 
 
 def grown(kinds: int) -> tuple[object, Forest]:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    from defects.research.fit import flat
-
     x = rows()
     y = (np.nan_to_num(x[:, 0]) + np.isnan(x[:, 1]) > 0.3).astype(int)
     if kinds > 2:
         y += np.nan_to_num(x[:, 2]) > 0.5
-    model = HistGradientBoostingClassifier(max_iter=25, max_leaf_nodes=9, random_state=0).fit(x, y)
+    model = ensemble.HistGradientBoostingClassifier(max_iter=25, max_leaf_nodes=9, random_state=0).fit(x, y)
     return model, flat(model, 6)
 
 

@@ -59,9 +59,7 @@ def test_too_slow_to_say_has_no_candidates(city: City) -> None:
 
 def test_a_batch_changes_no_bit(city: City) -> None:
     rng = np.random.default_rng(1)
-    chunks = [
-        straight(city, jolts=tuple((float(t), 0.6, 1.0) for t in rng.uniform(0, 5, 3))) for _ in range(7)
-    ]
+    chunks = [straight(city, jolts=tuple((float(t), 0.6, 1.0) for t in rng.uniform(0, 5, 3))) for _ in range(7)]
     chunks[3] = replace(chunks[3], rate_hz=chunks[3].rate_hz)
     whole = heard(chunks)
     alone = [heard([c]) for c in chunks]
@@ -76,7 +74,9 @@ def test_a_phone_may_lie_in_any_way(city: City) -> None:
     turned = replace(
         chunk,
         acc_counts=np.ascontiguousarray(chunk.acc_counts @ axes.T).astype(np.int16),
-        gyro_counts=None if chunk.gyro_counts is None else np.ascontiguousarray(chunk.gyro_counts @ axes.T).astype(np.int16),
+        gyro_counts=None
+        if chunk.gyro_counts is None
+        else np.ascontiguousarray(chunk.gyro_counts @ axes.T).astype(np.int16),
     )
     a, b = heard([chunk], "phone"), heard([turned], "phone")
     assert len(a.t_s) == len(b.t_s) > 0
