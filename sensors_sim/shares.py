@@ -179,7 +179,8 @@ def share_of(work: Work, number: int, of: int) -> Iterator[Slab]:
             recorder.until(end_s, index, slab)
         tally = town.tally
         slab.counts.update(counts)
-        slab.counts.update(trips=tally.trips, swerved=tally.swerved, slowed=tally.slowed, **tally.acts)
+        slab.counts.update(trips=tally.trips, swerved=tally.swerved, slowed=tally.slowed)
+        slab.counts.update({f"act_{kind}": n for kind, n in tally.acts.items()})
         tally.trips = tally.swerved = tally.slowed = 0
         tally.acts.clear()
         counts.clear()

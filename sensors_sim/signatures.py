@@ -32,6 +32,13 @@ _WHEELS = Wheels(0.78, 2.7, 0.205)
 _WIDE_M = 1.6  # what is wider is met by both wheels
 
 
+_SHORT = re.compile(r"\d+\.\d{2,}")
+
+
+def _shorter(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
+
+
 class PlotExtraMissing(RuntimeError):
     """matplotlib is not installed; the text says how to get it."""
 
@@ -106,7 +113,7 @@ def draw(path: Path, kmh: float, seed: int) -> None:
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     # A tenth of a point is as fine as screens are; six digits, and a line for each point, double the file.
-    text = re.sub(r"\d+\.\d{2,}", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), drawn.getvalue())
+    text = re.sub(r'"[^"]*"', lambda value: _SHORT.sub(_shorter, value[0]), drawn.getvalue())  # labels stay as they are
     text = re.sub(r" ?\nL ", "L", re.sub(r"\n +", "\n", text))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -52,36 +54,63 @@ GOALS: dict[str, tuple[str, float]] = {
 
 
 def benchmark(
-    root: Path, city: City, models: Mapping[str, Model], quick: bool, tell: Callable[[str], None]
+    root: Path, city: City, models: Mapping[str, Model], quick: bool, tell: Callable[[str], None], jobs: int = 2
 ) -> dict[str, Any]:
-    """The simulated part; drives lie below ``root`` (see `benchmark_sets`). Raises DrivesError."""
+    """The simulated part; drives lie below ``root`` (see `benchmark_sets`). jobs: processes at work; the figures do not
+    depend on it, and the cost is measured when they are done. Raises DrivesError."""
     out: dict[str, Any] = {"quick": quick, "seed": SEED, "models": {k: m.digest for k, m in models.items()}}
-    folders: dict[str, dict[str, Path]] = {}
-    for device in ("phone", "box"):
-        folders[device] = {
-            f"{s.physics}-{s.what}": checked(root, s) for s in benchmark_sets(device, quick)
-        }
+    folders: dict[str, dict[str, Path]] = {
+        device: {f"{s.physics}-{s.what}": checked(root, s) for s in benchmark_sets(device, quick)}
+        for device in ("box", "phone")
+    }
+    learn = checked(root, CONFUSION_SET)
+    work: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
     for name, (device, strip, _) in CONFIGURATIONS.items():
-        mine = folders[device]
-        out[name] = configuration(name, mine, city, models[device], SEED, tell)
+        mine, model = folders[device], models[device]
+        work.append((name, configuration, (name, mine, city, model, SEED)))
         if name in ("phone", "box"):
-            tell(f"{name}: without a gate, baselines, cost")
-            at = healthy_threshold(judged(mine["first-healthy"], city, models[device], strip))
-            out[name]["gate"] = gate_loss(mine["first-mixed"], city, models[device], strip, at)
-            out[name]["baselines"] = {
-                b: {p: baseline_recall(mine[f"{p}-mixed"], mine[f"{p}-healthy"], city, b)[0] for p in ("first", "second")}
-                for b in ("running peak", "pothole patrol")
-            }
+            work.append((f"{name}: gate", _gate, (mine, city, model, strip)))
+            work += [
+                (f"{name}: {which}", _baseline, (mine, city, which)) for which in ("running peak", "pothole patrol")
+            ]
+    work.append(("camera", camera_fusion, (learn, folders["box"]["first-passes"], city, models["box"], SEED)))
+    work.sort(key=lambda task: not task[0].startswith("box"))  # the longest first
+    done: dict[str, Any] = {}
+    if jobs < 2:
+        for name, function, arguments in work:
+            done[name] = function(*arguments)
+            tell(f"{len(done)} of {len(work)}: {name}")
+    else:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            waiting = {pool.submit(function, *arguments): name for name, function, arguments in work}
+            for one in as_completed(waiting):
+                done[waiting[one]] = one.result()
+                tell(f"{len(done)} of {len(work)}: {waiting[one]}")
+    for name, (device, strip, _) in CONFIGURATIONS.items():
+        out[name] = done[name]
+        both = [folders[device]["first-healthy"], folders[device]["first-mixed"]]
+        if name in ("phone", "box"):
+            out[name]["gate"] = done[f"{name}: gate"]
+            out[name]["baselines"] = {b: done[f"{name}: {b}"] for b in ("running peak", "pothole patrol")}
         if name != "box_bands":
-            both = [mine["first-healthy"], mine["first-mixed"]]
+            tell(f"{name}: what it costs")
             out[name]["cost_us"] = {
                 "256 at a time": cost_us(both, city, models[device], strip, 256),
                 "one at a time": cost_us(both, city, models[device], strip, 1),
             }
-    tell("camera: 16 types from several passes")
-    learn = checked(root, CONFUSION_SET)
-    out["camera"] = camera_fusion(learn, folders["box"]["first-passes"], city, models["box"], SEED)
+    out["camera"] = done["camera"]
     return out
+
+
+def _gate(folders: Mapping[str, Path], city: City, model: Model, strip: tuple[str, ...]) -> dict[str, float]:
+    at = healthy_threshold(judged(folders["first-healthy"], city, model, strip))
+    return gate_loss(folders["first-mixed"], city, model, strip, at)
+
+
+def _baseline(folders: Mapping[str, Path], city: City, which: str) -> dict[str, float]:
+    return {
+        p: baseline_recall(folders[f"{p}-mixed"], folders[f"{p}-healthy"], city, which)[0] for p in ("first", "second")
+    }
 
 
 def keys(simulated: Mapping[str, Any] | None, real: Mapping[str, Any] | None) -> dict[str, float | None]:
@@ -98,7 +127,7 @@ def _of_simulated(simulated: Mapping[str, Any]) -> dict[str, float | None]:
     phone, box, laser = simulated["phone"], simulated["box"], simulated["box_laser"]
 
     def drop(c: Mapping[str, Any]) -> float:
-        return 1 - c["second"]["recall_severe"]["value"] / c["first"]["recall_severe"]["value"]
+        return 1.0 - float(c["second"]["recall_severe"]["value"]) / float(c["first"]["recall_severe"]["value"])
 
     return {
         "recall_severe_phone": phone["first"]["recall_severe"]["value"],

@@ -10,7 +10,7 @@ import csv
 import gzip
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,7 +77,7 @@ class Candidates:
     """Of vehicles, by number of the trip."""
     trip_km: NDArray[np.float64]
     gates: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 3)))
-    """Of stretches of time (one a second): speed, roughness as felt, highest score of the gate."""
+    """Where asked for, of each second: speed, roughness as felt, highest score of the gate."""
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
@@ -221,10 +221,10 @@ def candidates_of(
     city: City,
     options: GateOptions,
     strip: tuple[str, ...] = (),
-    tell: Callable[[int], None] | None = None,
+    silence: bool = False,
 ) -> Candidates:
-    """All candidates of a folder's devices, which are of one kind. strip: senses taken away first. tell: is given the count of
-    chunks read after each batch. Raises DrivesError."""
+    """All candidates of a folder's devices, which are of one kind. strip: senses taken away first. silence: also what the gate
+    said second by second. Raises DrivesError."""
     trips: dict[tuple[str, str], int] = {}
     rows: list[NDArray[np.float64]] = []
     t_s: list[NDArray[np.float64]] = []
@@ -232,7 +232,7 @@ def candidates_of(
     score: list[NDArray[np.float64]] = []
     level: list[NDArray[np.float64]] = []
     gates: list[NDArray[np.float64]] = []
-    seconds, done, columns = 0.0, 0, 0
+    seconds, columns = 0.0, 0
     for batch, speeds in batches(chunks_of(folder), city):
         kind = batch[0][1]
         columns = len(feature_names(kind))
@@ -246,7 +246,7 @@ def candidates_of(
         score.append(heard.score)
         level.append(heard.level[heard.chunk])
         seconds += sum(c.end_s - c.start_s for c in chunks)
-        for i, (c, v) in enumerate(zip(chunks, speeds, strict=True)):
+        for i, (c, v) in enumerate(zip(chunks, speeds, strict=True)) if silence else ():
             quiet = heard.quiet[heard.first[i] : heard.first[i + 1]]
             lead = int((c.start_s - c.t0_s) * options.rate_hz)
             whole = int(c.end_s - c.start_s)
@@ -256,9 +256,6 @@ def candidates_of(
                 at = min(len(v) - 1, int((lead + (k + 0.5) * step) / options.rate_hz * c.rate_hz))
                 if len(part):
                     gates.append(np.array([v[at], heard.level[i], part.max()]))
-        done += len(batch)
-        if tell:
-            tell(done)
     driven = _rows(folder / "trips.csv.gz")
     models, trip_km = [""] * len(trips), np.zeros(len(trips))
     for r in driven:

@@ -89,7 +89,7 @@ def _reliability(result: Mapping[str, Any]) -> str:
 
 
 def _baselines(result: Mapping[str, Any]) -> str:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for n in ("phone", "box"):
         for b, found in result[n]["baselines"].items():
             rows.append((_TITLES[n], b, _n(found["first"]), _n(found["second"])))

@@ -62,7 +62,7 @@ def trained(
             if name == "box_bands" and not one.name.startswith("learn"):
                 continue
             tell(f"candidates of {one.name}" + (f" as {name}" if device == "box" else ""))
-            found = candidates_of(folder, city, gate, strip)
+            found = candidates_of(folder, city, gate, strip, silence=one.what == "healthy")
             if one.name.startswith("learn"):
                 lessons.append((found, senses))
             elif one.what == "healthy":

@@ -17,12 +17,12 @@ def test_a_hole_is_felt_where_it_is_and_a_crack_is_not() -> None:
     for device in ("box", "phone"):
         at, hole = felt(things["pothole"], 40, device, 1)
         _, crack = felt(things["linear_crack"], 40, device, 1)
-        assert np.abs(hole).max() > 0.25
-        assert -0.5 < at[np.abs(hole).argmax()] < 1.5
+        assert np.abs(hole).max() > 1.5 * np.abs(crack).max()
+        assert -0.5 < at[np.abs(hole).argmax()] < 4.5  # either axle's
         assert np.abs(hole[at < -0.6]).max() < 0.15
         assert np.abs(crack).max() < 0.15
         first = hole[(at > -0.4) & (at < 0.5)]
-        assert first.min() < -0.2  # a hole is a fall first
+        assert first.min() < -0.12  # a hole is a fall first
 
 
 def test_the_same_drawing_again_and_small(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import csv
 import gzip
 import json
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import replace
 from io import BytesIO
 from itertools import pairwise
@@ -30,7 +30,7 @@ BEGIN_S = 1_772_409_600.0  # 2026-03-02, 8:00 in Shanghai
 FLEET = "boxes=2,phones=2,ebikes=1"
 ARGUMENTS = [
     "simulate", "--city", str(ROOT / "city.toml"), "--fleet", FLEET, "--hours", "0.25", "--size", "5", "--density", "3",
-    "--from", "07:50", "--equipment", "camera",
+    "--from", "07:50", "--equipment", "camera", "--faults", "handled=8",
 ]  # fmt: skip
 
 
@@ -123,6 +123,8 @@ def test_trips_add_up(folder: Path) -> None:
     owned = sum((c := decode(p)).end_s - c.start_s for _, _, p in messages(folder))
     assert owned == pytest.approx(manifest["vehicle_seconds"], abs=1.0)
     assert manifest["arguments"]["fleet"]["phones"] == 2
+    acts = [r["kind"] for r in table(folder, "truth") if r["what"] == "act"]
+    assert {k[4:]: n for k, n in manifest["happened"].items() if k.startswith("act_")} == Counter(acts)
     assert all(3 < 3.6 * float(r["metres"]) / (float(r["to_s"]) - float(r["from_s"])) < 70 for r in rows)
 
 
