@@ -268,9 +268,10 @@ COMMAND = """#!/bin/sh
 import sys
 
 sys.argv[0] = "roadcode"
-from api.cli import main
+if __name__ == "__main__":  # a process that it starts to share its work imports it again
+    from api.cli import main
 
-sys.exit(main())
+    sys.exit(main())
 """
 
 

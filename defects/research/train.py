@@ -121,7 +121,10 @@ def train(
         raw = detect.sums(c.rows)[:, 0]
         fires.append(alarms(c.t_s, c.trip, np.interp(raw, *knots) + 1e-9 * raw))
     at = threshold_at(np.concatenate(fires), km, FALSE_PER_KM)
-    quiet, rough = quiet_table([c for c, _ in calibration], [c for c, _ in healthy], gate, options)
+    # Of the poorest equipment: a laser's candidates would lend their silence to boxes that have none.
+    quiet, rough = quiet_table(
+        [c for c, s in calibration if s == ("imu",)], [c for c, s in healthy if s == ("imu",)], gate, options
+    )
     return Model(
         kind=kind, gate=gate, leaves=tuple(LEAVES[i] for i in leaves), detect=detect, knots=knots, prior=prior,
         kinds=kinds, temperature=temperature, shares=shares, size=size,
