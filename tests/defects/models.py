@@ -1,6 +1,8 @@
-"""Small models for tests: trees grown in a second on numbers of chance, which fire where a jolt stands out of its road."""
+"""Small models for tests, with trees grown in a second on numbers of chance, and a chunk with all senses."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,6 +12,7 @@ from defects.research.fit import FitOptions, forest
 from defects.senses import feature_names
 from defects.taxonomy import BY_KEY, Leaf
 from defects.told import SPEED_EDGES_MPS
+from ingest import Bands, Chunk, Laser
 
 LEAVES = (Leaf("pothole"), Leaf("faulting"), Leaf("subsidence", "settlement"))
 
@@ -37,4 +40,19 @@ def tiny(kind: str, seed: int = 1) -> Model:
         quiet=np.full((len(BY_KEY), len(SPEED_EDGES_MPS), 3), 0.5),
         rough=np.array([-3.0, -1.0]),
         per_m=0.01,
+    )
+
+
+def equipped(chunk: Chunk, seed: int) -> Chunk:
+    """With a laser that saw a hole and a microphone that heard it."""
+    rng = np.random.default_rng([seed, 2])
+    lines = rng.normal(0, 0.8, (9 * 20, 64))
+    lines[80:84, 20:40] -= 40
+    levels = rng.normal(60, 2, (90, 8)).astype(np.float32)
+    levels[40:43] += 15
+    centre_hz = np.array([63, 125, 250, 500, 1000, 2000, 4000, 8000], np.float32)
+    return replace(
+        chunk,
+        laser=Laser(chunk.t0_s, 20.0, 3.2, 0.0001, np.rint(lines * 10).astype(np.int16)),
+        bands=Bands(chunk.t0_s, 0.1, centre_hz, levels),
     )

@@ -16,9 +16,9 @@ import pytest
 from defects import model as module
 from defects.model import Model, ModelError, arrays_of, load, save
 
-pytest.importorskip("sklearn", reason="scikit-learn is not installed (make research)")
+from .models import tiny
 
-from .models import tiny  # noqa: E402  (it grows its trees with scikit-learn)
+pytest.importorskip("sklearn", reason="scikit-learn is not installed (make research)")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_a_card_without_an_entry_is_named(card: Path, gone: str) -> None:
 
 def test_a_card_of_another_schema_says_which(card: Path) -> None:
     changed(card, schema="rhc-model/0")
-    with pytest.raises(ModelError, match="rhc-model/0.*train it again"):
+    with pytest.raises(ModelError, match=r"rhc-model/0.*train it again"):
         load(card)
 
 
