@@ -66,6 +66,12 @@ class Heartbeat:
         except psycopg.Error:
             self._drop()
 
+    def last_words(self, why: str) -> None:
+        """Says why the pump ends, at once: it is told until the beat is stale."""
+        self.say(why)
+        self._next_s = 0.0
+        self.beat()
+
     def end(self) -> None:
         """The last words of a pump that stops in order: none."""
         with contextlib.suppress(psycopg.Error):
