@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import threading
@@ -44,6 +45,7 @@ class Heartbeat:
         self._said = "is starting"
         self._next_s = 0.0
         self._busy_s: float | None = None
+        self._writing = threading.Lock()
 
     def say(self, why: str) -> None:
         """What is waited for; empty where all is well."""
@@ -51,6 +53,10 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Writes a sign of life, if it is time for one."""
+        with self._writing:
+            self._beat()
+
+    def _beat(self) -> None:
         now_s = self._clock()
         if now_s < self._next_s:
             return
@@ -64,6 +70,15 @@ class Heartbeat:
             with self._conn.transaction():
                 beats.beat(self._conn, self._pump, self._instance, said)
         except psycopg.Error:
+            self._drop()
+
+    def last_words(self, why: str) -> None:
+        """Says why the pump ends, at once, and nothing more: it is told until the beat is stale."""
+        with self._writing:  # a beat may be under way beside it
+            self.say(why)
+            self._next_s = 0.0
+            self._beat()
+            self._next_s = math.inf
             self._drop()
 
     def end(self) -> None:

@@ -13,7 +13,7 @@ import psycopg
 import structlog
 import uvicorn
 
-from defects import observe
+from defects import listen, observe
 from ledger import AnchorOptions, ChainAway, LeaseHeld, Log, WrongContract
 from ledger import step as anchor_step
 
@@ -22,9 +22,10 @@ from .app import create_app
 from .heartbeat import Heartbeat
 from .keeper import Keeper
 from .settings import Settings
-from .worker import See
+from .worker import Hear, See, Worker
 
 _LONGEST_PAUSE_S = 5.0
+_WARMING = "makes the recogniser ready, up to a minute when it is compiled anew; chunks wait at the broker"
 
 
 def _told_to_stop() -> threading.Event:
@@ -84,23 +85,45 @@ def _connected(
     return turn
 
 
-def run_worker(settings: Settings, see: See = observe) -> None:
-    """Chunks from the broker into the database, verdicts back."""
-    worker = wiring.worker(settings, time.time, flood=wiring.flood(settings), see=see)
+def run_worker(settings: Settings, see: See = observe, hear: Hear = listen) -> None:
+    """Chunks from the broker into the database, verdicts back. Raises NotConfigured where a model cannot be used."""
     log = structlog.get_logger("worker")
     heart = Heartbeat(lambda: wiring.database(settings), "worker")
+
+    async def take(stop: asyncio.Event) -> None:
+        worker = await _ready(settings, see, hear, heart)
+        if stop.is_set():
+            return
+        log.info("ready")
+        await intake.take(settings, heart.watched(worker), stop, log.warning, heart.say)
 
     async def main() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        log.info("ready")
-        await asyncio.gather(
-            heart.until(stop), intake.take(settings, heart.watched(worker), stop, log.warning, heart.say)
-        )
+        await asyncio.gather(heart.until(stop), take(stop))
         log.info("stopped")
 
     asyncio.run(main())
+
+
+async def _ready(settings: Settings, see: See, hear: Hear, heart: Heartbeat) -> Worker:
+    """The worker, when it can recognise at once: it asks the broker for nothing before, since a batch that waits
+    outlives the time in which the broker wants to hear of it, and comes again."""
+
+    def made() -> Worker:
+        if hear is listen:
+            wiring.recogniser_ready()
+        return wiring.worker(settings, time.time, flood=wiring.flood(settings), see=see, hear=hear)
+
+    heart.say(_WARMING)
+    try:
+        worker = await asyncio.to_thread(made)  # the event loop goes on beating
+    except wiring.NotConfigured as error:
+        await asyncio.to_thread(heart.last_words, str(error))
+        raise
+    heart.say("is starting")
+    return worker
 
 
 def run_coder(settings: Settings) -> None:

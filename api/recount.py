@@ -16,19 +16,21 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Deltas, EvidenceOptions, fold, merge, observe, without_slots
+from defects import Deltas, EvidenceOptions, Observation, fold, listen, merge, observe, without_slots
 from defects import recode as reading
 from defects import store as defects_store
-from grid import level_of
-from ingest import City, Refused, decode, devices
+from grid import level_of, traces
+from ingest import Chunk, City, Refused, decode, devices
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 
-from .days import Days, read_day
+from .days import Days, OpenDay, read_day
 from .worker import leaf_of, slot_of
 
 Connection = psycopg.Connection[Any]
 _AT_ONCE = 500
+_HEARD_AT_ONCE = 64
+"""Chunks that are recognised together: fewer cost more each, more hold more of the boxes' laser lines in memory."""
 
 
 @dataclass(frozen=True)
@@ -62,25 +64,59 @@ def recount(
     days = Days()
     while ids := ingest_store.chunk_ids_after(conn, after, _AT_ONCE):
         after = ids[-1]
+        whole: list[_Whole] = []
         for number, day, device, kind, raw, salt, leaf in ingest_store.whole_chunks(conn, ids):
             n += 1
             try:
                 if leaf_of(raw, salt) != leaf:
                     raise ValueError("the bytes are not those that were accepted")
-                # Of a sealed day it cannot be said any more whose a slot was; it is not compared.
-                frozen = days.get(day, lambda d: read_day(conn, d))
-                slot, weight = slot_of(device, frozen.salt), frozen.weight(device, kind)
-                seen = observe(decode(raw), kind, slot, city, options, weight)
+                whole.append(_Whole(number, days.get(day, lambda d: read_day(conn, d)), device, kind, decode(raw)))
             except (Refused, ValueError):
                 damaged.append(number)
-                continue
-            parts = sums.setdefault(day, [])
-            parts.append(seen.deltas)
-            if len(parts) > _AT_ONCE:
-                sums[day] = [merge(parts)]
+        for first in range(0, len(whole), _HEARD_AT_ONCE):
+            some = whole[first : first + _HEARD_AT_ONCE]
+            for one, seen in zip(some, _observed(some, city, options), strict=True):
+                if seen is None:
+                    damaged.append(one.number)
+                    continue
+                parts = sums.setdefault(one.day.day, [])
+                parts.append(seen.deltas)
+                if len(parts) > _AT_ONCE:
+                    sums[one.day.day] = [merge(parts)]
         if progress:
             progress(len(ids))
-    return _compare(conn, sums, n, damaged)
+    return _compare(conn, sums, n, sorted(damaged))
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole:
+    """A kept chunk whose bytes are those that were accepted."""
+
+    number: int
+    day: OpenDay
+    device: str
+    kind: str
+    chunk: Chunk
+
+
+def _observed(some: list[_Whole], city: City, options: EvidenceOptions) -> list[Observation | None]:
+    """What chunks say, recognised together where none of them prevents it; None of one that cannot be observed."""
+    chunks, kinds = [one.chunk for one in some], [one.kind for one in some]
+    try:
+        laid = list(traces(chunks, city, options.fixes))
+        told = listen(chunks, kinds, laid, options)
+    except ValueError:
+        laid, told = [], []
+    seen: list[Observation | None] = []
+    for i, one in enumerate(some):
+        # Of a sealed day it cannot be said any more whose a slot was; it is not compared.
+        slot, weight = slot_of(one.device, one.day.salt), one.day.weight(one.device, one.kind)
+        given = (laid[i], told[i]) if laid else (None, None)
+        try:
+            seen.append(observe(one.chunk, one.kind, slot, city, options, weight, *given))
+        except ValueError:
+            seen.append(None)
+    return seen
 
 
 def _compare(conn: Connection, sums: dict[date, list[Deltas]], n: int, damaged: list[int]) -> Recount:

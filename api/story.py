@@ -161,9 +161,22 @@ def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -
                 "speed_kmh": None if story.speed_mps is None else round(story.speed_mps * 3.6),
                 "sigma_m": None if story.sigma_m is None else round(story.sigma_m, 2),
                 "g": _g(story, chunk.carrier, options) if story.what == "jolt" else None,
+                **_recognised(story),
             }
         )
     return told[::-1]
+
+
+def _recognised(story: PassStory) -> dict[str, Any]:
+    """What the recogniser says of a jolt: that it is a defect at all; and, if it is one, which and how deep or high."""
+    name = story.name
+    return {
+        "p": None if story.p is None else round(story.p, 3),
+        "named": None if name is None else name.key,
+        "subtype": None if name is None else name.subtype or None,
+        "named_p": None if name is None else round(name.p, 2),
+        "size_mm": None if story.size_mm is None else round(story.size_mm),
+    }
 
 
 def _days(conn: Connection, cell: int, health: HealthOptions) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import structlog
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
-from defects import EvidenceOptions, HealthOptions
+from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
 from ledger import Chain, Record, Tiles, context_record
 
@@ -30,7 +30,7 @@ from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
-from .worker import See, Worker
+from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
 
@@ -136,8 +136,24 @@ def database(settings: Settings, autocommit: bool = True, silent_s: int = 0) -> 
     return conn
 
 
+def models_in_force() -> dict[str, str]:
+    """By kind of device the hash of the card of the model that judges it. Raises NotConfigured where one cannot be
+    used: said once, at the start, and not of every chunk."""
+    try:
+        return model_digests(EVIDENCE.models)
+    except ValueError as error:
+        raise NotConfigured(str(error)) from error
+
+
+def recogniser_ready() -> None:
+    """Loads the models and compiles what recognises, which may take 20 s. Raises NotConfigured."""
+    models_in_force()
+    warm_up(EVIDENCE)
+
+
 def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
-    """Makes a day's context record: everything that the day's evidence and codes depend on, as text."""
+    """Makes a day's context record: everything that the day's evidence and codes depend on, as text. `recogniser`: the
+    models in force, by the hashes of their cards. Raises NotConfigured where one cannot be used."""
 
     def of(day: date, weights: str) -> Record:
         content = {
@@ -146,7 +162,7 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
             "health": json.dumps(asdict(health), sort_keys=True),
             "conditions": json.dumps(asdict(CONDITIONS), sort_keys=True),
             "weights": weights,
-            "recogniser": "jolts, fixed scale, 1",
+            "recogniser": json.dumps(models_in_force(), sort_keys=True),
         }
         return context_record(day, content, city.origins)
 
@@ -212,13 +228,16 @@ def check_exposure(settings: Settings) -> None:
 
 
 def worker(
-    settings: Settings, clock: Callable[[], float], flood: Buckets | None = None, see: See | None = None
-) -> Worker:
-    """What takes batches, with the options of this instance. flood: what devices may send, where it is bounded."""
+    settings: Settings, clock: Callable[[], float], flood: Buckets | None = None, see: See | None = None,
+    hear: Hear | None = None,
+) -> Worker:  # fmt: skip
+    """What takes batches, with the options of this instance. flood: what devices may send, where it is bounded. Raises
+    NotConfigured where a model cannot be used."""
     city = settings.read_city()
+    models_in_force()
     return Worker(
         lambda: database(settings, silent_s=FROZEN_S), city, EVIDENCE, day_context(city, health_options(settings)),
-        clock, conditions=CONDITIONS, see=see, flood=flood,
+        clock, conditions=CONDITIONS, see=see, hear=hear, flood=flood,
     )  # fmt: skip
 
 

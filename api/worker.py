@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from defects import EvidenceOptions, Observation, merge, observe
+from defects import EvidenceOptions, Observation, Told, listen, merge, observe
 from defects import store as defects_store
 from grid import Trace, traces
 from ingest import (
@@ -54,6 +54,8 @@ from .verdicts import Progress
 Connection = psycopg.Connection[Any]
 See = Callable[..., Observation]
 """What a chunk says, with the arguments of `observe`."""
+Hear = Callable[..., list[Told | None]]
+"""What the recogniser tells of a batch of chunks, with the arguments of `listen`."""
 _CONDITIONS = ConditionOptions()
 
 
@@ -108,9 +110,9 @@ class Worker:
     """Takes batches. One at a time in a process; any number of processes side by side.
 
     context: makes the day's context record when the first chunk of a day comes. conditions: what a device's chunks are
-    asked, and how far it is believed the next days. see: what a chunk says; something else than `observe` only in
-    measurements of everything around it. flood: what each device may send; of several workers each has a budget of its
-    own.
+    asked, and how far it is believed the next days. see, hear: what a chunk says, and what the recogniser tells of a
+    batch before; something else than `observe` and `listen` only in measurements of everything around them. flood: what
+    each device may send; of several workers each has a budget of its own.
     """
 
     def __init__(
@@ -122,6 +124,7 @@ class Worker:
         clock: Callable[[], float],
         conditions: ConditionOptions = _CONDITIONS,
         see: See | None = None,
+        hear: Hear | None = None,
         flood: Buckets | None = None,
     ) -> None:
         self._flood = flood
@@ -133,6 +136,7 @@ class Worker:
         self._clock = clock
         self._conditions = conditions
         self._see = see or observe
+        self._hear = hear or listen
         self._days = Days()
         self._progress = Progress(time.monotonic)
         self._broken: dict[tuple[str, bytes], str] = {}
@@ -196,12 +200,13 @@ class Worker:
                 letters.append(_letter(a, refusal, kinds.get(a.device), self._city))
         taken: dict[ingest_store.Key, _Taken] = {}
         doubles = 0
-        for one, trace in zip(admitted, self._traces([one.chunk for one in admitted]), strict=True):
+        laid = self._traces([one.chunk for one in admitted])
+        for one, trace, told in zip(admitted, laid, self._told(admitted, laid), strict=True):
             if one.key in taken:
                 doubles += 1
                 continue
             try:
-                taken[one.key] = self._observe(one, trace, now_s)
+                taken[one.key] = self._observe(one, trace, told, now_s)
             except Refused as refusal:
                 letters.append(_letter(one.arrived, refusal, one.kind, self._city))
         with conn.transaction():
@@ -248,13 +253,23 @@ class Worker:
         except Exception:
             return [None] * len(chunks)
 
-    def _observe(self, one: _Admitted, trace: Trace | None, now_s: float) -> _Taken:
+    def _told(self, admitted: list[_Admitted], laid: list[Trace | None]) -> list[Told | None]:
+        """What is recognised in many chunks at once; None for all, as with the traces, where one of them breaks us."""
+        given = [trace for trace in laid if trace is not None]
+        if len(given) < len(laid):
+            return [None] * len(laid)
+        try:
+            return self._hear([one.chunk for one in admitted], [one.kind for one in admitted], given, self._options)
+        except Exception:
+            return [None] * len(admitted)
+
+    def _observe(self, one: _Admitted, trace: Trace | None, told: Told | None, now_s: float) -> _Taken:
         """What an admitted chunk says, and what it tells of its device. Raises Refused."""
         chunk, device = one.chunk, one.arrived.device
         slot = slot_of(device, one.day.salt)
         try:
             seen = self._see(
-                chunk, one.kind, slot, self._city, self._options, one.day.weight(device, one.kind), trace
+                chunk, one.kind, slot, self._city, self._options, one.day.weight(device, one.kind), trace, told
             )
             condition = inspect(chunk, seen.faults, now_s, self._conditions)
         # A chunk that breaks us must not stop the others: it goes to the dead letters under our own name.

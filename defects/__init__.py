@@ -17,6 +17,7 @@ from .code import (
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
+from .naming import Name
 from .observe import Finding, Observation, listen, observe, place
 from .options import EvidenceOptions
 from .public import PublicDay, last_public_day, public_days, publishable
@@ -25,6 +26,8 @@ from .sealing import evidence_leaf, slots_are_sealed, without_slots
 from .shipped import load_model, model_digests, shipped_models
 from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, LEAVES, OF_THE_STANDARD, TYPES, UNEVEN, DefectType, Leaf
+from .told import Told
+from .warm import warm_up
 
 __all__ = [
     "ALL_TYPES",
@@ -49,11 +52,13 @@ __all__ = [
     "Finding",
     "HealthOptions",
     "Leaf",
+    "Name",
     "Observation",
     "PassStory",
     "PublicDay",
     "Rate",
     "State",
+    "Told",
     "evidence_leaf",
     "fold",
     "join",
@@ -77,5 +82,6 @@ __all__ = [
     "turn",
     "unknown_codes",
     "unpack_codes",
+    "warm_up",
     "without_slots",
 ]

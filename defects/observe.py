@@ -37,6 +37,7 @@ from .evidence import (
 )
 from .hits import Hit, hits
 from .jolts import Felt, feel
+from .naming import Name, name_of
 from .options import EvidenceOptions
 from .rows import bowed, heard, spread
 from .severity import severity_of_detection, severity_of_jolt
@@ -52,7 +53,7 @@ class Finding:
 
     What the recogniser says of it, -1 and None where it said nothing: p, the calibrated probability that it is a defect
     at all; leaf, its likeliest kind and subtype; leaf_p, the probability of that kind, given a defect; size_mm, how high
-    or deep it is, given a defect.
+    or deep it is, given a defect; name, as much of its kind as may be told of this device.
     """
 
     t_s: float
@@ -70,6 +71,7 @@ class Finding:
     leaf: Leaf | None = None
     leaf_p: float = -1.0
     size_mm: float = -1.0
+    name: Name | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,8 +191,9 @@ def _jolt(
         return finding
     leaf, leaf_p = told.best(hit.candidate)
     return replace(
-        finding, p=float(told.p[hit.candidate]), leaf=leaf, leaf_p=leaf_p, size_mm=float(told.height_mm[hit.candidate])
-    )
+        finding, p=float(told.p[hit.candidate]), leaf=leaf, leaf_p=leaf_p, size_mm=float(told.height_mm[hit.candidate]),
+        name=name_of(told, hit.candidate, kind),
+    )  # fmt: skip
 
 
 def _seen(
@@ -304,11 +307,12 @@ def _most(told: Told, chunk: Chunk) -> Series:
 
 
 def place(
-    chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions, weight: float, trace: Trace
-) -> Observation:
+    chunk: Chunk, kind: str, slot: int, city: City, options: EvidenceOptions, weight: float, trace: Trace,
+    told: Told | None = None,
+) -> Observation:  # fmt: skip
     """The squares that the vehicle's middle passed, and nothing of what it felt: `observe` without recognition, for
     measurements of everything around it. Arguments as there."""
-    del slot, weight
+    del slot, weight, told
     t = np.arange(chunk.start_s, chunk.end_s, _PLACED_M / max(float(trace.speed_mps.max()), 1.0))
     x, y = np.interp(t, trace.t_s, trace.x_m), np.interp(t, trace.t_s, trace.y_m)
     if trace.broken.any():

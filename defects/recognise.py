@@ -20,7 +20,7 @@ from .taxonomy import ALL_TYPES
 from .told import Told
 
 Series = NDArray[np.float64]
-MOST_SURE = 9.0
+MOST_SURE = 8.0
 """Log of the largest likelihood ratio of one candidate, either way: the simulator that it was learnt from is not the
 world, and one pass must not decide a square. Larger, and two blunders outweigh a week of quiet passes; smaller, and a
 missing cover takes ten buses."""

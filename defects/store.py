@@ -45,16 +45,25 @@ def append_journal(
 def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
     """Findings, each with the id of its chunk."""
     rows = [
-        (chunk, f.what, f.kind, f.cell, f.t_s, f.x_m, f.y_m, f.sigma_m, f.speed_mps, f.score, f.severity, f.weight)
+        (
+            chunk, f.what, f.kind, f.cell, f.t_s, f.x_m, f.y_m, f.sigma_m, f.speed_mps, f.score, f.severity, f.weight,
+            _known(f.p), f.name.key if f.name else None, (f.name.subtype or None) if f.name else None,
+            f.name.p if f.name else None, _known(f.size_mm),
+        )
         for chunk, f in findings
-    ]
+    ]  # fmt: skip
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO finding (chunk, what, kind, cell, t_s, x_m, y_m, sigma_m, speed_mps, score, severity, "
-                "weight) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                "weight, p, named, subtype, named_p, size_mm) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 rows,
             )
+
+
+def _known(value: float) -> float | None:
+    return value if value >= 0 else None
 
 
 def felt_by(conn: Connection, device: str) -> tuple[float, int]:
@@ -301,11 +310,14 @@ def said_by(conn: Connection, chunks: Sequence[int]) -> dict[int, dict[str, Any]
     """What chunks were found to say: their findings, and the blocks that they passed."""
     said: dict[int, dict[str, Any]] = defaultdict(lambda: {"findings": [], "blocks": []})
     rows = conn.execute(
-        "SELECT chunk, what, kind, cell, t_s, x_m, y_m, sigma_m, speed_mps, score, severity, weight FROM finding "
-        "WHERE chunk = ANY(%s) ORDER BY id",
+        "SELECT chunk, what, kind, cell, t_s, x_m, y_m, sigma_m, speed_mps, score, severity, weight, p, named, "
+        "subtype, named_p, size_mm FROM finding WHERE chunk = ANY(%s) ORDER BY id",
         (list(chunks),),
     )
-    names = ("what", "kind", "cell", "t_s", "x_m", "y_m", "sigma_m", "speed_mps", "score", "severity", "weight")
+    names = (
+        "what", "kind", "cell", "t_s", "x_m", "y_m", "sigma_m", "speed_mps", "score", "severity", "weight", "p",
+        "named", "subtype", "named_p", "size_mm",
+    )  # fmt: skip
     for chunk, *values in rows:
         said[chunk]["findings"].append(dict(zip(names, values, strict=True)))
     for chunk, blk in conn.execute("SELECT chunk, blk FROM pass WHERE chunk = ANY(%s) ORDER BY blk", (list(chunks),)):

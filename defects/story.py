@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .evidence import EXPOSURE_BOX, UNIT
+from .naming import Name
 from .observe import Observation
 from .taxonomy import ALL_TYPES
 
@@ -13,7 +14,8 @@ from .taxonomy import ALL_TYPES
 @dataclass(frozen=True)
 class PassStory:
     """what: quiet, jolt, camera, or passed (rolled over it, but could not say anything). weight: log-odds it added,
-    negative where a quiet pass speaks against defects. speed_mps, sigma_m, score: of the finding, where there is one.
+    negative where a quiet pass speaks against defects. speed_mps, sigma_m, score: of the finding, where there is one;
+    p, name, size_mm: what the recogniser says of it, None where it said nothing (`Finding`).
     """
 
     what: str
@@ -22,6 +24,9 @@ class PassStory:
     speed_mps: float | None
     sigma_m: float | None
     score: float | None
+    p: float | None = None
+    name: Name | None = None
+    size_mm: float | None = None
 
 
 def pass_story(seen: Observation, cell: int) -> PassStory | None:
@@ -44,6 +49,9 @@ def pass_story(seen: Observation, cell: int) -> PassStory | None:
             speed_mps=best.speed_mps if best and best.speed_mps >= 0 else None,
             sigma_m=best.sigma_m if best else None,
             score=best.score if best else None,
+            p=best.p if best and best.p >= 0 else None,
+            name=best.name if best else None,
+            size_mm=best.size_mm if best and best.size_mm > 0 else None,
         )
     if EXPOSURE_BOX in values:
         return PassStory("quiet", None, -values[EXPOSURE_BOX] / UNIT, None, None, None)

@@ -1,7 +1,7 @@
 // Why does this square have this colour, and can it be proven? The panel that opens on a click.
 
 import { el, fill } from "./elements.js";
-import { kindName, minute, moment, number, t } from "./words.js";
+import { kindName, minute, moment, number, percent, t } from "./words.js";
 
 const FIRST_PASSES = 8;
 
@@ -49,6 +49,15 @@ function why(cell) {
   );
 }
 
+/** What the recogniser says of a jolt: how likely a defect; and, if it is one, which and how deep or high. */
+function recognised(pass) {
+  if (pass.p === null || pass.p === undefined) return null;
+  const subtype = pass.subtype ? ` · ${t("subtype", pass.subtype)}` : "";
+  const named = pass.named ? t("ifSo")(kindName(pass.named) + subtype, percent(pass.named_p)) : null;
+  const size = pass.size_mm ? t("aboutMm")(number(pass.size_mm)) : null;
+  return el("small", {}, [t("isDefect")(percent(pass.p)), named, size].filter(Boolean).join("; "));
+}
+
 function passRow(pass) {
   const strength = pass.g === null || pass.g === undefined ? null : `${number(pass.g, 2)} g`;
   const kind = pass.kind && pass.kind !== "uneven" ? el("small", {}, kindName(pass.kind)) : null;
@@ -59,7 +68,7 @@ function passRow(pass) {
     {},
     el("th", { scope: "row" }, pass.at ? minute(pass.at) : String(pass.day ?? "—")),
     el("td", {}, t("sensors", pass.sensor)),
-    el("td", {}, [t("what", pass.what), strength].filter(Boolean).join(" "), kind, day),
+    el("td", {}, [t("what", pass.what), strength].filter(Boolean).join(" "), kind, day, recognised(pass)),
     el("td", { class: "num" }, pass.speed_kmh === null || pass.speed_kmh === undefined ? "—" : `${number(pass.speed_kmh)} km/h`),
     el("td", { class: "num" }, pass.sigma_m === null ? "—" : `± ${number(pass.sigma_m, 1)} m`),
     el("td", { class: "num weight", data: { sign: weight > 0 ? "for" : weight < 0 ? "against" : "none" } }, `${weight > 0 ? "+" : weight < 0 ? "−" : ""}${number(Math.abs(weight), 2)}`),

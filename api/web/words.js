@@ -92,6 +92,10 @@ const TEXTS = {
     weightHint: "对数几率：正数支持有缺陷，负数支持没有",
     sensors: { box: "车载盒", phone: "手机" },
     what: { quiet: "平稳", jolt: "颠簸", camera: "摄像头" },
+    isDefect: (p) => `是缺陷的可能：${p}`,
+    ifSo: (name, p) => `若是：可能为${name}（${p}）`,
+    aboutMm: (mm) => `约 ${mm} 毫米`,
+    subtype: { settlement: "沉降", trench: "沟槽沉陷", collapse: "塌陷", failed_patch: "修补失效", low: "偏低", high: "偏高", missing: "缺失", broken: "破损", displaced: "移位", noisy: "异响", sunken: "下沉", raised: "凸起" },
     history: "健康码变化",
     historyNone: "还没有变化记录。",
     none: "无",
@@ -206,6 +210,10 @@ const TEXTS = {
     weightHint: "Log-odds: above zero speaks for a defect, below zero against",
     sensors: { box: "box", phone: "phone" },
     what: { quiet: "quiet", jolt: "jolt", camera: "camera" },
+    isDefect: (p) => `a defect: ${p}`,
+    ifSo: (name, p) => `if so: probably ${name} (${p})`,
+    aboutMm: (mm) => `about ${mm} mm`,
+    subtype: { settlement: "settlement", trench: "trench", collapse: "collapse", failed_patch: "failed patch", low: "low", high: "high", missing: "missing", broken: "broken", displaced: "displaced", noisy: "noisy", sunken: "sunken", raised: "raised" },
     history: "History of the code",
     historyNone: "No change recorded yet.",
     none: "none",
@@ -253,6 +261,16 @@ const KINDS = {
   litter: ["路面垃圾", "litter"],
 };
 
+// What a wheel can tell apart, where it cannot tell types.
+const CLASSES = {
+  hole: ["坑洞类", "a hole"],
+  ridge: ["凸起类", "a ridge"],
+  step: ["台阶类", "a step"],
+  dip: ["凹陷类", "a dip"],
+  rattle: ["井盖异响", "a loose cover"],
+  rough: ["路面粗糙", "rough surface"],
+};
+
 let language = "en";
 
 export function setLanguage(wanted) {
@@ -275,7 +293,7 @@ export function kindName(kind) {
   if (!kind) return t("none");
   const key = typeof kind === "string" ? kind : kind.key;
   const own = typeof kind === "object" ? kind[language] : null;
-  return own ?? KINDS[key]?.[language === "zh" ? 0 : 1] ?? String(key);
+  return own ?? (KINDS[key] ?? CLASSES[key])?.[language === "zh" ? 0 : 1] ?? String(key);
 }
 
 const locale = () => (language === "zh" ? "zh-CN" : "en-GB");

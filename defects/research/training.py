@@ -19,12 +19,12 @@ from .drives import Candidates, DrivesError, candidates_of, manifest_of
 from .evaluate import CONFIGURATIONS
 from .extra import research
 from .sets import DriveSet, training_sets
-from .train import FALSE_PER_KM, PER_KM, TrainOptions, train
+from .train import FALSE_PER_KM, PER_KM, TrainOptions, raise_gate, train
 
 LIMITS = (
     (
         "Learnt from simulated drives alone: no real defect was ever labelled for it. A likelihood ratio is true of "
-        "the simulator's world, and is cut at e^9 either way."
+        "the simulator's world, and is cut at e^8 either way."
     ),
     "Says nothing below 15 km/h. What a device's senses cannot see is not among its answers (`defects/taxonomy.py`).",
     "An accelerometer tells six classes apart, not sixteen: pothole from sunken cover is a guess.",
@@ -75,6 +75,7 @@ def trained(
             else:
                 calibration.append((found, senses))
     model = train(device, gate, lessons, calibration, healthy, options, tell)
+    model = raise_gate(model, calibration, healthy, options.gate, options)
     carrier = "box on a vehicle" if device == "box" else "phone in a vehicle"
     card = {
         "about": f"what a {carrier} feels: defect or not, which, how deep",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from api.wiring import EVIDENCE
-from defects import merge, observe
+from defects import EvidenceOptions, merge, observe
 from defects.evidence import DEVICES, EXPOSURE_BOX, PASSES, UNIT
 from defects.rows import TRAVEL_M, spread
 from grid import Zone, cells_at, locate, project
@@ -21,9 +21,12 @@ def chunks(city: City, n: int, **more: object) -> list[Chunk]:
     return [straight(city, seq=seq, **more) for seq in range(n)]  # type: ignore[arg-type]
 
 
-def observed(city: City, sent: list[Chunk]) -> dict[int, dict[int, int]]:
+BY_SCALE = replace(EVIDENCE, models={})
+
+
+def observed(city: City, sent: list[Chunk], options: EvidenceOptions = EVIDENCE) -> dict[int, dict[int, int]]:
     """Plane -> square -> value, summed over chunks that went over the wire."""
-    total = merge([observe(decode(encode(c)), "box", 4, city, EVIDENCE).deltas for c in sent])
+    total = merge([observe(decode(encode(c)), "box", 4, city, options).deltas for c in sent])
     out: dict[int, dict[int, int]] = {}
     for cell, plane, value in zip(total.cell.tolist(), total.plane.tolist(), total.value.tolist(), strict=True):
         out.setdefault(plane, {})[cell] = value
@@ -39,7 +42,7 @@ def short(chunks: list[Chunk]) -> list[Chunk]:
 @pytest.mark.parametrize("speed_mps", [4.5, 10.0, 16.0, 25.0])
 def test_a_summary_gives_the_stated_share_of_what_samples_give(city: City, speed_mps: float) -> None:
     raw = chunks(city, 12, speed_mps=speed_mps)
-    of_raw, of_short = observed(city, raw), observed(city, short(raw))
+    of_raw, of_short = observed(city, raw, BY_SCALE), observed(city, short(raw), BY_SCALE)
     assert of_short[PASSES].keys() == of_raw[PASSES].keys()
     assert set(of_short[PASSES].values()) == {1}
     assert of_short[DEVICES] == of_raw[DEVICES]
@@ -50,6 +53,15 @@ def test_a_summary_gives_the_stated_share_of_what_samples_give(city: City, speed
     assert np.median(ratio) == pytest.approx(EVIDENCE.summary_share, abs=0.04)
     total = sum(of_short[EXPOSURE_BOX].values()) / sum(of_raw[EXPOSURE_BOX].values())
     assert total == pytest.approx(EVIDENCE.summary_share, abs=0.04)
+
+
+@pytest.mark.parametrize("speed_mps", [4.5, 10.0, 16.0, 25.0])
+def test_a_summary_never_says_more_than_the_recogniser_says_of_the_samples(city: City, speed_mps: float) -> None:
+    """What silence is worth the recogniser knows by speed and roughness; a summary has one figure for all."""
+    raw = chunks(city, 12, speed_mps=speed_mps)
+    of_raw, of_short = observed(city, raw), observed(city, short(raw))
+    total = sum(of_short[EXPOSURE_BOX].values()) / sum(of_raw[EXPOSURE_BOX].values())
+    assert 0.3 < total < EVIDENCE.summary_share
 
 
 def test_distance_is_the_same_and_nothing_is_found(city: City) -> None:
