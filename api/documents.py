@@ -100,7 +100,7 @@ def _options(kind: type[Any]) -> str:
 def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
-    return ", ".join(f"{k} {v:g}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+    return ", ".join(f"{k} {_short(v)}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 
 # ---------------------------------------------------------------- health-code.md
@@ -149,10 +149,16 @@ def jolt_options() -> str:
     return _options(type(EvidenceOptions().jolt))
 
 
+def judge_options() -> str:
+    """Constants of how jolts and the recogniser are joined."""
+    return _options(type(EvidenceOptions().judge))
+
+
 def other_constants() -> str:
     """Constants with a reason that stand beside the options."""
     return _named_constants(
-        ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("grid/cells.py", "BLOCK"),
+        ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("defects/recognise.py", "MOST_SURE"),
+        ("defects/naming.py", "LEAST_SURE"), ("grid/cells.py", "BLOCK"),
         ("ingest/datum.py", "ADDED_M"), ("ingest/redact.py", "SHORTEST_S"), ("ingest/quality.py", "NOT_UNDER_A_BOX"),
         ("ingest/condition.py", "LOOK_EVERY"), ("ingest/condition.py", "DAYS"), ("ingest/quality.py", "LATE_S"),
         ("ingest/quality.py", "AHEAD_S"), ("ingest/quality.py", "MIN_RATE_HZ"), ("ingest/wire.py", "MAX_BYTES"),
@@ -264,6 +270,7 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "health-options": health_options,
     "evidence-options": evidence_options,
     "jolt-options": jolt_options,
+    "judge-options": judge_options,
     "faults-of-devices": faults_of_devices,
     "condition-options": condition_options,
     "fix-options": fix_options,
