@@ -170,7 +170,8 @@ def judge_options() -> str:
 def other_constants() -> str:
     """Constants with a reason that stand beside the options."""
     return _named_constants(
-        ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("grid/cells.py", "BLOCK"),
+        ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("defects/recognise.py", "MOST_SURE"),
+        ("defects/naming.py", "LEAST_SURE"), ("grid/cells.py", "BLOCK"),
         ("ingest/datum.py", "ADDED_M"), ("ingest/redact.py", "SHORTEST_S"), ("ingest/quality.py", "NOT_UNDER_A_BOX"),
         ("ingest/condition.py", "LOOK_EVERY"), ("ingest/condition.py", "DAYS"), ("ingest/quality.py", "LATE_S"),
         ("ingest/quality.py", "AHEAD_S"), ("ingest/quality.py", "MIN_RATE_HZ"), ("ingest/wire.py", "MAX_BYTES"),

@@ -192,7 +192,7 @@ def _jolt(
     leaf, leaf_p = told.best(hit.candidate)
     return replace(
         finding, p=float(told.p[hit.candidate]), leaf=leaf, leaf_p=leaf_p, size_mm=float(told.height_mm[hit.candidate]),
-        name=name_of(told, hit.candidate, kind),
+        name=name_of(told, hit.candidate, chunk.laser is not None),
     )  # fmt: skip
 
 

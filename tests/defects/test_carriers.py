@@ -32,8 +32,8 @@ def test_every_carrier_has_all_its_constants() -> None:
 
 @pytest.mark.parametrize(("carrier", "felt"), [("car", 2), ("ebike", 1), ("bike", 1)])
 def test_what_shakes_more_needs_a_harder_jolt(city: City, carrier: str, felt: int) -> None:
-    """0.4 g at 36 km/h are 20 times good road for a car, 10 times for an e-bike; 0.9 g are felt on all three. By the fixed
-    scale alone: the recogniser measures each vehicle against its own level."""
+    """0.4 g at 36 km/h are 20 times good road for a car, 10 times for an e-bike; 0.9 g are felt on all three. By the
+    fixed scale alone: the recogniser measures each vehicle against its own level."""
     chunk = straight(city, jolts=((1.0, 0.4, 0.0), (3.5, 0.9, 0.0)), carrier=carrier, accuracy_m=3.0)
     assert len(observe(chunk, "phone", 1, city, replace(EVIDENCE, models={})).findings) == felt
 

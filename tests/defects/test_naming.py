@@ -20,7 +20,7 @@ def told(**shares: float) -> Told:
 
 
 @pytest.mark.parametrize(
-    ("said", "box", "phone"),
+    ("said", "by_laser", "by_wheel"),
     [
         ({"pothole": 0.6, "shoving": 0.4}, Name("pothole", "", 0.6), Name("hole", "", 0.6)),
         ({"pothole": 0.4, "frame_level__low": 0.35, "shoving": 0.25}, Name("hole", "", 0.75), Name("hole", "", 0.75)),
@@ -30,11 +30,11 @@ def told(**shares: float) -> Told:
         ({"rutting": 0.9, "pothole": 0.1}, Name("rutting", "", 0.9), None),
     ],
 )  # fmt: skip
-def test_a_box_names_a_type_where_it_is_sure_and_a_phone_a_class_only(
-    said: dict[str, float], box: Name | None, phone: Name | None
+def test_a_laser_names_a_type_where_it_is_sure_and_a_wheel_a_class_only(
+    said: dict[str, float], by_laser: Name | None, by_wheel: Name | None
 ) -> None:
-    for kind, right in (("box", box), ("phone", phone)):
-        name = name_of(told(**said), 0, kind)
+    for lined, right in ((True, by_laser), (False, by_wheel)):
+        name = name_of(told(**said), 0, lined)
         assert (name is None) == (right is None)
         if name and right:
             assert (name.key, name.subtype) == (right.key, right.subtype)
