@@ -74,11 +74,11 @@ def model_cards() -> str:
 
 def drive_sets() -> str:
     """Simulated drives of training and of the benchmark."""
-    from defects.research import CONFUSION_SET, benchmark_sets, training_sets  # noqa: PLC0415
+    from defects.research import benchmark_sets, camera_sets, training_sets  # noqa: PLC0415
 
     rows = []
     for device in ("box", "phone"):
-        sets = (*training_sets(device), *((CONFUSION_SET,) if device == "box" else ()), *benchmark_sets(device))
+        sets = (*training_sets(device), *(camera_sets() if device == "box" else ()), *benchmark_sets(device))
         for one in sets:
             use = {"learn": "learnt from", "calibrate": "calibrated on", "judge": "judged on"}[one.name.split("-")[0]]
             rows.append((f"`{one.name}`", use, one.physics, f"`{one.what}`", device, f"{one.km:g}", str(one.seed)))

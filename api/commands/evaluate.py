@@ -107,9 +107,9 @@ def _real(train: Path | None, test: Path | None, root: Path, quick: bool) -> dic
 
 def _simulated(city: Any, root: Path, models: Path | None, quick: bool) -> dict[str, Any]:
     from defects import load_model, shipped_models  # noqa: PLC0415
-    from defects.research import CONFUSION_SET, benchmark, benchmark_sets  # noqa: PLC0415
+    from defects.research import benchmark, benchmark_sets, camera_sets  # noqa: PLC0415
 
-    for one in (*benchmark_sets("phone", quick), *benchmark_sets("box", quick), CONFUSION_SET):
+    for one in (*benchmark_sets("phone", quick), *benchmark_sets("box", quick), *camera_sets(quick)):
         folder = root / one.name
         simulator(
             ["ground", "--out", str(folder), *one.arguments()], folder / "manifest.json", f"{one.name}, {one.km:g} km"

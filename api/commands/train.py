@@ -32,7 +32,6 @@ def train(
     both files there to ship them.
     """
     from defects.research import (  # noqa: PLC0415
-        CONFUSION_SET,
         DrivesError,
         ResearchExtraMissing,
         TrainOptions,
@@ -44,8 +43,7 @@ def train(
         raise typer.BadParameter("a device is a box or a phone")
     given = settings(home=home)
     root = drives or given.home / "drives"
-    sets = training_sets(device, scale) + ((CONFUSION_SET,) if device == "box" and scale >= 1 else ())
-    for one in sets:
+    for one in training_sets(device, scale):
         folder = root / one.name
         simulator(
             ["ground", "--out", str(folder), *one.arguments()], folder / "manifest.json", f"{one.name}, {one.km:g} km"

@@ -8,12 +8,11 @@ from .real import RealScores, score_real
 from .real_clips import FULL, QUICK, Effort, sim_only
 from .real_data import RealDataError, read_recordings
 from .report import page, plots
-from .sets import CONFUSION_SET, DriveSet, benchmark_sets, training_sets
+from .sets import DriveSet, benchmark_sets, camera_sets, training_sets
 from .train import TrainOptions
 from .training import trained
 
 __all__ = [
-    "CONFUSION_SET",
     "FULL",
     "KEYS",
     "QUICK",
@@ -26,6 +25,7 @@ __all__ = [
     "TrainOptions",
     "benchmark",
     "benchmark_sets",
+    "camera_sets",
     "keys",
     "page",
     "plots",

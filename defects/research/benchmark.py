@@ -21,7 +21,7 @@ from .evaluate import (
     healthy_threshold,
     judged,
 )
-from .sets import CONFUSION_SET, benchmark_sets
+from .sets import benchmark_sets, camera_sets
 from .training import checked
 
 SEED = 7
@@ -65,7 +65,7 @@ def benchmark(
         device: {f"{s.physics}-{s.what}": checked(root, s) for s in benchmark_sets(device, quick)}
         for device in ("box", "phone")
     }
-    learn = checked(root, CONFUSION_SET)
+    counted, learn = (checked(root, one) for one in camera_sets(quick))
     work: list[tuple[str, Callable[..., Any], tuple[Any, ...]]] = []
     for name, (device, strip, _) in CONFIGURATIONS.items():
         mine, model = folders[device], models[device]
@@ -75,7 +75,7 @@ def benchmark(
             work += [
                 (f"{name}: {which}", _baseline, (mine, city, which)) for which in ("running peak", "pothole patrol")
             ]
-    work.append(("camera", camera_fusion, (learn, folders["box"]["first-passes"], city, models["box"], SEED)))
+    work.append(("camera", camera_fusion, (counted, learn, folders["box"]["first-passes"], city, models["box"], SEED)))
     work.sort(key=lambda task: not task[0].startswith("box"))  # the longest first
     done: dict[str, Any] = {}
     if jobs < 2:

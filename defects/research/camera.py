@@ -112,8 +112,11 @@ def confusion(seen: Seen) -> Floats:
 def named(
     seen: Seen, table: Floats, passes: int, felt_weight: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(true, said) types of each thing that has so many passes, from that many drawn ones. felt_weight: passes feel a
-    thing alike, so that their sum says too much: below 1 it says less (chosen on training drives)."""
+    """(true, said) types of each thing that has so many passes, from that many drawn ones.
+
+    What cameras said is summed. What was felt is averaged over the passes, as likelihoods, and weighs ``felt_weight``:
+    passes feel a thing alike, and their sum would say too much.
+    """
     rng = np.random.default_rng([seed, passes])
     truth, said = [], []
     for thing in np.unique(seen.thing).tolist():
@@ -121,7 +124,10 @@ def named(
         if len(rows) < passes:
             continue
         rows = rng.choice(rows, passes, replace=False)
-        log_p = np.log(table[:, seen.camera[rows]]).sum(axis=1) + felt_weight * seen.felt[rows].sum(axis=0)
+        felt = seen.felt[rows]
+        top = felt.max()
+        log_p = np.log(table[:, seen.camera[rows]]).sum(axis=1)
+        log_p += felt_weight * (np.log(np.exp(felt - top).mean(axis=0)) + top)
         truth.append(int(seen.type[rows[0]]))
         said.append(int(np.argmax(log_p)))
     return np.array(truth), np.array(said)

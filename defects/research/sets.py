@@ -70,5 +70,11 @@ def benchmark_sets(device: str, quick: bool = False) -> tuple[DriveSet, ...]:
     return sets
 
 
-CONFUSION_SET = DriveSet("learn-first-passes-box", "first", "passes", "box", 120, 1004, _ALL, 16)
-"""On which the camera's confusions are counted."""
+def camera_sets(quick: bool = False) -> tuple[DriveSet, DriveSet]:
+    """To learn how types are named from camera and feeling together: drives on which the camera's confusions are
+    counted (many things, each met once), and passes on which it is chosen how much weighs what was felt."""
+    role = "quick" if quick else "learn"
+    return (
+        DriveSet(f"{role}-first-varied-camera", "first", "varied", "box", 100 if quick else 300, 1005, _ALL),
+        DriveSet(f"{role}-first-passes-camera", "first", "passes", "box", 50 if quick else 120, 1004, _ALL, 16),
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from defects import load_model, shipped_models
-from defects.research import CONFUSION_SET, KEYS, benchmark_sets, keys, page, summary
+from defects.research import KEYS, benchmark_sets, camera_sets, keys, page, summary
 from defects.research import benchmark as run
 from defects.research import sets as sets_module
 from defects.research.benchmark import reached
@@ -29,12 +29,12 @@ def figures(tmp_path_factory: pytest.TempPathFactory, city: City) -> dict[str, o
     small = {
         d: tuple(replace(s, km=3.0, passes=min(s.passes, 4)) for s in benchmark_sets(d, True)) for d in ("phone", "box")
     }
-    confusion = replace(CONFUSION_SET, km=2.0, passes=4)
-    for one in (*small["phone"], *small["box"], confusion):
+    camera = tuple(replace(s, km=2.0, passes=min(s.passes, 4)) for s in camera_sets(True))
+    for one in (*small["phone"], *small["box"], *camera):
         assert ground(["--out", str(root / one.name), *one.arguments()]) == 0
     patch = pytest.MonkeyPatch()
     patch.setattr("defects.research.benchmark.benchmark_sets", lambda device, _quick: small[device])
-    patch.setattr("defects.research.benchmark.CONFUSION_SET", confusion)
+    patch.setattr("defects.research.benchmark.camera_sets", lambda _quick: camera)
     patch.setattr("defects.research.evaluate.COST_S", 0.0)
     models = {k: load_model(shipped_models() / f"{k}.json") for k in ("box", "phone")}
     simulated = run(root, city, models, True, lambda _: None, jobs=1)
