@@ -366,7 +366,7 @@ def observe(
     score = np.where(track.usable, felt.score, 0.0)
     if told is None:
         (told,) = listened([chunk], [track], kind, options)
-    thrown = hits(chunk, score, track.usable, told, options.jolt, options.judge)
+    thrown = hits(chunk, kind, score, track.usable, told, options.jolt, options.judge)
     out = _Sum()
     found: list[Finding | None] = []
     t = chunk.sample_t_s

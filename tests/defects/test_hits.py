@@ -41,8 +41,10 @@ def chunk(city: City) -> Chunk:
     return straight(city)
 
 
-def found(chunk: Chunk, score: np.ndarray, said: Told | None, usable: np.ndarray = USABLE) -> list[Hit]:
-    return hits(chunk, score, usable, said, JOLTS, JUDGE)
+def found(
+    chunk: Chunk, score: np.ndarray, said: Told | None, usable: np.ndarray = USABLE, kind: str = "box"
+) -> list[Hit]:
+    return hits(chunk, kind, score, usable, said, JOLTS, JUDGE)
 
 
 def test_without_a_recogniser_a_jolt_is_a_jolt(chunk: Chunk) -> None:
@@ -66,6 +68,12 @@ def test_a_doubtful_one_is_not(chunk: Chunk) -> None:
 def test_what_was_found_beside_the_jolts_is_added_in_order(chunk: Chunk) -> None:
     said = told(chunk, (200, 3.0, True), (400, 2.0, False), (700, 4.0, True))
     assert found(chunk, felt(500), said) == [Hit(200, 3.0, 0), Hit(500), Hit(700, 4.0, 2)]
+
+
+def test_a_phone_adds_nothing_of_its_own(chunk: Chunk) -> None:
+    """On real drives its lone candidates stood out on good road as often as on bad."""
+    assert found(chunk, felt(500), told(chunk, (200, 3.0, True)), kind="phone") == [Hit(500)]
+    assert found(chunk, felt(500), told(chunk, (500, 3.0, True)), kind="phone") == [Hit(500, 3.0, 0)]
 
 
 def test_near_ones_are_one_hit_with_the_worst_that_was_told(chunk: Chunk) -> None:
