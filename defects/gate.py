@@ -3,8 +3,8 @@
 The vertical acceleration of a chunk is brought to one rate, split into octave bands, and each band's energy is held
 against its own level in the same chunk: a running context that divides out road, vehicle and mounting. Where the
 highest band stands out enough lies a candidate, and only candidates are looked at further. What the gate lets pass is a
-matter of cost, not of judgement: its score is kept, so that silence is evidence only as far as the gate would have let a
-defect pass.
+matter of cost, not of judgement: its score is kept, so that silence is evidence only as far as the gate would have let
+a defect pass.
 
 All kernels work chunk by chunk on flat arrays, number by number, so that the batch a chunk comes in changes no bit.
 """
@@ -83,7 +83,7 @@ def band_filters(options: GateOptions) -> Series:
 
 
 @njit(cache=True)
-def conditioned(acc, first, scale, step, taps, taps_first, out_first, vertical, up):  # type: ignore[no-untyped-def]
+def conditioned(acc, first, scale, step, taps, taps_first, out_first, vertical, up):  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
     """Vertical acceleration (m/s², gravity taken off) of each chunk at the common rate.
 
     acc int16 (N, 3) of all chunks, chunk c in rows first[c]:first[c+1], times scale[c]; step[c]: native samples per
@@ -305,4 +305,4 @@ def roughness(level, first, speed, slowest, out):  # type: ignore[no-untyped-def
         energy = 0.0
         for k in range(level.shape[1]):
             energy += level[c, k]
-        out[c] = np.log(energy / (total / n)) if n and energy == energy else np.nan
+        out[c] = np.log(energy / (total / n)) if n and not np.isnan(energy) else np.nan

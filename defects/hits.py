@@ -1,7 +1,8 @@
 """Where the road threw the vehicle: jolts on the fixed scale, as the recogniser judges them.
 
-The fixed scale keeps a bad road from hiding its holes; it cannot tell a speed bump from a pothole. The recogniser can, and finds
-what is too small for the scale. A jolt that it holds for harmless is none; what it finds beside the jolts is added.
+The fixed scale keeps a bad road from hiding its holes; it cannot tell a speed bump from a pothole. The recogniser can,
+and finds what is too small for the scale. A jolt that it holds for harmless is none; what it finds beside the jolts is
+added.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ Series = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Hit:
-    """One moment of a chunk. sample: index; log_ratio: how much likelier a defect makes it than none, by the recogniser, None where it said
-    nothing of the moment; candidate: its number in what was told, or None."""
+    """One moment of a chunk. sample: index; log_ratio: how much likelier a defect makes it than none, by the
+    recogniser, None where it said nothing of the moment; candidate: its number in what was told, or None."""
 
     sample: int
     log_ratio: float | None = None
@@ -31,9 +32,10 @@ class Hit:
 
 @dataclass(frozen=True)
 class JudgeOptions:
-    """How jolts and the recogniser are joined. near_s: a candidate so near to a jolt is the same hit: the gate's filters answer later than
-    the peak. Larger, and two covers in a row become one; smaller, and one hit counts twice. harmless: log-ratio below which a jolt is
-    taken back. At 0 the recogniser alone would decide, and it knows simulated roads only; at -9 a speed bump stays a defect.
+    """How jolts and the recogniser are joined. near_s: a candidate so near to a jolt is the same hit: the gate's
+    filters answer later than the peak. Larger, and two covers in a row become one; smaller, and one hit counts twice.
+    harmless: log-ratio below which a jolt is taken back. At 0 the recogniser alone would decide, and it knows simulated
+    roads only; at -9 a speed bump stays a defect.
     """
 
     near_s: float = 0.35

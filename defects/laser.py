@@ -13,9 +13,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 LASER_FEATURES = (
-    "las_low_mm", "las_high_mm", "las_low_y_m", "las_high_y_m", "las_low_m2", "las_high_m2", "las_deep_m2", "las_low_m", "las_high_m",
-    "las_low_wide", "las_high_wide", "las_step_mm", "las_rut_mm", "las_rms_mm", "las_rms_level_mm", "las_edge_mm", "las_dip_mm",
-    "las_hump_mm", "las_score", "las_lost",
+    "las_low_mm", "las_high_mm", "las_low_y_m", "las_high_y_m", "las_low_m2", "las_high_m2", "las_deep_m2", "las_low_m",
+    "las_high_m", "las_low_wide", "las_high_wide", "las_step_mm", "las_rut_mm", "las_rms_mm", "las_rms_level_mm",
+    "las_edge_mm", "las_dip_mm", "las_hump_mm", "las_score", "las_lost",
 )  # fmt: skip
 BAND_FEATURES = (
     "snd_low_db", "snd_mid_db", "snd_high_db", "snd_low_level_db", "snd_mid_level_db", "snd_high_level_db",
@@ -32,7 +32,9 @@ LINE_COLUMNS = 11
 
 
 @njit(cache=True)
-def lines(counts, shape, first, scale, width, out, cross):  # type: ignore[no-untyped-def]
+def lines(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
+    counts, shape, first, scale, width, out, cross
+):
     """Figures of each laser line. counts int16, flat, lines of chunk c from first[c] on, shape[c] = (k, p); scale[c],
     width[c] in metres. Fills out (K, 11), in the order of LINE_COLUMNS, mm and m, y from the lane's middle of the line
     to the left. cross: (most points,) scratch."""
@@ -139,7 +141,8 @@ def _middle(values):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def line_scores(out, first, score, median):  # type: ignore[no-untyped-def]
-    """How far each line stands out: its largest departure over what is usual in the chunk (at least 2.5 mm), or its rut.
+    """How far each line stands out: its largest departure over what is usual in the chunk (at least 2.5 mm), or its
+    rut.
 
     out (K, 11) of `lines`, those of chunk c in first[c]:first[c+1]. Fills score (K,) and median (C, 2): usual departure
     and usual RMS, mm."""
@@ -165,9 +168,11 @@ def line_scores(out, first, score, median):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def seen_by_laser(t, chunk, speed, out, score, median, first, t0, hz, width, rows):  # type: ignore[no-untyped-def]
-    """Fills rows (n, 20) for candidates at times t (n,) of chunk (n,), within 2 m before and after; NaN where a chunk has no
-    lines. t and t0 (C,) count from the same moment; speed (n,) m/s."""
+def seen_by_laser(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
+    t, chunk, speed, out, score, median, first, t0, hz, width, rows
+):
+    """Fills rows (n, 20) for candidates at times t (n,) of chunk (n,), within 2 m before and after; NaN where a chunk
+    has no lines. t and t0 (C,) count from the same moment; speed (n,) m/s."""
     for e in range(len(t)):
         c = chunk[e]
         a, z = first[c], first[c + 1]
@@ -253,7 +258,7 @@ def seen_by_laser(t, chunk, speed, out, score, median, first, t0, hz, width, row
             r = out[j, 8] - mean - slope * x
             dip = max(dip, -r)
             hump = max(hump, r)
-            if before == before:
+            if not np.isnan(before):
                 step = step if abs(step) >= abs(r - before) else r - before
             before = r
             m += 1
@@ -319,7 +324,9 @@ def heard_by_bands(t, chunk, level, first, t0, step, groups, rows):  # type: ign
             row[6] = total / n - usual[1] if n else np.nan
 
 
-def group_levels(centre_hz: NDArray[np.float32], level_db: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def group_levels(
+    centre_hz: NDArray[np.float32], level_db: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Rows (k, 3): means of the bands below 200 Hz, to 1,200 Hz and above; and which of the three there are."""
     out = np.full((len(level_db), 3), math.nan)
     have = np.zeros(3, dtype=bool)

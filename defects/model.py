@@ -41,9 +41,10 @@ class Model:
     leaves: what the classes are, type and subtype. detect: raw score of "a defect"; knots float64 (2, k): raw score ->
     log-odds at the natural share of defects, by isotonic regression. prior: that share among candidates. kinds: raw
     scores of the leaves, given a defect; temperature: what they are divided by; shares (L,): of the leaves in training.
-    size: log of 1 mm + height, given a defect. fire: least probability of a finding (one false one a km on healthy simulated
-    road). quiet (types + 1, speeds, roughness): chance that a severe defect of the type under a wheel gives no
-    candidate; row 0: that healthy road gives none in the time a defect takes. rough (r,): edges of the roughness bins.
+    size: log of 1 mm + height, given a defect. fire: least probability of a finding (one false one a km on healthy
+    simulated road). quiet (types + 1, speeds, roughness): chance that a severe defect of the type under a wheel gives
+    no candidate; row 0: that healthy road gives none in the time a defect takes. rough (r,): edges of the roughness
+    bins.
     """
 
     kind: str
@@ -109,7 +110,9 @@ def _packed(arrays: dict[str, NDArray[Any]]) -> bytes:
         for name, array in sorted(arrays.items()):
             one = io.BytesIO()
             np.lib.format.write_array(one, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), one.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), one.getvalue(), zipfile.ZIP_DEFLATED
+            )
     return out.getvalue()
 
 

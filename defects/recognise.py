@@ -1,7 +1,7 @@
 """From chunks to findings with calibrated doubt: gate, features, trees, for many devices at once.
 
-A pure function of the chunks and the model. A batch of one gives bitwise what a batch of a thousand gives: everything is
-computed chunk by chunk or row by row, by the same scalar code.
+A pure function of the chunks and the model. A batch of one gives bitwise what a batch of a thousand gives: everything
+is computed chunk by chunk or row by row, by the same scalar code.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from .taxonomy import ALL_TYPES
 from .told import Told
 
 Series = NDArray[np.float64]
-MOST_SURE = 9.0
-"""Log of the largest likelihood ratio of one candidate, either way: the simulator that it was learnt from is not the world, and
-one pass must not decide a square. Larger, and two blunders outweigh a week of quiet passes; smaller, and a missing cover takes ten buses."""
+MOST_SURE = 8.0
+"""Log of the largest likelihood ratio of one candidate, either way: the simulator that it was learnt from is not the
+world, and one pass must not decide a square. Larger, and two blunders outweigh a week of quiet passes; smaller, and a
+missing cover takes ten buses."""
 
 
 def recognise(chunks: Sequence[Chunk], speeds: Sequence[Series], kind: str, model: Model) -> list[Told]:
-    """What each chunk tells. speeds: m/s at each sample, 0 where there is no position. ``kind`` of device: "box" or "phone"; the model is
-    of the same kind (ValueError otherwise)."""
+    """What each chunk tells. speeds: m/s at each sample, 0 where there is no position. ``kind`` of device: "box" or
+    "phone"; the model is of the same kind (ValueError otherwise)."""
     if model.kind != kind:
         raise ValueError(f"a model of a {model.kind} cannot judge a {kind}")
     heard = hear(chunks, speeds, kind, model.gate)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ingest import Chunk
 
-from . import features, gate, laser
+from . import axes, features, gate, laser
 from .gate import GateOptions
 
 Series = NDArray[np.float64]
@@ -94,9 +94,12 @@ def hear(chunks: Sequence[Chunk], speeds: Sequence[Series], kind: str, options: 
     )  # fmt: skip
     at, of = at[:n].copy(), of[:n].copy()
     inertial = features.blank(n)
-    features.described(
+    features.along_the_road(
         at, of, first, vertical, energy, level, score, speed, options.rate_hz, scale,
-        round(options.apart_s * options.rate_hz), acc, acc_first, acc_scale, native_hz, gyro, gyro_scale, up,
+        round(options.apart_s * options.rate_hz), features.layout(), inertial,
+    )  # fmt: skip
+    axes.across_the_axes(
+        at, of, first, speed, options.rate_hz, bands, acc, acc_first, acc_scale, native_hz, gyro, gyro_scale, up,
         kind == "box", features.layout(), inertial,
     )  # fmt: skip
     t_s = (at - first[of]) / options.rate_hz
@@ -131,7 +134,8 @@ def _taps(native_hz: Series, options: GateOptions) -> tuple[Series, Index]:
 
 @dataclass(frozen=True, eq=False)
 class _Lined:
-    """Laser lines of a batch: figures (K, 11), first (C + 1,), score (K,), median (C, 2), t0 (C,) after the chunk's t0_s."""
+    """Laser lines of a batch: figures (K, 11), first (C + 1,), score (K,), median (C, 2), t0_s (C,) after the
+    chunk's t0_s."""
 
     figures: Series
     first: Index

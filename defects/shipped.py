@@ -16,8 +16,9 @@ def shipped_models() -> Path:
 
 
 def load_model(card: Path) -> Model:
-    """The model of a card. Raises ModelError (a ValueError) where card or arrays are missing, altered, or of another version."""
-    from .model import load  # wakes the compiler: only who recognises pays for it
+    """The model of a card. Raises ModelError (a ValueError) where card or arrays are missing, altered, or of another
+    version."""
+    from .model import load  # noqa: PLC0415  (wakes the compiler: only who recognises pays for it)
 
     return load(card)
 

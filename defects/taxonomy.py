@@ -103,8 +103,8 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
     "ponding": ("camera",),
     "litter": ("camera",),
 }
-"""Which sense can see a type at all; what none of a device's senses sees is declared unseen, never guessed. An IMU sees alligator
-cracks, ravelling, edges and mud boils weakly: loose pieces and texture under the wheel."""
+"""Which sense can see a type at all; what none of a device's senses sees is declared unseen, never guessed. An IMU sees
+alligator cracks, ravelling, edges and mud boils weakly: loose pieces and texture under the wheel."""
 
 WEAK_IMU = ("alligator_crack", "ravelling", "edge_break", "mud_boil")
 """Seen by an IMU only when severe and only in part: their silence is no evidence."""

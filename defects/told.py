@@ -1,4 +1,5 @@
-"""What the recogniser tells of one chunk. It stands apart from what computes it, so that who only reads it wakes no compiler."""
+"""What the recogniser tells of one chunk. It stands apart from what computes it, so that who only reads it wakes no
+compiler."""
 
 from __future__ import annotations
 
@@ -18,13 +19,13 @@ SPEED_EDGES_MPS = (15 / 3.6, 25 / 3.6, 35 / 3.6, 50 / 3.6)
 class Told:
     """What one chunk tells: n candidates, by time, and what its silence is worth.
 
-    t_s (n,): unix seconds. p (n,): probability that it is a defect that this device can sense, at the natural share of defects.
-    log_ratio (n,): log of the likelihood of a defect over that of none (the share taken out again). fires (n,): bool, p from
-    the model's threshold of one false finding a km on. leaves: kinds and subtypes known to the model; kinds (n, L): their
-    probabilities given a defect, uniform before. height_mm (n,): how high or deep, given a defect. score (n,): of the
-    gate, 1 at its threshold. detect (types + 1, speeds): chance that a severe defect of the type under a wheel would have given a
-    candidate, by speed bin, on this road's roughness; row 0: that a second of healthy road gives one. per_m: candidates on a
-    metre of healthy road.
+    t_s (n,): unix seconds. p (n,): probability that it is a defect that this device can sense, at the natural share of
+    defects. log_ratio (n,): log of the likelihood of a defect over that of none (the share taken out again). fires
+    (n,): bool, p from the model's threshold of one false finding a km on. leaves: kinds and subtypes known to the
+    model; kinds (n, L): their probabilities given a defect, uniform before. height_mm (n,): how high or deep, given a
+    defect. score (n,): of the gate, 1 at its threshold. detect (types + 1, speeds): chance that a severe defect of the
+    type under a wheel would have given a candidate, by speed bin, on this road's roughness; row 0: that a second of
+    healthy road gives one. per_m: candidates on a metre of healthy road.
     """
 
     t_s: Series
@@ -49,7 +50,8 @@ class Told:
         return self.leaves[max(mine, key=lambda k: float(self.kinds[i, k]))], by_key[key]
 
     def superclass(self, i: int) -> tuple[str, float]:
-        """The likeliest of the classes that a wheel tells apart, and its probability given a defect; "" where none is."""
+        """The likeliest of the classes that a wheel tells apart, and its probability given a defect; "" where none
+        is."""
         by_name: dict[str, float] = {}
         for k, leaf in enumerate(self.leaves):
             name = SUPERCLASS_OF.get(leaf, "")

@@ -22,8 +22,8 @@ from .ways import Driver, Line, bends, drive
 
 FAMILIES = ("first", "second")
 WHAT = ("mixed", "varied", "healthy", "look_alikes", "passes")
-"""mixed: all types alike, for judging; varied: all subtypes alike, for learning, or a rattling cover would be one thing in
-a hundred."""
+"""mixed: all types alike, for judging; varied: all subtypes alike, for learning, or a rattling cover would be one thing
+in a hundred."""
 LANE_M = 3.5
 KINDS = DEFECT_KEYS[:16]
 """What mixed roads carry: the 16 types of the standard; ponding and litter lie beyond it."""

@@ -310,7 +310,8 @@ def counts(
 
 
 def _moved(plan: Plan, motion: Motion) -> NDArray[np.float64]:
-    """The force where the device sits: behind the front axle pitching heaves it, by distance times pitch acceleration."""
+    """The force where the device sits: behind the front axle pitching heaves it, by distance times pitch
+    acceleration."""
     low, high = BEHIND_M
     behind_m = np.random.default_rng([plan.device_seed, _PLACE]).uniform(low, min(high, 0.8 * plan.wheels.wheelbase_m))
     force = motion.force_mps2.copy()

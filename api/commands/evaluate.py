@@ -25,12 +25,16 @@ def evaluate(
         bool | None,
         typer.Option("--quick/--full", help="a seventh of the kilometres: minutes [--full; with --real-train --quick]"),
     ] = None,
-    real: Annotated[Path | None, typer.Option(help="folder of real recordings, cross-validated [ROADCODE_RECORDINGS]")] = None,
+    real: Annotated[
+        Path | None, typer.Option(help="folder of real recordings, cross-validated [ROADCODE_RECORDINGS]")
+    ] = None,
     real_train: Annotated[Path | None, typer.Option(help="fit on the recordings of this folder ...")] = None,
     real_test: Annotated[Path | None, typer.Option(help="... and score those of this one, laid out alike")] = None,
     only: Annotated[str | None, typer.Option(help="real or simulated: leave the other part out")] = None,
     models: Annotated[Path | None, typer.Option(help="folder of box.json and phone.json [those shipped]")] = None,
-    drives: Annotated[Path | None, typer.Option(help="where simulated drives lie, or are made [data folder/drives]")] = None,
+    drives: Annotated[
+        Path | None, typer.Option(help="where simulated drives lie, or are made [data folder/drives]")
+    ] = None,
     write: Annotated[Path | None, typer.Option(help="also write evaluation.json, evaluation.md and plots here")] = None,
     home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
     as_json: Json = False,
@@ -38,7 +42,8 @@ def evaluate(
     """Judge the models: recall at one false alarm a km, look-alikes, classes, calibration, cost; and real recordings.
 
     Seeds are frozen. Needs `make research`. Drives that are missing are simulated first: some 8 GB, and half an hour in
-    all on two cores; with --quick 1.5 GB and some minutes. Exit code 0 whatever the figures: what is not reached is said.
+    all on two cores; with --quick 1.5 GB and some minutes. Exit code 0 whatever the figures: what is not reached is
+    said.
     """
     from defects.research import (  # noqa: PLC0415
         DrivesError,
@@ -93,7 +98,9 @@ def _real(train: Path | None, test: Path | None, root: Path, quick: bool) -> dic
         tell("LEAK: recordings of the test are among those that were learnt from")
     if scores.clips is not None:
         clips = root / "clips.csv.gz"
-        simulator(["clips", "--out", str(clips), "--per-class", "300", "--seed", "1"], clips, "clips of five kinds of road")
+        simulator(
+            ["clips", "--out", str(clips), "--per-class", "300", "--seed", "1"], clips, "clips of five kinds of road"
+        )
         out["sim_only_gonzalez_f1"] = sim_only(clips, test or train)
     return out
 
@@ -104,6 +111,8 @@ def _simulated(city: Any, root: Path, models: Path | None, quick: bool) -> dict[
 
     for one in (*benchmark_sets("phone", quick), *benchmark_sets("box", quick), CONFUSION_SET):
         folder = root / one.name
-        simulator(["ground", "--out", str(folder), *one.arguments()], folder / "manifest.json", f"{one.name}, {one.km:g} km")
+        simulator(
+            ["ground", "--out", str(folder), *one.arguments()], folder / "manifest.json", f"{one.name}, {one.km:g} km"
+        )
     where = models or shipped_models()
     return benchmark(root, city, {k: load_model(where / f"{k}.json") for k in ("box", "phone")}, quick, tell)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,16 +15,21 @@ from .printing import Json, settings, show
 def train(
     device: Annotated[str, typer.Argument(help="box or phone")],
     out: Annotated[Path | None, typer.Option(help="folder for NAME.npz and NAME.json [data folder/models]")] = None,
-    drives: Annotated[Path | None, typer.Option(help="where simulated drives lie, or are made [data folder/drives]")] = None,
-    scale: Annotated[float, typer.Option(help="share of the usual kilometres; the shipped models have 1", min=0.005, max=10)] = 1.0,
+    drives: Annotated[
+        Path | None, typer.Option(help="where simulated drives lie, or are made [data folder/drives]")
+    ] = None,
+    scale: Annotated[
+        float, typer.Option(help="share of the usual kilometres; the shipped models have 1", min=0.005, max=10)
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="of the trees")] = 1,
     home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
     as_json: Json = False,
 ) -> None:
     """Train a model on simulated drives, calibrate it on others, and write it with its card.
 
-    Needs `make research`. Drives that are missing are simulated first: with --scale 1 that is some 2,000 km and 5 GB for boxes, ten
-    minutes or so; training takes as long again. The platform uses the models in defects/models: copy both files there to ship them.
+    Needs `make research`. Drives that are missing are simulated first: with --scale 1 that is some 2,000 km and 5 GB
+    for boxes, ten minutes or so; training takes as long again. The platform uses the models in defects/models: copy
+    both files there to ship them.
     """
     from defects.research import (  # noqa: PLC0415
         CONFUSION_SET,
@@ -42,7 +47,9 @@ def train(
     sets = training_sets(device, scale) + ((CONFUSION_SET,) if device == "box" and scale >= 1 else ())
     for one in sets:
         folder = root / one.name
-        simulator(["ground", "--out", str(folder), *one.arguments()], folder / "manifest.json", f"{one.name}, {one.km:g} km")
+        simulator(
+            ["ground", "--out", str(folder), *one.arguments()], folder / "manifest.json", f"{one.name}, {one.km:g} km"
+        )
     try:
         path, model, card = trained(
             root, out or given.home / "models", given.read_city(), device, TrainOptions(seed=seed), scale, tell
@@ -50,9 +57,10 @@ def train(
     except (DrivesError, ResearchExtraMissing) as error:
         tell(str(error))
         raise typer.Exit(1) from None
-    rows = [
+    learnt = card["candidates"]
+    rows: list[dict[str, Any]] = [
         {"what": "card", "value": str(path)},
-        {"what": "learnt from", "value": f"{card['candidates']['learnt']} candidates, {card['candidates']['defects']} at defects"},
+        {"what": "learnt from", "value": f"{learnt['learnt']} candidates, {learnt['defects']} at defects"},
         {"what": "trees", "value": json.dumps(card["trees"])},
         {"what": "kinds it names", "value": len(model.leaves)},
         {"what": "finding from p", "value": f"{model.fire:.4f}"},

@@ -1,5 +1,5 @@
-"""The researcher's bench: training, the benchmark on simulated drives, and the score on real recordings. The running platform needs
-none of it, and it alone needs scikit-learn."""
+"""The researcher's bench: training, the benchmark on simulated drives, and the score on real recordings. The running
+platform needs none of it, and it alone needs scikit-learn."""
 
 from .benchmark import KEYS, benchmark, keys, summary
 from .drives import DrivesError

@@ -46,7 +46,8 @@ def _tops(score: Floats, rate_hz: float, at_least: float) -> NDArray[np.int64]:
 
 
 def running_peak(chunk: Chunk, speed_mps: Floats) -> tuple[Floats, Floats]:
-    """(t_s, score) of the peaks of |vertical acceleration| over its own RMS within a second around, where the vehicle moves."""
+    """(t_s, score) of the peaks of |vertical acceleration| over its own RMS within a second around, where the vehicle
+    moves."""
     vertical, _ = _vertical(chunk)
     vertical = vertical - _moving(vertical, round(RUNNING_S * chunk.rate_hz))
     rms = np.sqrt(_moving(vertical * vertical, round(4 * RUNNING_S * chunk.rate_hz))) + 0.05
@@ -55,8 +56,9 @@ def running_peak(chunk: Chunk, speed_mps: Floats) -> tuple[Floats, Floats]:
 
 
 def pothole_patrol(chunk: Chunk, speed_mps: Floats) -> tuple[Floats, Floats]:
-    """(t_s, score) of the filters of Eriksson et al. 2008, as their paper describes them: speed, a high-pass on both axes, a peak of z, which
-    is the score, with the horizontal peak near it at least a fifth of it, and z larger than speed times a factor."""
+    """(t_s, score) of the filters of Eriksson et al. 2008, as their paper describes them: speed, a high-pass on both
+    axes, a peak of z, which is the score, with the horizontal peak near it at least a fifth of it, and z larger than
+    speed times a factor."""
     vertical, flat = _vertical(chunk)
     n = round(0.25 * chunk.rate_hz)
     z = np.abs(vertical - _moving(vertical, n))

@@ -29,7 +29,9 @@ KEYS: dict[str, str] = {
     "recall_severe_phone": "phone, same physics, severe defects of the six superclasses, one pass, 1 false alarm a km",
     "recall_severe_box": "box, accelerometer and gyroscope alone, the same",
     "recall_severe_box_laser": "box with laser and sound, the same",
-    "drop_unseen": "relative loss of recall on the second physics, at 1 false alarm a km there; the worse of phone and box",
+    "drop_unseen": (
+        "relative loss of recall on the second physics, at 1 false alarm a km there; the worse of phone and box"
+    ),
     "lookalike_rate": "share of known look-alikes under a wheel, and of acts, that fire; the worse of phone and box",
     "f1_super_box": "macro F1 of six superclasses at 1 false alarm a km, what is not found counts as missed",
     "f1_super_phone": "the same, phone",

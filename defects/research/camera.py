@@ -1,5 +1,5 @@
-"""Naming all 16 types from several passes: what cameras said, and what wheels and lasers felt. SYNTHETIC: the simulated camera errs as
-an assumption says; no real one has been measured."""
+"""Naming all 16 types from several passes: what cameras said, and what wheels and lasers felt. SYNTHETIC: the simulated
+camera errs as an assumption says; no real one has been measured."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ KEYS = DEFECT_KEYS[:OF_THE_STANDARD]
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Of n passes over defects: thing (n,) ids; type (n,) 0 to 15; camera (n,): the type that the camera named, 16 for nothing; felt (n, 16): log
-    of how likely what wheel and laser felt is for each type, up to a constant."""
+    """Of n passes over defects: thing (n,) ids; type (n,) 0 to 15; camera (n,): the type that the camera named, 16 for
+    nothing; felt (n, 16): log of how likely what wheel and laser felt is for each type, up to a constant."""
 
     thing: NDArray[np.int64]
     type: NDArray[np.int64]
@@ -82,8 +82,8 @@ def _joined(
 
 
 def _felt(told: Sequence[Told], lo: float, hi: float, of_type: NDArray[np.int64], shares: Floats) -> Floats:
-    """Log likelihood of each type, up to a constant, of the strongest candidate between two moments: given a defect that is
-    sensed by type, or none where the candidate says so."""
+    """Log likelihood of each type, up to a constant, of the strongest candidate between two moments: given a defect
+    that is sensed by type, or none where the candidate says so."""
     best: tuple[float, Floats] | None = None
     for one in told:
         for i in np.flatnonzero((one.t_s >= lo) & (one.t_s <= hi)).tolist():
@@ -102,15 +102,18 @@ def _felt(told: Sequence[Told], lo: float, hi: float, of_type: NDArray[np.int64]
 
 
 def confusion(seen: Seen) -> Floats:
-    """Chance (16, 17) that a pass over a type has the camera say each, or nothing, counted; half a pass is added to each."""
+    """Chance (16, 17) that a pass over a type has the camera say each, or nothing, counted; half a pass is added to
+    each."""
     table = np.full((len(KEYS), len(KEYS) + 1), 0.5 / (len(KEYS) + 1))
     np.add.at(table, (seen.type, seen.camera), 1.0)
     return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
-def named(seen: Seen, table: Floats, passes: int, felt_weight: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(true, said) types of each thing that has so many passes, from that many drawn ones. felt_weight: passes feel a thing alike, so that
-    their sum says too much: below 1 it says less (chosen on training drives)."""
+def named(
+    seen: Seen, table: Floats, passes: int, felt_weight: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(true, said) types of each thing that has so many passes, from that many drawn ones. felt_weight: passes feel a
+    thing alike, so that their sum says too much: below 1 it says less (chosen on training drives)."""
     rng = np.random.default_rng([seed, passes])
     truth, said = [], []
     for thing in np.unique(seen.thing).tolist():

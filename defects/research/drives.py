@@ -30,8 +30,8 @@ FILES = ("chunks.cbor", "truth.csv.gz", "trips.csv.gz")
 HEALTHY, LOOK_ALIKE, ACT, UNCLEAR = -1, -2, -3, -9
 """Labels of candidates that are no defect; UNCLEAR: at a defect below the limit of yellow, or one that no wheel met."""
 EARLY_S, LATE_S = 0.25, 0.6
-"""A candidate belongs to a meeting from so long before its first contact until so long after its last: filters smear, and a body
-swings out. Longer, and chance fits; shorter, and the last axle's jolt is called a false alarm."""
+"""A candidate belongs to a meeting from so long before its first contact until so long after its last: filters smear,
+and a body swings out. Longer, and chance fits; shorter, and the last axle's jolt is called a false alarm."""
 _BATCH = 256
 
 
@@ -41,8 +41,9 @@ class DrivesError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Meetings:
-    """n meetings with defects, look-alikes and acts. trip (n,): index into the folder's trips; leaf (n,): index into LEAVES, or
-    LOOK_ALIKE, ACT; name: kinds as written; the rest as columns of the same length; met: whether a wheel touched it."""
+    """n meetings with defects, look-alikes and acts. trip (n,): index into the folder's trips; leaf (n,): index into
+    LEAVES, or LOOK_ALIKE, ACT; name: kinds as written; the rest as columns of the same length; met: whether a wheel
+    touched it."""
 
     trip: NDArray[np.int64]
     leaf: NDArray[np.int64]
@@ -60,8 +61,9 @@ class Meetings:
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """n candidates of a folder. rows (n, F); label (n,): index into LEAVES or one of HEALTHY, LOOK_ALIKE, ACT, UNCLEAR; meeting
-    (n,): index or -1; trip (n,); t_s (n,) unix seconds; score of the gate; level: roughness as felt; km: driven."""
+    """n candidates of a folder. rows (n, F); label (n,): index into LEAVES or one of HEALTHY, LOOK_ALIKE, ACT, UNCLEAR;
+    meeting (n,): index or -1; trip (n,); t_s (n,) unix seconds; score of the gate; level: roughness as felt; km:
+    driven."""
 
     rows: NDArray[np.float64]
     label: NDArray[np.int64]
@@ -169,7 +171,9 @@ def meetings_of(folder: Path, trips: dict[tuple[str, str], int]) -> Meetings:
         trip=np.array([trips.get((r["device"], r["trip"]), -1) for r in rows], np.int64),
         leaf=leaf,
         name=[r["kind"] for r in rows],
-        thing=np.array([things.setdefault(r["thing"] or f"act {i}", len(things)) for i, r in enumerate(rows)], np.int64),
+        thing=np.array(
+            [things.setdefault(r["thing"] or f"act {i}", len(things)) for i, r in enumerate(rows)], np.int64
+        ),
         in_s=column("in_s"),
         out_s=column("out_s"),
         grade=column("grade").astype(np.int64),
@@ -223,8 +227,8 @@ def candidates_of(
     strip: tuple[str, ...] = (),
     silence: bool = False,
 ) -> Candidates:
-    """All candidates of a folder's devices, which are of one kind. strip: senses taken away first. silence: also what the gate
-    said second by second. Raises DrivesError."""
+    """All candidates of a folder's devices, which are of one kind. strip: senses taken away first. silence: also what
+    the gate said second by second. Raises DrivesError."""
     trips: dict[tuple[str, str], int] = {}
     rows: list[NDArray[np.float64]] = []
     t_s: list[NDArray[np.float64]] = []

@@ -1,5 +1,5 @@
-"""The benchmark on simulated drives: what is found at one false alarm a km, what fires that should not, what is named right, and
-whether the probabilities mean what they say. Real recordings are scored in `real`."""
+"""The benchmark on simulated drives: what is found at one false alarm a km, what fires that should not, what is named
+right, and whether the probabilities mean what they say. Real recordings are scored in `real`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ingest import City
 
 from ..model import Model
 from ..recognise import recognise
+from ..senses import without
 from ..taxonomy import LEAVES, SUPERCLASS_OF, SUPERCLASSES
 from ..told import SPEED_EDGES_MPS
 from . import baselines
@@ -50,7 +51,8 @@ CONFIGURATIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A folder of drives as one configuration saw it: candidates and their scores; best (meetings,): highest score at each."""
+    """A folder of drives as one configuration saw it: candidates and their scores; best (meetings,): highest score at
+    each."""
 
     found: Candidates
     score: Floats
@@ -96,9 +98,7 @@ def recall(j: Judged, at: float, rows: NDArray[np.int64] | None = None) -> float
 def recall_with_interval(j: Judged, at: float, seed: int) -> dict[str, float]:
     """Recall of severe meetings with its 95 % interval over things."""
     mine = j.severe
-    low, high = interval(
-        lambda r: recall(j, at, mine[r]), j.found.meetings.thing[mine], np.random.default_rng(seed)
-    )
+    low, high = interval(lambda r: recall(j, at, mine[r]), j.found.meetings.thing[mine], np.random.default_rng(seed))
     return {"value": recall(j, at), "low": low, "high": high, "n": len(mine)}
 
 
@@ -107,7 +107,8 @@ def by(j: Judged, at: float, names: list[str]) -> dict[str, dict[str, float]]:
     mine = j.severe
     words = np.array([names[i] for i in mine.tolist()], dtype=object)
     return {
-        str(w): {"value": recall(j, at, mine[words == w]), "n": int((words == w).sum())} for w in sorted(set(words.tolist()))
+        str(w): {"value": recall(j, at, mine[words == w]), "n": int((words == w).sum())}
+        for w in sorted(set(words.tolist()))
     }
 
 
@@ -118,14 +119,15 @@ def look_alike_rate(j: Judged, at: float) -> dict[str, Any]:
     fired = j.best[mine] >= at
     names = np.array([m.name[i] for i in mine.tolist()], dtype=object)
     by_name = {
-        str(n): {"value": float(fired[names == n].mean()), "n": int((names == n).sum())} for n in sorted(set(names.tolist()))
+        str(n): {"value": float(fired[names == n].mean()), "n": int((names == n).sum())}
+        for n in sorted(set(names.tolist()))
     }
     return {"value": float(fired.mean()) if len(mine) else float("nan"), "n": len(mine), "by_name": by_name}
 
 
 def superclass_f1(j: Judged, model: Model, at: float, any_score: bool = False) -> tuple[float, list[tuple[str, str]]]:
-    """Macro F1 of the six superclasses over the worst meetings; what was not found at ``at`` counts as missed (or nothing is, with
-    any_score: located). Also the pairs (true, said)."""
+    """Macro F1 of the six superclasses over the worst meetings; what was not found at ``at`` counts as missed (or
+    nothing is, with any_score: located). Also the pairs (true, said)."""
     kinds_of = _kinds_at_best(j, model)
     truth, said = [], []
     for i in j.worst.tolist():
@@ -177,9 +179,7 @@ def calibrated(mixed: Judged, healthy: Judged, senses: tuple[str, ...]) -> dict[
     }
 
 
-def baseline_recall(
-    mixed: Path, healthy: Path, city: City, which: str
-) -> tuple[float, float]:
+def baseline_recall(mixed: Path, healthy: Path, city: City, which: str) -> tuple[float, float]:
     """(recall of severe meetings at one false alarm a km, km of healthy drives) of a baseline."""
     function = {"running peak": baselines.running_peak, "pothole patrol": baselines.pothole_patrol}[which]
 
@@ -207,9 +207,11 @@ def baseline_recall(
     return float((best[severe] >= at).mean()), km
 
 
-def gate_loss(folder: Path, city: City, model: Model, strip: tuple[str, ...], at: float, score: float = 0.35) -> dict[str, float]:
-    """Share of the severe meetings found without a gate that the gate hides; and of all that there are. Without: with a threshold so low
-    that every swell is a candidate."""
+def gate_loss(
+    folder: Path, city: City, model: Model, strip: tuple[str, ...], at: float, score: float = 0.35
+) -> dict[str, float]:
+    """Share of the severe meetings found without a gate that the gate hides; and of all that there are. Without: with a
+    threshold so low that every swell is a candidate."""
     open_gate = replace(model, gate=replace(model.gate, threshold=model.gate.threshold * score))
     free, gated = judged(folder, city, open_gate, strip), judged(folder, city, model, strip)
     found_free, found = free.best[free.severe] >= at, gated.best[gated.severe] >= at
@@ -222,10 +224,8 @@ def gate_loss(folder: Path, city: City, model: Model, strip: tuple[str, ...], at
 
 
 def cost_us(folders: list[Path], city: City, model: Model, strip: tuple[str, ...], vehicles: int) -> float:
-    """Cpu microseconds per vehicle-second of gate, features and classes together, over healthy and damaged road alike, ``vehicles`` chunks
-    of 5 s at a time; what comes before (decoding, positions) and after (evidence) is not in it."""
-    from ..senses import without
-
+    """Cpu microseconds per vehicle-second of gate, features and classes together, over healthy and damaged road alike,
+    ``vehicles`` chunks of 5 s at a time; what comes before (decoding, positions) and after (evidence) is not in it."""
     ready: list[tuple[list[Any], list[Floats]]] = []
     for folder in folders:
         n = 0
@@ -251,9 +251,7 @@ def cost_us(folders: list[Path], city: City, model: Model, strip: tuple[str, ...
             return best
 
 
-def configuration(
-    name: str, folders: Mapping[str, Path], city: City, model: Model, seed: int
-) -> dict[str, Any]:
+def configuration(name: str, folders: Mapping[str, Path], city: City, model: Model, seed: int) -> dict[str, Any]:
     """All figures of one configuration. folders: by physics and what, as "first-mixed"."""
     device, strip, senses = CONFIGURATIONS[name]
     del device
@@ -263,11 +261,12 @@ def configuration(
         healthy = judged(folders[f"{physics}-healthy"], city, model, strip)
         at[physics] = healthy_threshold(healthy)
         fixed = float(np.log(model.fire / (1 - model.fire)))
-        fixed_rate = len([s for s in alarms(healthy.found.t_s, healthy.found.trip, healthy.score) if s >= fixed]) / healthy.found.km
+        rung = alarms(healthy.found.t_s, healthy.found.trip, healthy.score)
+        fixed_rate = len([s for s in rung if s >= fixed]) / healthy.found.km
         mixed = judged(folders[f"{physics}-mixed"], city, model, strip)
         f1, pairs = superclass_f1(mixed, model, at[physics])
         m = mixed.found.meetings
-        speeds = [("%d-%d km/h" % (b, b + 15)) for b in (np.minimum(m.speed_mps * 3.6, 74) // 15 * 15).astype(int)]
+        speeds = [f"{b}-{b + 15} km/h" for b in (np.minimum(m.speed_mps * 3.6, 74) // 15 * 15).astype(int)]
         fast = m.speed_mps >= SPEED_EDGES_MPS[0]
         every = np.flatnonzero((m.leaf >= 0) & m.met & fast & (m.grade == 2))
         out[physics] = {
@@ -304,8 +303,8 @@ def _counted(pairs: list[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def camera_fusion(learn: Path, test: Path, city: City, model: Model, seed: int) -> dict[str, Any]:
-    """Macro F1 of all 16 types after 1, 4 and 16 passes of box, laser and camera; SYNTHETIC. The confusions and the weight of what was felt are
-    counted on ``learn``."""
+    """Macro F1 of all 16 types after 1, 4 and 16 passes of box, laser and camera; SYNTHETIC. The confusions and the
+    weight of what was felt are counted on ``learn``."""
     known, new = seen_in(learn, city, model), seen_in(test, city, model)
     table = confusion(known)
     types = list(range(16))

@@ -17,9 +17,9 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Of one boosted forest. rounds, leaves, rate: more of each fits the simulator closer, and unseen physics worse from some
-    point on; least: candidates a leaf must hold; l2: shrinks leaves of few; share: of the features a split may choose
-    from, so that no single one carries all."""
+    """Of one boosted forest. rounds, leaves, rate: more of each fits the simulator closer, and unseen physics worse
+    from some point on; least: candidates a leaf must hold; l2: shrinks leaves of few; share: of the features a split
+    may choose from, so that no single one carries all."""
 
     rounds: int = 300
     leaves: int = 31
@@ -30,7 +30,8 @@ class FitOptions:
 
 
 def flat(model: Any, columns: int) -> Forest:
-    """The trees of a fitted HistGradientBoosting model, flat. Raises ValueError on categorical splits, which we use none of."""
+    """The trees of a fitted HistGradientBoosting model, flat. Raises ValueError on categorical splits, which we use
+    none of."""
     parts: dict[str, list[NDArray[Any]]] = {f: [] for f in Forest.FIELDS[:6]}
     root, output = [], []
     total = 0
@@ -66,7 +67,8 @@ def forest(
         "min_samples_leaf": options.least, "l2_regularization": options.l2, "max_features": options.share,
         "early_stopping": False, "random_state": seed,
     }  # fmt: skip
-    # A sense that nothing here has: scikit-learn cannot cut a column of nothing, and no tree asks for one that never changes.
+    # A sense that nothing here has: scikit-learn cannot cut a column of nothing, and no tree asks for one that never
+    # changes.
     empty = np.isnan(rows).all(axis=0)
     rows = np.where(empty, 0.0, rows) if empty.any() else rows
     name = "HistGradientBoostingClassifier" if task == "classes" else "HistGradientBoostingRegressor"
@@ -76,8 +78,8 @@ def forest(
 
 
 def isotonic_log_odds(raw: Floats, truth: NDArray[np.bool_], weight: Floats) -> Floats:
-    """Knots float64 (2, k) from a raw score to log-odds, rising: isotonic regression on weighted outcomes, each step of it
-    at the weighted mean of its scores. Steps are pulled towards the whole's share by half an outcome, so that no
+    """Knots float64 (2, k) from a raw score to log-odds, rising: isotonic regression on weighted outcomes, each step of
+    it at the weighted mean of its scores. Steps are pulled towards the whole's share by half an outcome, so that no
     probability is 0 or 1."""
     order = np.argsort(raw, kind="stable")
     x, y, w = raw[order], truth[order].astype(np.float64), weight[order]

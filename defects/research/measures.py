@@ -15,7 +15,8 @@ APART_S = 1.5
 
 
 def alarms(t_s: Floats, trip: NDArray[np.int64], score: Floats) -> Floats:
-    """The highest score of each alarm, (k,): candidates (n,) of one trip nearer than APART_S to a higher one belong to it."""
+    """The highest score of each alarm, (k,): candidates (n,) of one trip nearer than APART_S to a higher one belong to
+    it."""
     order = np.argsort(-score, kind="stable")
     by_trip: dict[int, list[float]] = {}
     kept = []
@@ -62,7 +63,11 @@ def interval(
     return float(low), float(high)
 
 
-def macro_f1(truth: Sequence[object] | NDArray[np.generic], said: Sequence[object] | NDArray[np.generic], classes: Sequence[object]) -> float:
+def macro_f1(
+    truth: Sequence[object] | NDArray[np.generic],
+    said: Sequence[object] | NDArray[np.generic],
+    classes: Sequence[object],
+) -> float:
     """Mean F1 of the classes; a class that is neither true nor said anywhere is left out. ``said`` may hold other words
     (nothing found), which count as misses."""
     t, s = np.asarray(truth, dtype=object), np.asarray(said, dtype=object)
@@ -77,7 +82,8 @@ def macro_f1(truth: Sequence[object] | NDArray[np.generic], said: Sequence[objec
 
 
 def calibration_error(p: Floats, truth: Bools, weight: Floats, bins: int = 15, from_p: float = 0.0) -> float:
-    """Expected calibration error: mean distance of said from true share over bins of equal weight, of p from ``from_p`` on."""
+    """Expected calibration error: mean distance of said from true share over bins of equal weight, of p from ``from_p``
+    on."""
     mine = p >= from_p
     if weight[mine].sum() <= 0:
         return float("nan")
@@ -94,12 +100,14 @@ def reliability(p: Floats, truth: Bools, weight: Floats, bins: int = 15) -> list
     for b in range(bins):
         mine = where == b
         if w[mine].sum() > 0:
-            out.append((float(np.average(p[mine], weights=w[mine])), float(np.average(y[mine], weights=w[mine])), float(w[mine].sum())))
+            said, true = np.average(p[mine], weights=w[mine]), np.average(y[mine], weights=w[mine])
+            out.append((float(said), float(true), float(w[mine].sum())))
     return out
 
 
 def average_precision(score: Floats, truth: Bools) -> float:
-    """Area under precision over recall, as a sum over the hits (no interpolation); ties count at their middle order by input."""
+    """Area under precision over recall, as a sum over the hits (no interpolation); ties count at their middle order by
+    input."""
     order = np.argsort(-score, kind="stable")
     y = truth[order]
     if not y.any():

@@ -1,7 +1,9 @@
-"""The page docs/evaluation.md and its plots, out of the figures that `roadcode evaluate` wrote: nothing on it is typed by hand."""
+"""The page docs/evaluation.md and its plots, out of the figures that `roadcode evaluate` wrote: nothing on it is typed
+by hand."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _n(value: Any, digits: int = 2) -> str:
-    return "-" if value is None or value != value else f"{value:.{digits}f}"
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _recalls(result: Mapping[str, Any]) -> str:
@@ -35,15 +37,17 @@ def _recalls(result: Mapping[str, Any]) -> str:
             r, fixed = c["recall_severe"], c["at_model_threshold"]
             rows.append(
                 (
-                    title, physics, f"{_n(r['value'])} [{_n(r['low'])}, {_n(r['high'])}]", r["n"], _n(c["recall_yellow"]),
+                    title, physics, f"{_n(r['value'])} [{_n(r['low'])}, {_n(r['high'])}]", r["n"],
+                    _n(c["recall_yellow"]),
                     _n(c["recall_severe_all_16"]), f"{_n(fixed['recall_severe'])} at {_n(fixed['false_per_km'])}/km",
                     _n(c["look_alikes"]["value"]), _n(c["f1_super"]), _n(c["f1_super_located"]),
                     f"{_n(c['calibration']['ece'], 4)} / {_n(c['calibration']['ece_p10'], 3)}", _n(c["healthy_km"], 0),
                 )
             )  # fmt: skip
     head = (
-        "device", "physics", "recall, severe", "passes", "yellow", "severe, all 16 types", "at the model's own threshold", "look-alikes fire",
-        "F1 of six", "F1, located", "ECE / from .1 on", "healthy km",
+        "device", "physics", "recall, severe", "passes", "yellow", "severe, all 16 types",
+        "at the model's own threshold", "look-alikes fire", "F1 of six", "F1, located", "ECE / from .1 on",
+        "healthy km",
     )  # fmt: skip
     return _table(head, rows)
 
@@ -93,9 +97,8 @@ def _baselines(result: Mapping[str, Any]) -> str:
     for n in ("phone", "box"):
         for b, found in result[n]["baselines"].items():
             rows.append((_TITLES[n], b, _n(found["first"]), _n(found["second"])))
-        rows.append(
-            (_TITLES[n], "**ours**", *(f"**{_n(result[n][p]['recall_severe']['value'])}**" for p in ("first", "second")))
-        )
+        ours = [f"**{_n(result[n][p]['recall_severe']['value'])}**" for p in ("first", "second")]
+        rows.append((_TITLES[n], "**ours**", *ours))
     return _table(("device", "detector", "recall, first physics", "recall, second physics"), rows)
 
 
@@ -111,8 +114,8 @@ def _cost(result: Mapping[str, Any]) -> str:
             )
         )
     head = (
-        "device", "µs, 256 vehicles", "µs, one vehicle", "candidates a second", "lost by the gate, of what is found without",
-        "recall without",
+        "device", "µs, 256 vehicles", "µs, one vehicle", "candidates a second",
+        "lost by the gate, of what is found without", "recall without",
     )  # fmt: skip
     return _table(head, rows)
 
@@ -120,7 +123,8 @@ def _cost(result: Mapping[str, Any]) -> str:
 def _camera(result: Mapping[str, Any]) -> str:
     c = result["camera"]
     rows = [
-        (n, _n(c[f"passes_{n}"]["f1_16"]), _n(c[f"passes_{n}"]["camera_alone"]), c[f"passes_{n}"]["things"]) for n in (1, 4, 16)
+        (n, _n(one["f1_16"]), _n(one["camera_alone"]), one["things"])
+        for n, one in ((n, c[f"passes_{n}"]) for n in (1, 4, 16))
     ]
     return _table(("passes", "F1 of 16, box + laser + camera", "camera alone", "defects"), rows)
 
@@ -129,18 +133,29 @@ def _interval(pair: Any) -> str:
     return f" [{_n(pair[0])}, {_n(pair[1])}]" if pair else ""
 
 
+def _beside(figures: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_n(value)}" for name, value in figures.items())
+
+
 def _real(real: Mapping[str, Any] | None) -> str:
     if not real:
         return "Not run here: no recordings were given.\n"
     rows: list[tuple[object, ...]] = []
     if clips := real.get("clips"):
-        rows.append(("Gonzalez, 5 classes, groups apart", "macro F1", _n(clips["whole_f1"]) + _interval(clips["whole_interval"]), ", ".join(f"{k} {_n(v)}" for k, v in clips["baselines"].items())))
-        rows.append(("the same, crops of 1.18 s", "macro F1", _n(clips["crop_f1"]) + _interval(clips["crop_interval"]), ""))
-        rows.append(("learnt from simulated clips alone", "macro F1", _n(real.get("sim_only_gonzalez_f1")), "prototype .35"))
+        whole = _n(clips["whole_f1"]) + _interval(clips["whole_interval"])
+        rows.append(("Gonzalez, 5 classes, groups apart", "macro F1", whole, _beside(clips["baselines"])))
+        crop = _n(clips["crop_f1"]) + _interval(clips["crop_interval"])
+        rows.append(("the same, crops of 1.18 s", "macro F1", crop, ""))
+        sim_only = _n(real.get("sim_only_gonzalez_f1"))
+        rows.append(("learnt from simulated clips alone", "macro F1", sim_only, "prototype .35"))
     if trips := real.get("trips"):
-        rows.append(("Pittsburgh, one trip left out", "average precision", _n(trips["ap"]) + _interval(trips["ap_interval"]), ", ".join(f"{k} {_n(v)}" for k, v in trips["baselines"].items())))
+        found = _n(trips["ap"]) + _interval(trips["ap_interval"])
+        rows.append(("Pittsburgh, one trip left out", "average precision", found, _beside(trips["baselines"])))
     if drives := real.get("drives"):
-        rows.append(("Meszaros, bad road against the rest", "F1", _n(drives["f1"]) + _interval(drives["f1_interval"]), f"all bad {_n(drives['always_f1'])}, shuffled in time {_n(drives['shuffled_f1'])}, speed alone {_n(drives['speed_only_f1'])}"))
+        beside = {"all bad": "always_f1", "shuffled in time": "shuffled_f1", "speed alone": "speed_only_f1"}
+        found = _n(drives["f1"]) + _interval(drives["f1_interval"])
+        known = _beside({name: drives[key] for name, key in beside.items()})
+        rows.append(("Meszaros, bad road against the rest", "F1", found, known))
     notes = "".join(f"\n* {note}" for note in real.get("notes", []))
     return _table(("recordings", "figure", "ours", "beside"), rows) + "\n" + notes
 
@@ -148,32 +163,55 @@ def _real(real: Mapping[str, Any] | None) -> str:
 def page(result: Mapping[str, Any]) -> str:
     """The page, of what `roadcode evaluate --json` gave: a tree with keys, simulated and real."""
     simulated, real = result["simulated"], result.get("real")
-    rows = [(f"`{r['key']}`", r["figure"] if r["figure"] is not None else "-", r["goal"], r["reached"], r["what"]) for r in summary(result["keys"])]
+    rows = [
+        (f"`{r['key']}`", "-" if r["figure"] is None else r["figure"], r["goal"], r["reached"], r["what"])
+        for r in summary(result["keys"])
+    ]
     quick = "**A quick run: few drives, wide intervals.** " if simulated["quick"] else ""
     parts = [
         "# How well it sees\n",
-        "识别效果评测：模拟道路上的召回率、误报、校准，以及真实记录上的得分。本页由 `roadcode evaluate` 生成，请勿手改。\n",
-        f"Written by `roadcode evaluate --write docs` from [evaluation.json](evaluation.json). {quick}Everything but the real recordings is **simulated**: "
-        "figures compare devices, roads and detectors with one another; they promise nothing of a street. No simulated drive judged here was "
-        "learnt from, and the second physics (own road, vehicles, instruments and look-alikes, written apart) was never learnt from at all.\n",
+        (
+            "识别效果评测：模拟道路上的召回率、误报、校准，以及真实记录上的得分。"
+            "本页由 `roadcode evaluate` 生成，请勿手改。\n"
+        ),
+        (
+            "Written by `roadcode evaluate --write docs` from [evaluation.json](evaluation.json). "
+            f"{quick}Everything but the real recordings is **simulated**: figures compare devices, roads and detectors "
+            "with one another; they promise nothing of a street. No simulated drive judged here was learnt from, and "
+            "the second physics (own road, vehicles, instruments and look-alikes, written apart) was never learnt from "
+            "at all.\n"
+        ),
         "## The figures that were asked for\n",
         _table(("key", "figure", "goal", "reached", "what it is"), rows) + "\n",
-        "A severe defect is a red one of the six superclasses that a wheel meets at 15 km/h or more; below that nothing is said. "
-        "The threshold of each device and physics gives one false alarm a km on its healthy roads, harmless things among them.\n",
+        (
+            "A severe defect is a red one of the six superclasses that a wheel meets at 15 km/h or more; below that "
+            "nothing is said. The threshold of each device and physics gives one false alarm a km on its healthy "
+            "roads, harmless things among them.\n"
+        ),
         "## By device\n", _recalls(simulated) + "\n",
-        "95 % intervals by the bootstrap over defects. \"Located\" is right class among all, the place being known; the other F1 counts what was not found as missed.\n",
+        (
+            '95 % intervals by the bootstrap over defects. "Located" is right class among all, the place being known; '
+            "the other F1 counts what was not found as missed.\n"
+        ),
         "![Said against true](evaluation-reliability.svg)\n",
         "## By class of defect, first physics\n", _by(simulated, "by_class") + "\n",
         "## By class of defect, second physics\n", _by(simulated, "by_class", "second") + "\n",
         "## By speed\n", _by(simulated, "by_speed") + "\n",
         "## By roughness of the road (ISO 8608)\n", _by(simulated, "by_roughness") + "\n",
         "## Harmless things that fire\n", _look_alikes(simulated) + "\n",
-        "## What is taken for what, box alone, first physics\n", _confusion(simulated["box"]["first"]["confusion"]) + "\n",
+        "## What is taken for what, box alone, first physics\n",
+        _confusion(simulated["box"]["first"]["confusion"]) + "\n",
         "Phone:\n", _confusion(simulated["phone"]["first"]["confusion"]) + "\n",
         "## Baselines\n", _baselines(simulated) + "\n",
-        "At one false alarm a km each: the peak of the vertical acceleration over its running level, and filters after Eriksson et al. 2008.\n",
+        (
+            "At one false alarm a km each: the peak of the vertical acceleration over its running level, and filters "
+            "after Eriksson et al. 2008.\n"
+        ),
         "## The gate, and what it costs\n", _cost(simulated) + "\n",
-        "Cpu per vehicle-second of gate, features and classes, over healthy and damaged road alike; decoding, positions and evidence are not in it.\n",
+        (
+            "Cpu per vehicle-second of gate, features and classes, over healthy and damaged road alike; decoding, "
+            "positions and evidence are not in it.\n"
+        ),
         "## Calibration\n", _reliability(simulated) + "\n",
         "## All 16 types, with a camera (SYNTHETIC)\n", _camera(simulated) + "\n",
         "The camera's confusions are an assumption (`sensors_sim/sights.py`); no real one was measured.\n",
@@ -192,7 +230,8 @@ def plots(result: Mapping[str, Any], folder: Path) -> None:
         axis.plot([0, 1], [0, 1], color="#999999", linewidth=0.8)
         for physics, colour, mark in (("first", "#0072b2", "o"), ("second", "#d55e00", "s")):
             curve = result["simulated"][name][physics]["calibration"]["curve"]
-            axis.plot([c[0] for c in curve], [c[1] for c in curve], color=colour, marker=mark, markersize=4, label=f"{physics} physics")
+            said, true = [c[0] for c in curve], [c[1] for c in curve]
+            axis.plot(said, true, color=colour, marker=mark, markersize=4, label=f"{physics} physics")
         axis.set_title(_TITLES[name], fontsize=9)
         axis.set_xlabel("said", fontsize=8)
         axis.set_xlim(0, 1)

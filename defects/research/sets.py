@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DriveSet:
-    """One folder of drives. what: mixed, healthy, look_alikes or passes; physics: first (to learn from) or second (never learnt from)."""
+    """One folder of drives. what: mixed, healthy, look_alikes or passes; physics: first (to learn from) or second
+    (never learnt from)."""
 
     name: str
     physics: str

@@ -1,4 +1,5 @@
-"""The benchmark as a whole on a few kilometres, with the shipped models: every key has a figure, and the page is what the figures say."""
+"""The benchmark as a whole on a few kilometres, with the shipped models: every key has a figure, and the page is what
+the figures say."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ SIMULATED = [k for k in KEYS if not k.startswith(("gonzalez", "pittsburgh", "mes
 def figures(tmp_path_factory: pytest.TempPathFactory, city: City) -> dict[str, object]:
     """A run on 3 km of each set: its figures mean nothing, but that they are there."""
     root = tmp_path_factory.mktemp("drives")
-    small = {d: tuple(replace(s, km=3.0, passes=min(s.passes, 4)) for s in benchmark_sets(d, True)) for d in ("phone", "box")}
+    small = {
+        d: tuple(replace(s, km=3.0, passes=min(s.passes, 4)) for s in benchmark_sets(d, True)) for d in ("phone", "box")
+    }
     confusion = replace(CONFUSION_SET, km=2.0, passes=4)
     for one in (*small["phone"], *small["box"], confusion):
         assert ground(["--out", str(root / one.name), *one.arguments()]) == 0
@@ -70,7 +73,9 @@ def test_the_published_page_is_what_its_figures_say() -> None:
     assert figures["simulated"]["quick"] is False
     for kind in ("box", "phone"):
         shipped = load_model(shipped_models() / f"{kind}.json")
-        assert figures["simulated"]["models"][kind] == shipped.digest, "the models changed: run roadcode evaluate --write docs"
+        assert figures["simulated"]["models"][kind] == shipped.digest, (
+            "the models changed: run roadcode evaluate --write docs"
+        )
     healthy = [figures["simulated"][c]["first"]["healthy_km"] for c in ("phone", "box", "box_laser")]
     assert min(healthy) >= 1000
     assert all(v is None or math.isfinite(v) for v in figures["keys"].values())

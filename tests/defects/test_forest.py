@@ -1,4 +1,5 @@
-"""Trees walked flat: the same answers as the library that grew them, the same bits in any batch, and no way out of the arrays."""
+"""Trees walked flat: the same answers as the library that grew them, the same bits in any batch, and no way out of the
+arrays."""
 
 from __future__ import annotations
 
@@ -8,8 +9,9 @@ import numpy as np
 import pytest
 
 from defects.forest import Forest, probability
+from defects.research.fit import flat
 
-sklearn = pytest.importorskip("sklearn", reason="scikit-learn is not installed (make research)")
+ensemble = pytest.importorskip("sklearn.ensemble", reason="scikit-learn is not installed (make research)")
 
 
 def rows(n: int = 3000) -> np.ndarray:
@@ -20,15 +22,11 @@ def rows(n: int = 3000) -> np.ndarray:
 
 
 def grown(kinds: int) -> tuple[object, Forest]:
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    from defects.research.fit import flat
-
     x = rows()
     y = (np.nan_to_num(x[:, 0]) + np.isnan(x[:, 1]) > 0.3).astype(int)
     if kinds > 2:
         y += np.nan_to_num(x[:, 2]) > 0.5
-    model = HistGradientBoostingClassifier(max_iter=25, max_leaf_nodes=9, random_state=0).fit(x, y)
+    model = ensemble.HistGradientBoostingClassifier(max_iter=25, max_leaf_nodes=9, random_state=0).fit(x, y)
     return model, flat(model, 6)
 
 
@@ -68,7 +66,8 @@ def test_no_rows_give_no_answers() -> None:
     ],
 )
 def test_a_forest_whose_walk_could_leave_it_is_refused(field: str, value: float | None, fault: str) -> None:
-    """A walk in compiled code has no bounds: what points back would never end, what points out would read other memory."""
+    """A walk in compiled code has no bounds: what points back would never end, what points out would read other
+    memory."""
     _, forest = grown(3)
     column = getattr(forest, field).copy()
     inner = int(np.flatnonzero(forest.feature >= 0)[1])

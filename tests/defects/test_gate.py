@@ -1,4 +1,5 @@
-"""The gate and the features: the same at any rate, mounting and batch; candidates where something was, and nowhere twice."""
+"""The gate and the features: the same at any rate, mounting and batch; candidates where something was, and nowhere
+twice."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ def test_a_bump_is_one_candidate_at_its_moment(city: City) -> None:
 
 
 def test_what_the_context_holds_is_its_neighbours_to_tell(city: City) -> None:
-    """A jolt before the owned stretch is in the chunk before this one, too: counted twice, it would be two witnesses."""
+    """A jolt before the owned stretch is in the chunk before this one, too: counted twice, it would be two
+    witnesses."""
     found = heard([straight(city, jolts=((-0.8, 0.8, 1.0),))])
     assert not (found.t_s < 2.0).any()
 
@@ -57,9 +59,7 @@ def test_too_slow_to_say_has_no_candidates(city: City) -> None:
 
 def test_a_batch_changes_no_bit(city: City) -> None:
     rng = np.random.default_rng(1)
-    chunks = [
-        straight(city, jolts=tuple((float(t), 0.6, 1.0) for t in rng.uniform(0, 5, 3))) for _ in range(7)
-    ]
+    chunks = [straight(city, jolts=tuple((float(t), 0.6, 1.0) for t in rng.uniform(0, 5, 3))) for _ in range(7)]
     chunks[3] = replace(chunks[3], rate_hz=chunks[3].rate_hz)
     whole = heard(chunks)
     alone = [heard([c]) for c in chunks]
@@ -74,7 +74,9 @@ def test_a_phone_may_lie_in_any_way(city: City) -> None:
     turned = replace(
         chunk,
         acc_counts=np.ascontiguousarray(chunk.acc_counts @ axes.T).astype(np.int16),
-        gyro_counts=None if chunk.gyro_counts is None else np.ascontiguousarray(chunk.gyro_counts @ axes.T).astype(np.int16),
+        gyro_counts=None
+        if chunk.gyro_counts is None
+        else np.ascontiguousarray(chunk.gyro_counts @ axes.T).astype(np.int16),
     )
     a, b = heard([chunk], "phone"), heard([turned], "phone")
     assert len(a.t_s) == len(b.t_s) > 0

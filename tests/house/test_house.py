@@ -264,7 +264,8 @@ def ours(frame):
 def hook(event, args):
     if not on:
         return
-    # numba looks whether its cache may stand beside the bytecode: a folder made and a file tried, as Python does itself.
+    # numba looks whether its cache may stand beside the bytecode: a folder made and a file tried, as Python does
+    # itself.
     if "__pycache__" in str(args[0]):
         return
     if event == "open":
