@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import cbor2
@@ -100,7 +101,7 @@ def manifest_of(folder: Path) -> dict[str, object]:
                     state.update(block)
             if state.hexdigest() != digest:
                 raise DrivesError(f"{folder / name} is not what its manifest says: simulate it again")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, DrivesError):
             raise
         raise DrivesError(f"{folder} holds no drives ({error}): make them with python -m sensors_sim ground") from None
@@ -111,12 +112,14 @@ def chunks_of(folder: Path) -> Iterator[tuple[str, str, Chunk]]:
     """(device, kind, chunk) of every chunk, in the order of the file. Raises DrivesError where one does not decode."""
     with (folder / "chunks.cbor").open("rb") as file:
         decoder = cbor2.CBORDecoder(file)
+        size = (folder / "chunks.cbor").stat().st_size
         while True:
+            at = file.tell()
             try:
                 device, kind, payload = decoder.decode()
-            except cbor2.CBORDecodeEOF:
-                return
             except (cbor2.CBORDecodeError, TypeError, ValueError) as error:
+                if isinstance(error, cbor2.CBORDecodeEOF) and at == size:
+                    return
                 raise DrivesError(f"{folder / 'chunks.cbor'} breaks off ({error}): simulate it again") from None
             try:
                 yield device, kind, decode(payload)
@@ -195,8 +198,8 @@ def labelled(
     order = np.lexsort((t_s, trip))
     starts: dict[int, tuple[int, int]] = {}
     sorted_trip = trip[order]
-    edges = np.flatnonzero(np.r_[True, np.diff(sorted_trip) != 0]) if len(order) else np.empty(0, np.int64)
-    for a, b in zip(edges.tolist(), [*edges[1:].tolist(), len(order)], strict=True):
+    edges = [*np.flatnonzero(np.diff(sorted_trip, prepend=-1) != 0).tolist(), len(order)]
+    for a, b in pairwise(edges):
         starts[int(sorted_trip[a])] = (a, b)
     for m in range(len(meetings.leaf)):
         span = starts.get(int(meetings.trip[m]))

@@ -23,6 +23,11 @@ PER_KM = 0.5
 Proposed: Hangzhou finds 8.4 new ones on 1,000 km driven, an old street has many a km. Ten times more makes every
 probability larger, not the order of findings, nor the likelihood ratios."""
 FALSE_PER_KM = 1.0
+"""False findings a km on healthy road at the threshold of a finding. More, and inspectors stop going; fewer, and weak
+defects wait for more passes. The benchmark is at the same rate."""
+LEAST_OF_A_KIND = 50
+"""Candidates from which on a kind is learnt. Fewer, and the kind is a handful of vehicles learnt by heart; more, and
+rare ones are never named."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def train(
     defect = learn.label >= 0
     heavy = np.where(np.isin(learn.label, (LOOK_ALIKE, ACT)), options.look_alike_weight, 1.0)
     detect = forest("classes", learn.rows, defect.astype(np.int64), heavy, options.detect, options.seed)
-    leaves = [i for i in range(len(LEAVES)) if (learn.label == i).sum() >= 50]
+    leaves = [i for i in range(len(LEAVES)) if (learn.label == i).sum() >= LEAST_OF_A_KIND]
     index = {leaf: n for n, leaf in enumerate(leaves)}
     known = np.isin(learn.label, leaves)
     label = np.array([index[i] for i in learn.label[known].tolist()], np.int64)
