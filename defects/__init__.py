@@ -17,8 +17,9 @@ from .code import (
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
 from .health import HealthOptions
+from .listening import listen
 from .naming import Name
-from .observe import Finding, Observation, listen, observe, place
+from .observe import Finding, Observation, observe, place
 from .options import EvidenceOptions
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate

@@ -8,7 +8,6 @@ gives the same sum.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -37,12 +36,13 @@ from .evidence import (
 )
 from .hits import Hit, hits
 from .jolts import Felt, feel
+from .listening import listened, most_said, shown
 from .naming import Name, name_of
 from .options import EvidenceOptions
 from .rows import bowed, heard, spread
 from .severity import severity_of_detection, severity_of_jolt
 from .taxonomy import BY_KEY, UNEVEN, Leaf
-from .told import Told, speed_bins
+from .told import Told
 
 Series = NDArray[np.float64]
 
@@ -52,8 +52,8 @@ class Finding:
     """Something that one pass felt or saw. x_m, y_m: most likely place; weight: log-odds on the best square.
 
     What the recogniser says of it, -1 and None where it said nothing: p, the calibrated probability that it is a defect
-    at all; leaf, its likeliest kind and subtype; leaf_p, the probability of that kind, given a defect; size_mm, how high
-    or deep it is, given a defect; name, as much of its kind as may be told of this device.
+    at all; leaf, its likeliest kind and subtype; leaf_p, the probability of that kind, given a defect; size_mm, its
+    height or depth, given a defect; name, as much of its kind as may be told of this device.
     """
 
     t_s: float
@@ -279,31 +279,13 @@ def _quiet(
         if kind == "box" and level == 0 and worth:
             quiet = mine & clear & (length >= options.least_path_m)
             share = np.minimum(length[quiet], 1.0)
-            p = options.p_box if told is None else _shown(told, track.speed_mps[middle[quiet]])
+            p = options.p_box if told is None else shown(told, track.speed_mps[middle[quiet]])
             exposure = -np.log(1 - p * options.p_hit * share)
             if told is not None:
-                exposure = np.minimum(exposure, np.minimum.reduceat(_most(told, chunk)[at], run)[quiet])
+                exposure = np.minimum(exposure, np.minimum.reduceat(most_said(told, chunk)[at], run)[quiet])
             exposure = worth * share_told * exposure
             out.add(cell[run][quiet], EXPOSURE_BOX, np.rint(exposure * UNIT).astype(np.int64))
     return distance_m
-
-
-def _shown(told: Told, speed_mps: Series) -> Series:
-    """Chance that a severe pothole under the wheel shows as a candidate, less what healthy road shows anyway: 1 minus it is
-    the likelihood ratio of silence."""
-    shown = np.array([0.0, *(1 - (1 - told.detect[_POTHOLE]) / (1 - told.detect[0]))])
-    return np.asarray(np.clip(shown[speed_bins(speed_mps) + 1], 0.0, 0.99))
-
-
-def _most(told: Told, chunk: Chunk) -> Series:
-    """The most that silence may say at each sample: where a candidate was, no more than the recogniser's own doubt of it."""
-    most = np.full(len(chunk.acc_counts), np.inf)
-    reach = int(0.35 * chunk.rate_hz)
-    for t_s, ratio in zip(told.t_s.tolist(), told.log_ratio.tolist(), strict=True):
-        i = round((t_s - chunk.t0_s) * chunk.rate_hz)
-        part = most[max(0, i - reach) : i + reach + 1]
-        np.minimum(part, max(0.0, -ratio), out=part)
-    return most
 
 
 def place(
@@ -329,7 +311,6 @@ def place(
     return Observation(Deltas(cells, np.full(len(cells), PASSES, np.uint8), ones), (), distance_m, trace.faults)
 
 
-_POTHOLE = BY_KEY["pothole"].number
 _PLACED_M = 0.5  # from point to point: a square metre that is crossed has one, but for a corner of half a metre
 _TRUE = np.ones(1, dtype=bool)
 
@@ -358,35 +339,6 @@ def _of_summary(
     return Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m, track.faults)
 
 
-def _listened(
-    chunks: Sequence[Chunk], tracks: Sequence[Track], kind: str, options: EvidenceOptions
-) -> list[Told] | list[None]:
-    # Only who recognises wakes the compiler: it takes half a second and 60 MB, and most processes never do.
-    name = options.models.get(kind)
-    if name is None or not chunks:
-        return [None] * len(chunks)
-    from .recognise import recognise
-    from .shipped import shipped
-
-    speeds = [np.where(track.usable, track.speed_mps, 0.0) for track in tracks]
-    return recognise(chunks, speeds, kind, shipped(name))
-
-
-def listen(
-    chunks: Sequence[Chunk], kinds: Sequence[str], given: Sequence[Trace], options: EvidenceOptions
-) -> list[Told | None]:
-    """What the recogniser tells of many chunks at once; None for a summary, and where no model judges a kind. For all chunks
-    of a batch together it costs a third of what they cost one by one. Arguments in the order of the chunks, as `observe`
-    takes them."""
-    told: list[Told | None] = [None] * len(chunks)
-    for kind in sorted(set(kinds)):
-        mine = [i for i, c in enumerate(chunks) if kinds[i] == kind and c.quiet is None]
-        tracks = [sample(given[i], chunks[i].sample_t_s) for i in mine]
-        for i, one in zip(mine, _listened([chunks[i] for i in mine], tracks, kind, options), strict=True):
-            told[i] = one
-    return told
-
-
 def observe(
     chunk: Chunk,
     kind: str,
@@ -400,8 +352,8 @@ def observe(
     """What ``chunk`` of a device of ``kind`` (box or phone) adds to the evidence.
 
     ``slot`` is one bit (of 63) that stands for the device on this service day; ``weight``, 0 to 1, is how far the
-    device is believed on it (`ingest.trust`). ``trace``: of `grid.traces`, ``told``: of `listen`, where the caller has made
-    many at once.
+    device is believed on it (`ingest.trust`). ``trace``: of `grid.traces`, ``told``: of `listen`, where the
+    caller has made many at once.
     """
     zone = Zone(city.utm_zone, city.utm_north)
     if trace is None:
@@ -413,7 +365,7 @@ def observe(
     felt = feel(chunk, track.speed_mps, kind == "box", options.jolt)
     score = np.where(track.usable, felt.score, 0.0)
     if told is None:
-        (told,) = _listened([chunk], [track], kind, options)
+        (told,) = listened([chunk], [track], kind, options)
     thrown = hits(chunk, score, track.usable, told, options.jolt, options.judge)
     out = _Sum()
     found: list[Finding | None] = []
