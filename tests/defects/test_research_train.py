@@ -21,16 +21,16 @@ from defects.research.measures import alarms, average_precision
 from defects.research.sets import DriveSet, benchmark_sets
 from defects.research.train import score_of, strangers, visible
 from defects.senses import feature_names
-from defects.taxonomy import LEAVES, SUPERCLASS_OF
+from defects.taxonomy import BY_KEY, LEAVES, SUPERCLASS_OF
 from ingest import City
 from sensors_sim.ground_command import main as ground
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed (make research)")
 
-SCALE = 0.03
-JUDGE = DriveSet("judge", "first", "mixed", "phone", 20, 77)
+SCALE = 0.02
+JUDGE = DriveSet("judge", "first", "mixed", "phone", 30, 77)
 FEW = FitOptions(rounds=25, leaves=8, rate=0.15, least=15)
-OPTIONS = TrainOptions(seed=3, detect=FEW, kinds=FEW, size=FEW, fold_detect=FEW)
+OPTIONS = TrainOptions(seed=3, detect=FEW, kinds=FEW, size=FEW, fold_detect=FEW, folds=2)
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,12 @@ class School:
     judged: Candidates
 
 
-def small(root: Path, out: Path, city: City, options: TrainOptions = OPTIONS) -> tuple[Path, Model]:
+def small(root: Path, out: Path, city: City) -> tuple[Path, Model]:
     """A training on few kilometres, with kinds learnt from as few candidates as there are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LEAST_OF_A_KIND", 12)
-        path, model, _ = trained(root, out, city, "phone", options, SCALE, lambda _: None)
+        patch.setattr("defects.research.fit.BINS", 12)
+        path, model, _ = trained(root, out, city, "phone", OPTIONS, SCALE, lambda _: None)
     return path, model
 
 
@@ -96,7 +97,7 @@ def test_calibration_keeps_the_order_of_scores(school: School) -> None:
     assert (np.diff(school.model.log_odds(raw)[order]) >= 0).all()
 
 
-def test_probabilities_are_at_the_natural_share(school: School, city: City) -> None:
+def test_probabilities_are_at_the_natural_share(school: School) -> None:
     """Half a defect a km, not the dozens that drives to learn from have."""
     p = 1 / (1 + np.exp(-school.model.knots[1]))
     assert school.model.prior < 0.05
@@ -112,17 +113,17 @@ def test_a_finding_is_one_false_one_a_km_on_healthy_road(school: School, city: C
     assert len(rung) > c.km
 
 
-def test_a_second_training_gives_the_same_bytes_and_another_seed_others(school: School, city: City) -> None:
+def test_a_second_training_gives_the_same_bytes(school: School, city: City) -> None:
     again, _ = small(school.root, school.root / "again", city)
     assert again.read_bytes() == school.card.read_bytes()
     assert again.with_suffix(".npz").read_bytes() == school.card.with_suffix(".npz").read_bytes()
-    other = TrainOptions(seed=4, detect=FEW, kinds=FEW, size=FEW, fold_detect=FEW)
-    path, _ = small(school.root, school.root / "other", city, other)
-    assert path.with_suffix(".npz").read_bytes() != school.card.with_suffix(".npz").read_bytes()
 
 
-def test_calibration_is_on_vehicles_that_were_left_out(school: School, city: City) -> None:
+def test_calibration_is_on_vehicles_that_were_left_out(
+    school: School, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every candidate used is judged once, and none of what its device cannot see is counted a defect."""
+    monkeypatch.setattr("defects.research.fit.BINS", 12)
     sets = {s.name: s for s in training_sets("phone", SCALE)}
     found = {n: candidates_of(school.root / n, city, GATE_PHONE, silence=s.what == "healthy") for n, s in sets.items()}
     damaged = [(c, ("imu",)) for n, c in found.items() if "varied" in n]
@@ -140,8 +141,7 @@ def test_what_silence_says_lies_between_never_and_always(school: School) -> None
     quiet = school.model.quiet
     assert ((quiet >= 0.005) & (quiet <= 1)).all()
     assert (np.diff(school.model.rough) > 0).all()
-    pothole = next(k for k, leaf in enumerate(LEAVES) if leaf.key == "pothole")
-    assert quiet[1 + [leaf.key for leaf in dict.fromkeys(LEAVES)].index(LEAVES[pothole].key)].shape == quiet[0].shape
+    assert quiet[BY_KEY["pothole"].number].mean() < quiet[BY_KEY["rutting"].number].mean()  # no wheel feels a rut
 
 
 def test_drives_of_other_arguments_are_not_learnt_from(school: School, city: City, tmp_path: Path) -> None:
