@@ -76,6 +76,13 @@ def test_a_phone_adds_nothing_of_its_own(chunk: Chunk) -> None:
     assert found(chunk, felt(500), told(chunk, (500, 3.0, True)), kind="phone") == [Hit(500, 3.0, 0)]
 
 
+def test_a_lone_candidate_lies_where_the_jolt_peaks(chunk: Chunk) -> None:
+    """The gate's filters answer later: at 40 km/h six samples are two thirds of a metre."""
+    quiet = felt(300)
+    quiet[300] = JOLTS.threshold / 2  # too small for the fixed scale
+    assert found(chunk, quiet, told(chunk, (306, 3.0, True))) == [Hit(300, 3.0, 0)]
+
+
 def test_near_ones_are_one_hit_with_the_worst_that_was_told(chunk: Chunk) -> None:
     said = told(chunk, (290, -4.0, False), (310, 5.0, True), (330, 1.0, True))
     assert found(chunk, felt(300), said) == [Hit(300, 5.0, 1)]
