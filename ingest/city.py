@@ -101,7 +101,7 @@ def read_city(text: str) -> City:
         raise CityFileError("origins: a live city takes only live; run another instance for replays and simulations")
     try:
         zone = ZoneInfo(tree["time_zone"])
-    except (ZoneInfoNotFoundError, ValueError, TypeError):
+    except (ZoneInfoNotFoundError, ValueError, TypeError, OSError):  # OSError: "Asia" is a folder of zones
         raise CityFileError(f"time_zone {tree['time_zone']!r} is not a name of the IANA database") from None
     if not isinstance(tree["day_start"], time):
         raise CityFileError("day_start is a local time, as in 04:00:00")

@@ -95,7 +95,7 @@ def _reliability(result: Mapping[str, Any]) -> str:
 def _baselines(result: Mapping[str, Any]) -> str:
     rows: list[tuple[str, ...]] = []
     for n in ("phone", "box"):
-        for b, found in result[n]["baselines"].items():
+        for b, found in sorted(result[n]["baselines"].items()):
             rows.append((_TITLES[n], b, _n(found["first"]), _n(found["second"])))
         ours = [f"**{_n(result[n][p]['recall_severe']['value'])}**" for p in ("first", "second")]
         rows.append((_TITLES[n], "**ours**", *ours))

