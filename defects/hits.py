@@ -56,6 +56,7 @@ def hits(
         return [Hit(i) for i in at]
     moments = (told.t_s - chunk.t0_s) * chunk.rate_hz
     reach = judge.near_s * chunk.rate_hz
+    own_first, own_stop = np.searchsorted(chunk.sample_t_s, (chunk.start_s, chunk.end_s)).tolist()
     found: list[Hit] = []
     taken: set[int] = set()
     for i in at:
@@ -68,11 +69,12 @@ def hits(
         if told.log_ratio[best] >= judge.harmless:
             found.append(Hit(i, float(told.log_ratio[best]), best))
     for k in np.flatnonzero(told.fires).tolist() if kind in judge.alone else ():
-        i = min(max(round(float(moments[k])), 0), len(score) - 1)
-        # The gate answers some 0.06 s after the peak, half a metre at 40 km/h: the place is that of the peak.
-        first = max(0, i - int(reach))
-        near_score = score[first : i + int(reach) + 1]
-        if near_score.max() > 0:
+        i = min(max(round(float(moments[k])), own_first), own_stop - 1)
+        # The gate answers some 0.06 s after the peak, half a metre at 40 km/h: the place is that of the peak. But the
+        # candidate is this chunk's: a peak beyond what the chunk owns would be told by neither neighbour.
+        first = max(own_first, i - int(reach))
+        near_score = score[first : min(own_stop, i + int(reach) + 1)]
+        if len(near_score) and near_score.max() > 0:
             i = first + int(near_score.argmax())
         if k not in taken and usable[i]:
             found.append(Hit(i, float(told.log_ratio[k]), k))

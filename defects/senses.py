@@ -21,7 +21,6 @@ Index = NDArray[np.int64]
 
 BOX_FEATURES = (*features.FEATURES, *laser.LASER_FEATURES, *laser.BAND_FEATURES)
 PHONE_FEATURES = features.FEATURES
-_MARGIN_S = 0.05
 _NOTHING = np.empty((0, 3), np.int16)
 
 

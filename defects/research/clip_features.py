@@ -37,14 +37,6 @@ def centre_crop(acc_mps2: Series, length: int = CROP) -> Series:
     return acc_mps2[start : start + length]
 
 
-def random_crops(acc_mps2: Series, count: int, rng: np.random.Generator, length: int = CROP) -> Table:
-    """``count`` crops (count, length) from anywhere in (n,)."""
-    if len(acc_mps2) <= length:
-        return np.repeat(centre_crop(acc_mps2, length)[None], count, axis=0)
-    starts = rng.integers(0, len(acc_mps2) - length + 1, count)
-    return np.asarray(acc_mps2[starts[:, None] + np.arange(length)])
-
-
 def random_piece(acc_mps2: Series, rng: np.random.Generator) -> Series:
     """A stretch of random length from CROP samples to the whole, from anywhere: what is learnt from such pieces cannot
     lean on how long clips of a label are."""

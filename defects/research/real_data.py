@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from ingest import recordings
 
 Series = NDArray[np.float64]
-CLIP_HZ = 50.0
 _GRADE = re.compile(r"_q(\d)(?:_|$)")
 _SENSORS = ("timestamp", "speed", *(f"accelerometer{a}" for a in "XYZ"), *(f"gyro{a}" for a in "XYZ"))
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from ..gate import GateOptions
 from ..model import Model
-from ..senses import feature_names
 from ..taxonomy import ALL_TYPES, BY_KEY, LEAVES, SUPERCLASS_OF, sees
 from ..told import SPEED_EDGES_MPS
 from .drives import ACT, HEALTHY, LOOK_ALIKE, Candidates
@@ -302,8 +301,3 @@ def score_of(model: Model, rows: Floats) -> Floats:
     it."""
     raw = model.detect.sums(rows)[:, 0]
     return model.log_odds(raw) + 1e-9 * raw
-
-
-def columns_of(kind: str) -> int:
-    """How many features a kind has."""
-    return len(feature_names(kind))

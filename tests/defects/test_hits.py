@@ -66,8 +66,8 @@ def test_a_doubtful_one_is_not(chunk: Chunk) -> None:
 
 
 def test_what_was_found_beside_the_jolts_is_added_in_order(chunk: Chunk) -> None:
-    said = told(chunk, (200, 3.0, True), (400, 2.0, False), (700, 4.0, True))
-    assert found(chunk, felt(500), said) == [Hit(200, 3.0, 0), Hit(500), Hit(700, 4.0, 2)]
+    said = told(chunk, (200, 3.0, True), (400, 2.0, False), (690, 4.0, True))
+    assert found(chunk, felt(500), said) == [Hit(200, 3.0, 0), Hit(500), Hit(690, 4.0, 2)]
 
 
 def test_a_phone_adds_nothing_of_its_own(chunk: Chunk) -> None:
@@ -81,6 +81,15 @@ def test_a_lone_candidate_lies_where_the_jolt_peaks(chunk: Chunk) -> None:
     quiet = felt(300)
     quiet[300] = JOLTS.threshold / 2  # too small for the fixed scale
     assert found(chunk, quiet, told(chunk, (306, 3.0, True))) == [Hit(300, 3.0, 0)]
+
+
+def test_a_lone_candidate_at_the_seam_is_told_by_the_chunk_that_owns_it(chunk: Chunk) -> None:
+    """Its peak lies in the chunk before, which has no such candidate: moved there, neither would tell it."""
+    first = round((chunk.start_s - chunk.t0_s) * RATE_HZ)
+    before = felt(first - 3)
+    before[first - 3] = JOLTS.threshold / 2
+    (hit,) = found(chunk, before, told(chunk, (first + 2, 3.0, True)))
+    assert hit.sample >= first
 
 
 def test_near_ones_are_one_hit_with_the_worst_that_was_told(chunk: Chunk) -> None:
@@ -100,5 +109,6 @@ def test_nothing_is_added_where_no_place_is_known(chunk: Chunk) -> None:
     assert found(chunk, felt(), told(chunk, (201, 3.0, True)), usable) == [Hit(201, 3.0, 0)]
 
 
-def test_a_candidate_past_the_end_is_held_at_it(chunk: Chunk) -> None:
-    assert found(chunk, felt(), told(chunk, (899.6, 3.0, True))) == [Hit(899, 3.0, 0)]
+def test_a_candidate_that_rounds_past_the_owned_stretch_is_held_in_it(chunk: Chunk) -> None:
+    """Samples 200 to 699 are owned; rounded up to 700 it would be its neighbour's, who has no such candidate."""
+    assert found(chunk, felt(), told(chunk, (699.6, 3.0, True))) == [Hit(699, 3.0, 0)]
