@@ -12,7 +12,7 @@ ARGS ?=
 KILLS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint docs bench evaluate faults archive research contracts lock clean clean-data
+.PHONY: help run demo test lint docs bench evaluate faults archive research roads contracts lock clean clean-data
 
 help: ## show this
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -49,6 +49,9 @@ archive: ## set up what `roadcode archive` needs besides (Parquet)
 research: ## set up what training and the benchmark need besides (scikit-learn, matplotlib)
 	@$(IN_ROOT) && exec "$(PYTHON)" bootstrap.py research
 
+roads: ## set up what `roadcode import-roads` needs besides (geopandas)
+	@$(IN_ROOT) && exec "$(PYTHON)" bootstrap.py roads
+
 evaluate: ## judge the shipped models on simulated and real roads (ARGS="--quick" for minutes)
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py research && exec .venv/bin/roadcode evaluate $(ARGS)
 
@@ -56,9 +59,9 @@ contracts: ## recompile the contract with the compiler it is pinned to
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && "$(PYTHON)" bootstrap.py contracts \
 		&& .venv/bin/python -m ledger.contracts.build "$$PWD/.venv-contracts/bin/vyper"
 
-# No annotations, no index addresses: a lock says what, never where from. Order matters: archive, research and test are held to runtime, dev to all.
+# No annotations, no index addresses: a lock says what, never where from. Order matters: archive, research, roads and test are held to runtime, dev to all.
 lock: ## write the locks again, from requirements/*.in and package.json (ARGS="--upgrade" for newer versions)
-	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev && cd requirements && for name in runtime archive research test dev contracts node; do \
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev && cd requirements && for name in runtime archive research roads test dev contracts node; do \
 		echo "locking $$name"; \
 		../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-annotate --custom-compile-command 'make lock' $(ARGS) --output-file "$$name.lock" "$$name.in" || exit 1; \

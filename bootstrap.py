@@ -1,5 +1,5 @@
 """Set up everything this project needs, from a bare python3: `bootstrap.py
-[runtime|test|dev|archive|research|contracts]`.
+[runtime|test|dev|archive|research|roads|contracts]`.
 
 Makes `.venv` with hash-locked wheels, the command `.venv/bin/roadcode`, and the map page's libraries in
 `api/web/vendor`. Standard library only, since it runs before anything is installed; it must parse on an older
@@ -35,7 +35,7 @@ OLDEST, TESTED = (3, 11), "3.11"
 OLDEST_NPM = 7  # before 7, npm does not read the lock's version
 GROUPS = {"runtime": ["runtime"], "test": ["runtime", "test"], "dev": ["runtime", "test", "dev"],
           "archive": ["runtime", "archive"], "research": ["runtime", "research"],
-          "contracts": ["contracts"]}  # fmt: skip
+          "roads": ["runtime", "roads"], "contracts": ["contracts"]}  # fmt: skip
 
 # What the page loads, and nothing else of 22 MB: the module finds its worker beside itself by this very name.
 FRONT_END = {

@@ -10,12 +10,14 @@ from .code import (
     Codes,
     Colour,
     DamagedCodes,
+    Flag,
     State,
     pack_codes,
     unknown_codes,
     unpack_codes,
 )
 from .evidence import BlockEvidence, Deltas, fold, merge
+from .ground import HARMLESS, Ground, plain_ground
 from .health import HealthOptions
 from .listening import listen
 from .naming import Name
@@ -35,6 +37,7 @@ __all__ = [
     "BLOCK_CELLS",
     "BY_KEY",
     "CODE",
+    "HARMLESS",
     "HAZARDS",
     "LEAVES",
     "NO_KIND",
@@ -51,6 +54,8 @@ __all__ = [
     "Deltas",
     "EvidenceOptions",
     "Finding",
+    "Flag",
+    "Ground",
     "HealthOptions",
     "Leaf",
     "Name",
@@ -72,6 +77,7 @@ __all__ = [
     "pack_codes",
     "pass_story",
     "place",
+    "plain_ground",
     "public_days",
     "publishable",
     "rate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,27 @@ class State(IntEnum):
     CONFIRMED = 2
 
 
-CODE = np.dtype([("colour", "u1"), ("state", "u1"), ("kind", "u1"), ("passes", "u1"), ("seen", "<u4")])
-"""One code, 8 bytes. kind: number of the worst type (0 is uneven), 255 where none. passes: of any sensor within the
-validity, 255 for more. seen: bit n-1 is set where type n was looked for thoroughly enough to say green of it."""
+class Flag(IntFlag):
+    """What else a code says. HARMLESS: something known lies there that throws wheels and is no defect. WORKS: a permit
+    holds: drawn hatched, never red. EXPIRED: it was yellow or red, and nobody has passed for so long that nothing is
+    known any more. GHOST: something is felt here that a stronger square beside it explains."""
+
+    HARMLESS = 1
+    WORKS = 2
+    EXPIRED = 4
+    GHOST = 8
+
+
+CODE = np.dtype(
+    [
+        ("colour", "u1"), ("state", "u1"), ("kind", "u1"), ("passes", "u1"), ("seen", "<u4"),
+        ("flags", "u1"), ("sigma_dm", "u1"), ("severity", "u1"), ("size_mm", "u1"),
+    ]
+)  # fmt: skip
+"""One code, 12 bytes. kind: number of the worst type (0 is uneven), 255 where none. passes: of any sensor within the
+validity, 255 for more. seen: bit n-1 is set where type n was looked for thoroughly enough to say green of it. flags: of
+`Flag`. sigma_dm: how far the place may be off, decimetres (one axis), of a yellow or red. severity: mean over its
+hits, in 64ths (64 is yellow, 128 red), 0 without one. size_mm: height or depth, 255 for more, 0 where not known."""
 
 Codes = NDArray[np.void]
 
@@ -46,6 +64,7 @@ class Change:
     before: dict[str, Any]
     after: dict[str, Any]
     why: str
+
 
 NO_KIND = 255
 
@@ -73,5 +92,7 @@ def unpack_codes(data: bytes) -> Codes:
     except zlib.error as error:
         raise DamagedCodes(f"the codes of a block do not unpack ({error}): run roadcode fsck") from None
     if len(raw) != BLOCK_CELLS * CODE.itemsize:
-        raise DamagedCodes(f"the codes of a block are {len(raw)} bytes, not 8,192: run roadcode fsck")
+        raise DamagedCodes(
+            f"the codes of a block are {len(raw)} bytes, not {BLOCK_CELLS * CODE.itemsize:,}: run roadcode fsck"
+        )
     return np.frombuffer(raw, dtype=CODE)

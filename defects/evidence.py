@@ -12,30 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .planes import OR_PLANES
+
 UNIT = 1 << 16
 """One natural unit of log-odds. With 16 bits a pass loses at most 8e-6 by rounding, and 2**47 units never overflow."""
 
-LOGODDS = 0
-"""Planes 0 to 18: summed positive log-odds of type k."""
-TALLY = 32
-"""Planes 32 to 50: hits of type k in the high 32 bits, their severity (8 fractional bits) in the low 32."""
-EXPOSURE_BOX = 20
-"""Sum of -log(1 - P_detect P_hit) of quiet box passes, for a pothole; other types scale it."""
-PASSES = 21
-"""Passes of any vehicle that could have felt something, quiet or not."""
-DEVICES = 24
-"""Bits of the salted slots of devices that passed: joined by OR, not summed."""
-HIT_DEVICES = 25
-"""Bits of the salted slots of devices that felt or saw something."""
-PHONE_LOGODDS = 26
-"""Planes 26 to 30: what phones say of coarse squares, apart from the boxes, so that a square where too few of them felt
-something can be read as if none had been there (`public`). They feel `uneven` and name no type."""
-PHONE_TALLY = 27
-PHONE_PASSES = 28
-PHONE_DEVICES = 29
-PHONE_HIT_DEVICES = 30
-OR_PLANES = (DEVICES, HIT_DEVICES, PHONE_DEVICES, PHONE_HIT_DEVICES)
-PLANES = 64
 SEVERITY_UNIT = 1 << 8
 
 Int64 = NDArray[np.int64]

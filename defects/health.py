@@ -22,17 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .code import BLOCK_CELLS, CODE, NO_KIND, Codes, Colour, State
-from .evidence import (
-    DEVICES,
-    EXPOSURE_BOX,
-    HIT_DEVICES,
-    LOGODDS,
-    PASSES,
-    TALLY,
-    UNIT,
-    BlockEvidence,
-    split_tally,
-)
+from .evidence import UNIT, BlockEvidence, split_tally
+from .planes import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY
 from .public import last_public_day, publishable
 from .taxonomy import ALL_TYPES, HAZARDS, TYPES, UNEVEN
 

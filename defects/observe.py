@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from grid import Trace, Track, Zone, cells_at, corner_m, neighbours, project, sample, traces
 from ingest import Chunk, City, Detection, FixFaults, to_frame
 
-from .evidence import (
+from .evidence import UNIT, Deltas, merge, tally
+from .hits import Hit, hits
+from .jolts import Felt, feel
+from .listening import listened, most_said, shown
+from .naming import Name, name_of
+from .options import EvidenceOptions
+from .planes import (
     DEVICES,
     EXPOSURE_BOX,
     HIT_DEVICES,
@@ -29,16 +35,7 @@ from .evidence import (
     PHONE_PASSES,
     PHONE_TALLY,
     TALLY,
-    UNIT,
-    Deltas,
-    merge,
-    tally,
 )
-from .hits import Hit, hits
-from .jolts import Felt, feel
-from .listening import listened, most_said, shown
-from .naming import Name, name_of
-from .options import EvidenceOptions
 from .rows import bowed, heard, spread
 from .severity import severity_of_detection, severity_of_jolt
 from .taxonomy import BY_KEY, UNEVEN, Leaf
@@ -333,9 +330,7 @@ def _of_summary(
         for d in summary.detections
         if kind == "box" and summary.start_s <= d.t_s < summary.end_s
     ]
-    distance_m = _quiet(
-        chunk, kind, track, still, [], zone, slot, options, out, silent, options.summary_share
-    )
+    distance_m = _quiet(chunk, kind, track, still, [], zone, slot, options, out, silent, options.summary_share)
     return Observation(merge(out.parts), tuple(f for f in found if f is not None), distance_m, track.faults)
 
 

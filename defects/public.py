@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .evidence import (
+from .evidence import UNIT, BlockEvidence, fold
+from .planes import (
     DEVICES,
     HIT_DEVICES,
     LOGODDS,
@@ -25,9 +26,6 @@ from .evidence import (
     PHONE_PASSES,
     PHONE_TALLY,
     TALLY,
-    UNIT,
-    BlockEvidence,
-    fold,
 )
 from .taxonomy import ALL_TYPES, UNEVEN
 

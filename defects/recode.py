@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level_of
 
 from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
-from .evidence import EMPTY, PASSES, PHONE_PASSES, BlockEvidence, Deltas, fold, merge, pack_block, to_block
+from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, pack_block, to_block
 from .health import Belief, HealthOptions, believe, read_out, rivals, surround
+from .planes import PASSES, PHONE_PASSES
 from .taxonomy import ALL_TYPES
 
 NO_EVIDENCE = EMPTY
@@ -33,14 +34,10 @@ def by_block(deltas: Deltas) -> dict[int, BlockEvidence]:
     plane, value = deltas.plane[order], deltas.value[order]
     first = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
     stop = np.r_[first[1:], len(blocks)]
-    return {
-        int(blocks[a]): to_block(index[a:b], plane[a:b], value[a:b]) for a, b in zip(first, stop, strict=True)
-    }
+    return {int(blocks[a]): to_block(index[a:b], plane[a:b], value[a:b]) for a, b in zip(first, stop, strict=True)}
 
 
-def fold_in(
-    taken: Mapping[date, list[Deltas]], stored: Mapping[int, Days]
-) -> dict[tuple[int, date], BlockEvidence]:
+def fold_in(taken: Mapping[date, list[Deltas]], stored: Mapping[int, Days]) -> dict[tuple[int, date], BlockEvidence]:
     """The new evidence of every block and day that the taken deltas touch."""
     folded: dict[tuple[int, date], BlockEvidence] = {}
     for day, parts in taken.items():
@@ -49,9 +46,7 @@ def fold_in(
     return folded
 
 
-def recode(
-    blocks: set[int], evidence: Mapping[int, Days], today: date, options: HealthOptions
-) -> dict[int, Codes]:
+def recode(blocks: set[int], evidence: Mapping[int, Days], today: date, options: HealthOptions) -> dict[int, Codes]:
     """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any."""
     beliefs: dict[int, Belief] = {
         block: believe(list(days.items()), today, int(level_of(block)), options) for block, days in evidence.items()

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .evidence import OR_PLANES, BlockEvidence
+from .evidence import BlockEvidence
+from .planes import OR_PLANES
 
 
 def sealed(evidence: BlockEvidence) -> BlockEvidence:

@@ -25,9 +25,7 @@ _COUNTED = (Colour.GREEN, Colour.YELLOW, Colour.RED)
 CODER_LEASE = 0x726F6164_636F6465  # "roadcode": the advisory lock under which one coder folds
 
 
-def append_journal(
-    conn: Connection, day: date, deltas: Deltas, blocks_by_chunk: Mapping[int, Iterable[int]]
-) -> None:
+def append_journal(conn: Connection, day: date, deltas: Deltas, blocks_by_chunk: Mapping[int, Iterable[int]]) -> None:
     """One row for a batch's deltas of one day, and which blocks each of its stored chunks spoke about."""
     if not len(deltas.cell):
         return
@@ -236,9 +234,7 @@ def chunk_leaves(conn: Connection, block: int, day: date) -> list[bytes]:
 
 def chunks_past(conn: Connection, block: int, most: int) -> list[int]:
     """Ids of the newest chunks that passed a block."""
-    rows = conn.execute(
-        "SELECT chunk FROM pass WHERE blk = %s ORDER BY day DESC, chunk DESC LIMIT %s", (block, most)
-    )
+    rows = conn.execute("SELECT chunk FROM pass WHERE blk = %s ORDER BY day DESC, chunk DESC LIMIT %s", (block, most))
     return [r[0] for r in rows]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .evidence import EXPOSURE_BOX, UNIT
+from .evidence import UNIT
 from .naming import Name
 from .observe import Observation
+from .planes import EXPOSURE_BOX
 from .taxonomy import ALL_TYPES
 
 

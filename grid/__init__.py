@@ -23,11 +23,16 @@ from .cells import (
     unproject,
     zone_of,
 )
+from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Section
 from .track import Trace, Track, locate, sample, traces
 
 __all__ = [
     "BLOCK",
     "LEVELS",
+    "ROAD_CLASSES",
+    "SECTION_M",
+    "STRIP_M",
+    "Section",
     "Trace",
     "Track",
     "Zone",

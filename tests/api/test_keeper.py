@@ -24,7 +24,7 @@ from api.story import one_moment
 from api.worker import Worker, slot_of
 from defects import retention, slots_are_sealed
 from defects import store as defects_store
-from defects.evidence import PHONE_DEVICES
+from defects.planes import PHONE_DEVICES
 from ingest import Arrived, City, Reason, devices, encode
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store

@@ -45,7 +45,7 @@ def cell_at(lon: float, lat: float, level: int = 0) -> int:
 
 def put(blocks: Blocks, cell: int, colour: Colour, state: State = State.NONE) -> None:
     codes = blocks.setdefault(int(blocks_of(cell)), unknown_codes())
-    codes[int(index_in_block(cell))] = (colour, state, 255, 1, 0)
+    codes[int(index_in_block(cell))] = (colour, state, 255, 1, 0, 0, 0, 0, 0)
 
 
 def painted(z: int, lon: float, lat: float, blocks: Blocks) -> tuple[NDArray[np.uint8], int, int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from api.worker import slot_of
 from defects import BlockEvidence, Deltas, EvidenceOptions, merge, observe, publishable
 from defects import recode as reading
-from defects.evidence import HIT_DEVICES
+from defects.planes import HIT_DEVICES
 from grid import Zone, cells_of_block, corner_m, project, side_m
 from ingest import City
 

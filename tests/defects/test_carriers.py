@@ -9,7 +9,7 @@ import pytest
 
 from api.wiring import EVIDENCE
 from defects import observe
-from defects.evidence import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, PHONE_LOGODDS, TALLY
+from defects.planes import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, PHONE_LOGODDS, TALLY
 from ingest import CARRIERS, City, Reason, Refused, admit
 
 from ..roads import START_S, straight

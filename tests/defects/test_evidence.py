@@ -8,9 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defects.evidence import (
-    DEVICES,
     EMPTY,
-    OR_PLANES,
     Deltas,
     fold,
     merge,
@@ -22,6 +20,7 @@ from defects.evidence import (
     unpack,
     unpack_block,
 )
+from defects.planes import DEVICES, OR_PLANES
 
 PLANES = (0, 9, 20, 21, DEVICES, 25, 41)
 ENTRY = st.tuples(st.integers(0, 30), st.sampled_from(PLANES), st.integers(-(2**40), 2**40))

@@ -9,20 +9,8 @@ import pytest
 
 from defects import ALL_TYPES, BY_KEY, HAZARDS, Colour, HealthOptions, State
 from defects import recode as reading
-from defects.evidence import (
-    DEVICES,
-    EXPOSURE_BOX,
-    HIT_DEVICES,
-    LOGODDS,
-    PASSES,
-    TALLY,
-    UNIT,
-    BlockEvidence,
-    Deltas,
-    merge,
-    tally,
-    to_block,
-)
+from defects.evidence import UNIT, BlockEvidence, Deltas, merge, tally, to_block
+from defects.planes import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY
 from grid import Zone, blocks_of, cells_at
 
 DAY = date(2026, 11, 20)

@@ -7,7 +7,8 @@ import pytest
 
 from api.wiring import EVIDENCE
 from defects import BY_KEY, merge, observe, pass_story
-from defects.evidence import (
+from defects.evidence import UNIT
+from defects.planes import (
     EXPOSURE_BOX,
     HIT_DEVICES,
     LOGODDS,
@@ -16,7 +17,6 @@ from defects.evidence import (
     PHONE_LOGODDS,
     PHONE_PASSES,
     TALLY,
-    UNIT,
 )
 from grid import Zone, cells_at, level_of, project, unproject
 from ingest import City, Detection

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from defects import HealthOptions, last_public_day, public_days, publishable
 from defects import recode as reading
-from defects.evidence import (
+from defects.evidence import UNIT, BlockEvidence, Deltas, fold, merge, tally, to_block
+from defects.planes import (
     DEVICES,
     HIT_DEVICES,
     LOGODDS,
@@ -22,13 +23,6 @@ from defects.evidence import (
     PHONE_PASSES,
     PHONE_TALLY,
     TALLY,
-    UNIT,
-    BlockEvidence,
-    Deltas,
-    fold,
-    merge,
-    tally,
-    to_block,
 )
 from grid import Zone, blocks_of, cells_at
 

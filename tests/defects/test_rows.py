@@ -9,7 +9,8 @@ import pytest
 
 from api.wiring import EVIDENCE
 from defects import EvidenceOptions, merge, observe
-from defects.evidence import DEVICES, EXPOSURE_BOX, PASSES, UNIT
+from defects.evidence import UNIT
+from defects.planes import DEVICES, EXPOSURE_BOX, PASSES
 from defects.rows import TRAVEL_M, spread
 from grid import Zone, cells_at, locate, project
 from ingest import Chunk, City, Detection, decode, encode, summarise

@@ -14,7 +14,7 @@ from api import story, wiring
 from api.fsck import fsck
 from api.recount import recount
 from defects import Finding, merge, observe
-from defects.evidence import EXPOSURE_BOX
+from defects.planes import EXPOSURE_BOX
 from ingest import Chunk, City, Outbox, decode, encode
 from sensors_sim import trips
 

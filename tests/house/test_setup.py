@@ -32,7 +32,7 @@ def test_a_lock_pins_and_hashes_all_and_names_no_address(lock):
 def test_the_locks_agree():
     """One environment takes runtime, test and dev together."""
     pins = {}
-    for name in ("runtime", "archive", "test", "dev"):
+    for name in ("runtime", "archive", "research", "roads", "test", "dev"):
         text = (ROOT / "requirements" / f"{name}.lock").read_text()
         for package, version, marker in re.findall(r"(?m)^([a-z0-9-]+)==(\S+)(?: ; (.*?))? \\$", text):
             pins.setdefault((package, marker), set()).add(version)
@@ -115,7 +115,7 @@ def test_set_up_is_quick_when_all_is_in_place(tmp_path):
 def test_set_up_names_a_wrong_group():
     done = bootstrap("everything")
     assert done.returncode == 2
-    assert "runtime|test|dev|archive|research|contracts" in done.stderr
+    assert "runtime|test|dev|archive|research|roads|contracts" in done.stderr
 
 
 @pytest.mark.parametrize(
