@@ -72,8 +72,6 @@ function drawTools() {
   fill(palette, el("i", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")), el("span", {}, t("paletteName")));
   palette.setAttribute("aria-pressed", String(now.palette === "blind"));
   document.documentElement.dataset.palette = now.palette;
-  const query = byId("query");
-  query.placeholder = t("searchHint");
   byId("panel").setAttribute("aria-label", t("summary"));
   sheet.relabel();
   drawConnection();
@@ -129,6 +127,7 @@ function drawRoads() {
   const has = roads.known() && (features.length > 0 || seen.zoom < SECTIONS_FROM);
   stage?.roads(roads.drawn(), has ? SQUARES_FROM : 0);
   showScale(byId("scale"), { scale: scaleAt(seen.zoom ?? 0, has), features, known: roads.known(), truncated: roads.truncated(), broken: now.roadsBroken });
+  byId("query").placeholder = t(roads.known() ? "searchRoads" : "searchHint");
   showRoads(byId("roads"), { features, known: roads.known() }, (number) => desk.openSection(number, { move: true }));
   drawZoom();
 }
@@ -247,9 +246,11 @@ byId("palette").addEventListener("click", () => {
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = readQuery(byId("query").value);
+  const road = wanted ? undefined : roads.named(byId("query").value);
   const answer = byId("search-answer");
-  answer.hidden = Boolean(wanted);
-  answer.textContent = wanted ? "" : t("searchNone");
+  answer.hidden = Boolean(wanted ?? road);
+  answer.textContent = wanted ?? road ? "" : t("searchNone");
+  if (road) desk.openSection(road.properties.number, { move: true });
   if (!wanted) return;
   if (wanted.cell) desk.openCell(wanted.cell, { move: true });
   else desk.openAt(wanted.lon, wanted.lat, { move: true });

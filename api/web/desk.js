@@ -3,7 +3,7 @@
 import { byId } from "./elements.js";
 import { getJson } from "./http.js";
 import { writePlace } from "./place.js";
-import { extent } from "./roads.js";
+import { extent, inRing } from "./roads.js";
 import { roadNames, showSection } from "./section.js";
 import { showFailure, showLoading, showNowhere, showStory } from "./story.js";
 import { kindName, t } from "./words.js";
@@ -52,14 +52,26 @@ export function makeDesk({ node, overview, sheet, stage, roads, say }) {
     try {
       const show = await ask();
       if (mine !== asked) return;
-      const scroll = byId("panel-body").scrollTop;
-      show();
-      if (quiet) byId("panel-body").scrollTop = scroll;
-      else byId("story-title")?.focus({ preventScroll: true });
+      if (quiet) asBefore(show);
+      else show();
+      if (!quiet) byId("story-title")?.focus({ preventScroll: true });
     } catch (error) {
       if (mine !== asked || quiet) return;
       showFailure(node, error, again, close);
     }
+  }
+
+  /** Show anew what a person reads: where they are in it, what they opened and what has the keyboard stay. */
+  function asBefore(show) {
+    const scroll = byId("panel-body").scrollTop;
+    const stops = () => [...node.querySelectorAll("button, a, summary, [tabindex]")];
+    const details = () => [...node.querySelectorAll("details")];
+    const held = stops().indexOf(document.activeElement);
+    const opened = details().map((d) => d.open);
+    show();
+    details().forEach((d, i) => { d.open = opened[i] ?? d.open; });
+    if (held >= 0) stops()[held]?.focus({ preventScroll: true });
+    byId("panel-body").scrollTop = scroll;
   }
 
   /** Bring a place into what the sheet leaves of the map. */
@@ -71,7 +83,7 @@ export function makeDesk({ node, overview, sheet, stage, roads, say }) {
   function presentCell(cell, { move, quiet }) {
     open.cell = cell.cell;
     open.told = cell;
-    showStory(node, cell, close);
+    tellCell(cell);
     if (!quiet) say(`${t("opensAt")(cell.name)}. ${t("found")(t("colour", cell.colour))}`);
     if (!stage()) return;
     stage().choose(cell.polygon);
@@ -79,6 +91,13 @@ export function makeDesk({ node, overview, sheet, stage, roads, say }) {
     if (move) bring(middle, Math.max(stage().map.getZoom(), 19.5));
     else if (!quiet && sheet.covers()) bring(middle, null, 300);
     write();
+  }
+
+  /** The story, with a way to the section that the square lies on. */
+  function tellCell(cell) {
+    const middle = [0, 1].map((i) => (cell.polygon[0][i] + cell.polygon[2][i]) / 2);
+    const road = roads().sectionAt(middle)?.properties;
+    showStory(node, cell, close, road && { name: roadNames(road)[0], go: () => openSection(road.number) });
   }
 
   async function readCell(id) {
@@ -180,19 +199,9 @@ export function makeDesk({ node, overview, sheet, stage, roads, say }) {
   }
 
   function again() {
-    if (open.cell && open.told) showStory(node, open.told, close);
+    if (open.cell && open.told) tellCell(open.told);
     else if (open.section && open.told) presentSection(open.told, { move: false, quiet: true });
   }
 
   return { open, close, write, openCell, openAt, openCase, openSection, openBox, refresh, again };
-}
-
-/** Whether a place lies within a closed ring: it crosses an odd number of its sides to the east. */
-function inRing([x, y], ring) {
-  let inside = false;
-  for (let i = 0, j = ring.length - 1; i < ring.length; j = i, i += 1) {
-    const [[ax, ay], [bx, by]] = [ring[i], ring[j]];
-    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
-  }
-  return inside;
 }

@@ -50,7 +50,7 @@ export function roadLayers({ palette, shown, dark }, split = []) {
   const near = { source: "strips", minzoom: STRIPS_FROM, maxzoom: SQUARES_FROM };
   for (const colour of COLOURS) {
     layers.push(
-      { ...near, id: `strip-${colour}`, type: "fill", filter: strip(colour), layout: { visibility: see(colour) }, paint: { "fill-color": palette[colour], "fill-opacity": colour === "grey" ? 0.16 : 0.92, "fill-antialias": false } },
+      { ...near, id: `strip-${colour}`, type: "fill", filter: strip(colour), layout: { visibility: see(colour) }, paint: { "fill-color": palette[colour], "fill-opacity": colour === "grey" ? 0.16 : 1, "fill-antialias": false } },
       colour === "grey"
         ? { ...near, id: "strip-grey-edge", type: "line", filter: strip("grey"), layout: { visibility: see("grey") }, paint: { "line-color": palette.grey, "line-width": 1, "line-dasharray": [2.5, 2.5] } }
         : { ...near, id: `strip-${colour}-edge`, type: "line", filter: strip(colour), layout: { visibility: see(colour) }, paint: { "line-color": colour === "red" ? "#17212b" : paper, "line-width": colour === "red" ? 1.4 : 0.8 } },

@@ -139,8 +139,22 @@ export function makeRoads({ ask, changed, failed }) {
     strips = new Map([...strips].filter(([n]) => here.has(n)));
   }
 
+  /** The section on one of whose strips a place lies, of those whose strips are kept; or undefined. */
+  function sectionAt(place) {
+    const on = (f) => (f.geometry.type === "MultiPolygon" ? f.geometry.coordinates : [f.geometry.coordinates]).some((polygon) => inRing(place, polygon[0]));
+    return sections.find((s) => place[0] >= s.extent[0] - 5e-4 && place[0] <= s.extent[2] + 5e-4 && (strips.get(s.properties.number)?.features ?? []).some(on));
+  }
+
+  /** The first section in the box last asked for whose name has the text in it; or undefined. */
+  function named(text) {
+    const wanted = text.trim().toLowerCase();
+    return wanted ? sections.find(({ properties: p }) => [p.name, p.name_zh].some((name) => name?.toLowerCase().includes(wanted))) : undefined;
+  }
+
   return {
     first,
+    sectionAt,
+    named,
     look,
     inView,
     forget,
@@ -155,4 +169,14 @@ export function makeRoads({ ask, changed, failed }) {
     known: () => known,
     truncated: () => truncated,
   };
+}
+
+/** Whether a place lies within a closed ring: it crosses an odd number of its sides to the east. */
+export function inRing([x, y], ring) {
+  let inside = false;
+  for (let i = 0, j = ring.length - 1; i < ring.length; j = i, i += 1) {
+    const [[ax, ay], [bx, by]] = [ring[i], ring[j]];
+    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
+  }
+  return inside;
 }

@@ -53,7 +53,7 @@ function score(name, value, digits, unit, interval, drawing) {
     "div",
     { class: "score" },
     el("dt", {}, t(name)),
-    el("dd", {}, has(value) ? [el("strong", {}, number(value, digits)), unit ? ` ${unit}` : null, interval ? el("small", {}, ` (${interval})`) : null, drawing] : el("span", { class: "fine" }, t("notMeasured"))),
+    el("dd", {}, has(value) ? [el("strong", {}, number(value, digits)), unit ? ` ${unit}` : null, interval ? el("small", {}, ` (${interval})`) : null, drawing] : el("span", { class: "fine" }, t(name === "pqi" ? "notGiven" : "notMeasured"))),
   );
 }
 

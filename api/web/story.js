@@ -161,8 +161,8 @@ function proof(cell) {
   );
 }
 
-/** Show the story of a square. */
-export function showStory(node, cell, close) {
+/** Show the story of a square. road: {name, go} of the section it lies on, if that is known. */
+export function showStory(node, cell, close, road = null) {
   const origins = (cell.origin ?? []).map((o) => t("origins", o)).join(" + ");
   fill(
     node,
@@ -171,6 +171,7 @@ export function showStory(node, cell, close) {
       close,
       el("p", { class: "verdict", data: { colour: cell.colour } }, swatch(cell.colour, cell.state), el("strong", {}, t("colour", cell.colour)), cell.state !== "none" ? el("span", { class: "tag", data: { state: cell.state } }, t("state", cell.state)) : null, cell.kind ? el("span", {}, kindName(cell.kind)) : null),
       el("p", { class: "fine" }, [t("side")(cell.side_m), t("passes")(cell.passes), `${t("number")} ${cell.cell}`, origins ? `${t("origin")}: ${origins}` : null].filter(Boolean).join(" · ")),
+      road ? el("p", {}, el("button", { type: "button", class: "plain up", on: { click: road.go } }, `${t("section")}: ${road.name}`)) : null,
     ),
     notes(cell),
     why(cell),

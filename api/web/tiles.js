@@ -27,7 +27,7 @@ const pixel = ([r, g, b], alpha) => ((Math.round(alpha * 255) << 24) | (b << 16)
 const darker = ([r, g, b], by) => [r * by, g * by, b * by].map(Math.round);
 
 const levelOf = (code) => Math.min((code >> 4) & 3, 2);
-// Works are crossed against the stripes of suspected squares; expired ones carry dots, as nothing else that is grey.
+// Works are crossed both ways, suspected squares striped one way; expired ones carry dots, as nothing else that is grey.
 const WORKS = 64;
 const EXPIRED = 128;
 
@@ -91,9 +91,10 @@ export function paintTile(raw, z, x, y, look, zone) {
   const period = z >= 20 ? 15 : 7;
   const half = (period + 1) / 2;
   // A mark every so many pixels, and how many of them it is wide.
-  const [apart, wide] = z >= 20 ? [16, 3] : z >= HATCH_ZOOM ? [8, 2] : [4, 1];
+  const [apart, wide] = z >= 20 ? [16, 3] : z >= HATCH_ZOOM ? [8, 2] : [6, 1];
+  const thin = Math.max(wide - 1, 1);
   const marked = (code, px, py) => {
-    if (code & WORKS) return (px - py + side) % apart < wide;
+    if (code & WORKS) return (px - py + side) % apart < thin || (px + py) % apart < thin;
     return (code & EXPIRED) !== 0 && px % apart < wide && py % apart < wide;
   };
   numberSquares(nw, ne, sw, se);

@@ -22,20 +22,33 @@ from fastapi.staticfiles import StaticFiles
 import api.app
 from api.tiles import blocks_needed, paint
 from defects import CODE, NO_KIND, Colour, State, unknown_codes
-from grid import Zone, blocks_of, cells_at, corner_m, index_in_block, name_of, polygon_deg, project, unproject
+from grid import (
+    Zone,
+    blocks_of,
+    cells_at,
+    cells_of_block,
+    corner_m,
+    index_in_block,
+    name_of,
+    polygon_deg,
+    project,
+    unproject,
+)
 
 ZONE = Zone(51, True)
 CENTRE = (120.1655, 30.2790)
 LANE_M, STRIP_M, SECTION_M, APART_M = 4, 10, 100, 200
 CLASSES = ("trunk", "secondary", "branch", "expressway")
-NAMES = (("Garden Road", "花园路"), ("Lake Street", "湖滨街"), ("Mill Lane", "磨坊巷"), ("Ring Road", "环城路"), ("", ""))
+NAMES = (
+    ("Garden Road", "花园路"), ("Lake Street", "湖滨街"), ("Mill Lane", "磨坊巷"), ("Ring Road", "环城路"), ("", ""),
+)  # fmt: skip
 WORKS, EXPIRED, HARMLESS = 2, 4, 1
 WORKS_BIT, EXPIRED_BIT = 64, 128
 
 
 class FakeCity:
-    """Streets on a grid around `CENTRE`, two lanes of 4 m each, in sections of 100 m. Their strips are made red, yellow,
-    green and grey by number; squares follow their strips."""
+    """Streets on a grid around `CENTRE`, two lanes of 4 m each, in sections of 100 m. Their strips are made red,
+    yellow, green and grey by number; squares follow their strips."""
 
     def __init__(self, *, roads: bool = True) -> None:
         self.roads = roads
@@ -61,7 +74,7 @@ class FakeCity:
         strips = []
         for lane in (1, 2):
             for index in range(SECTION_M // STRIP_M):
-                strips.append(self._strip(number, mood, lane, index, along_east, corner))
+                strips.append(self._strip(mood, lane, index, along_east, corner))
         self.strips[number] = strips
         sums = {c: sum(f["properties"][f"{c}_m2"] for f in strips) for c in ("red", "yellow", "green")}
         cells = 2 * LANE_M * SECTION_M
@@ -90,44 +103,39 @@ class FakeCity:
             },
         }  # fmt: skip
 
-    def _strip(
-        self, number: int, mood: int, lane: int, index: int, along_east: bool, corner: tuple[int, int]
-    ) -> dict[str, Any]:
+    def _strip(self, mood: int, lane: int, index: int, along_east: bool, corner: tuple[int, int]) -> dict[str, Any]:
         colour = "grey" if mood == 0 or (mood == 1 and lane == 2) else "green"
         if mood in (2, 3) and index % 4 == mood and lane == 1:
             colour = "red" if mood == 2 else "yellow"
         low = -LANE_M if lane == 1 else 0
-        along, beside = np.meshgrid(np.arange(STRIP_M), np.arange(LANE_M))
-        along, beside = along.ravel() + index * STRIP_M, beside.ravel() + low
+        columns, rows = np.meshgrid(np.arange(STRIP_M), np.arange(LANE_M))
+        along, beside = columns.ravel() + index * STRIP_M, rows.ravel() + low
         x = corner[0] + (along if along_east else beside) + 0.5
         y = corner[1] + (beside if along_east else along) + 0.5
         cells = cells_at(x, y, ZONE)
         wheels = beside - low != 1
         full = mood in (4, 5)
-        counts = {"red": 0, "yellow": 0, "green": 0}
-        for i, cell in enumerate(cells.tolist()):
-            code = np.zeros((), dtype=CODE)
-            code["kind"] = NO_KIND
-            if colour != "grey" and (wheels[i] or full):
-                code["colour"], code["seen"] = Colour.GREEN, 0xFF
-            bad = colour in ("red", "yellow") and along[i] % 10 in (4, 5) and beside[i] - low == 2
-            if bad:
-                code["colour"] = Colour.RED if colour == "red" else Colour.YELLOW
-                code["state"] = State.CONFIRMED if along[i] % 10 == 4 else State.SUSPECTED
-                code["kind"], code["severity"], code["sigma_dm"], code["size_mm"] = 9, 140, 6, 45
-                if colour == "red" and code["state"] == State.CONFIRMED:
-                    self.red_cell = self.red_cell or cell
-            if mood == 4 and index == 6 and lane == 2:
-                code["flags"], code["colour"] = WORKS, Colour.GREY
-            if mood == 5 and index == 3 and lane == 2:
-                code["flags"], code["colour"] = EXPIRED, Colour.GREY
-            if mood == 4 and index == 2:
-                code["flags"] = HARMLESS
-            told = Colour(int(code["colour"])).name.lower()
-            if told in counts:
-                counts[told] += 1
-            block = self.blocks.setdefault(int(blocks_of(cell)), unknown_codes().copy())
-            block[int(index_in_block(cell))] = code
+        codes = np.zeros(len(cells), dtype=CODE)
+        codes["kind"] = NO_KIND
+        passed = (colour != "grey") & (wheels | full)
+        codes["colour"], codes["seen"] = np.where(passed, Colour.GREEN, Colour.GREY), np.where(passed, 0xFF, 0)
+        if colour in ("red", "yellow"):
+            bad = np.isin(along % 10, (4, 5)) & (beside - low == 2)
+            codes["colour"][bad] = Colour.RED if colour == "red" else Colour.YELLOW
+            codes["state"][bad] = np.where(along[bad] % 10 == 4, State.CONFIRMED, State.SUSPECTED)
+            for field, value in (("kind", 9), ("severity", 140), ("sigma_dm", 6), ("size_mm", 45)):
+                codes[field][bad] = value
+            if colour == "red" and not self.red_cell:
+                self.red_cell = int(cells[bad & (along % 10 == 4)][0])
+        if (mood, lane) in ((4, 2), (5, 2)) and index == {4: 6, 5: 3}[mood]:
+            codes["flags"], codes["colour"] = WORKS if mood == 4 else EXPIRED, Colour.GREY
+        if mood == 4 and index == 2:
+            codes["flags"] = HARMLESS
+        counts = {c.name.lower(): int((codes["colour"] == c).sum()) for c in (Colour.RED, Colour.YELLOW, Colour.GREEN)}
+        blocks = blocks_of(cells)
+        for block in np.unique(blocks).tolist():
+            here = blocks == block
+            self.blocks.setdefault(block, unknown_codes().copy())[index_in_block(cells[here])] = codes[here]
         a, b = index * STRIP_M, (index + 1) * STRIP_M
         ring = [(a, low), (b, low), (b, low + LANE_M), (a, low + LANE_M), (a, low)]
         rx = np.array([corner[0] + (p if along_east else q) for p, q in ring])
@@ -154,9 +162,9 @@ class FakeCity:
     def flagged(self, flag: int) -> int:
         """A square in the middle of a strip that has the flag."""
         found = [
-            int(cells_at(*(v + 0.5 for v in corner_m_of(block, i)), ZONE))
+            int(cell)
             for block, codes in sorted(self.blocks.items())
-            for i in np.flatnonzero(codes["flags"] & flag).tolist()
+            for cell in cells_of_block(block)[codes["flags"] & flag > 0]
         ]
         return found[len(found) // 2]
 
@@ -203,7 +211,8 @@ class FakeCity:
         """A square's history as `/api/v1/cells/{id}/history` tells it."""
         code = self.code(cell)
         flags = int(code["flags"])
-        grey, red = ({"colour": c, "state": s, "kind": k} for c, s, k in (("grey", "none", None), ("red", "confirmed", "pothole")))
+        grey = {"colour": "grey", "state": "none", "kind": None}
+        red = {"colour": "red", "state": "confirmed", "kind": "pothole"}
         moved = [
             {"at": "2026-11-23T08:12:05+08:00", "day": "2026-11-23", "sensor": "box", "what": "jolt", "kind": "pothole",
              "weight": 2.1 - n / 10, "speed_kmh": 36 + n} for n in range(10)
@@ -247,13 +256,6 @@ class FakeCity:
 
         classes = [{"road_class": c, **row([p for p in every if p["road_class"] == c])} for c in CLASSES]
         return {"totals": row(every), "by_class": classes, "by_district": [{"district": "拱墅区", **row(every)}]}
-
-
-def corner_m_of(block: int, index: int) -> tuple[float, float]:
-    """South-west corner of a square of a block."""
-    from grid import cells_of_block
-
-    return corner_m(int(cells_of_block(block)[index]))
 
 
 def said(code: Any) -> dict[str, Any]:
@@ -330,7 +332,7 @@ def fake_app(city: FakeCity) -> FastAPI:
         found = []
         for block, codes in city.blocks.items():
             for i in np.flatnonzero(codes["colour"] >= Colour.YELLOW).tolist():
-                cell = int(cells_at(*(v + 0.5 for v in corner_m_of(block, i)), ZONE))
+                cell = int(cells_of_block(block)[i])
                 lon, lat = city.lonlat(cell)
                 if west <= lon <= east and south <= lat <= north:
                     geometry = {"type": "Polygon", "coordinates": [polygon_deg(cell)]}

@@ -152,10 +152,19 @@ def test_what_the_server_says_is_text_and_never_markup(visit: Any) -> None:
         cell["proof"]["steps"] = [{"name": trap, "ok": True, "detail": trap}]
         route.fulfill(response=answer, body=json.dumps(cell))
 
+    def past(route: Any) -> None:
+        change = {"at": None, "day": trap, "before": {"colour": trap}, "after": {"colour": trap}, "why": trap}
+        register = {"harmless": {"kind": trap, "source": trap, "since": trap}, "works": [{"number": trap}]}
+        repairs = [{"day": trap, "kind": trap}]
+        body = {"changes": [{**change, "passes": []}], "register": {**register, "repairs": repairs}}
+        route.fulfill(json=body)
+
     seen.page.route("**/api/v1/cells/*", poisoned)
+    seen.page.route("**/api/v1/cells/*/history", past)
     page = seen.open(f"{seen.on_red()}/{seen.site.red_cell}")
     page.wait_for_selector("#story .steps li")
     assert page.locator("#story img").count() == 0
+    assert trap in page.locator("#story .flags").inner_text()
     assert trap in page.locator("#story-title").inner_text()
     assert page.title() != "taken"
 

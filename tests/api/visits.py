@@ -52,7 +52,7 @@ class Visit:
         self.page = self.context.new_page()
         self.page.set_default_timeout(PATIENCE_MS)
         self.complaints: list[str] = []
-        self.page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
+        self.page.on("console", lambda m: self.complaints.extend([m.text] if m.type == "error" else []))
         self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
 
     def open(self, place: str = "", *, ready: bool = True) -> Any:
@@ -60,6 +60,11 @@ class Visit:
         if ready:
             self.page.wait_for_selector("html[data-ready]")
         return self.page
+
+    def await_text(self, selector: str, text: str, *, there: bool = True) -> None:
+        """Until a part of the page has the text, or has it no more."""
+        asked = playwright_api.expect(self.page.locator(selector))
+        (asked.to_contain_text if there else asked.not_to_contain_text)(text, timeout=PATIENCE_MS)
 
     def on_red(self, zoom: float = 20) -> str:
         lon, lat = self.site.red_lonlat
