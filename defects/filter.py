@@ -26,13 +26,11 @@ from .planes import (
     PASSES,
     SIZE,
     TALLY,
-)
+)  # fmt: skip
 
 Int64 = NDArray[np.int64]
 
-TYPES = 19  # uneven, and types 1 to 18
-NAMES = 11  # of `FELT_TYPES`
-CLASSES = 3  # of exposure: box, camera, laser
+TYPES, NAMES, CLASSES = 19, 11, 3  # uneven and types 1 to 18; of `FELT_TYPES`; of exposure: box, camera, laser
 
 # Layout of a square's state. The numbers are part of carried bytes: a change takes a new version of `carry`.
 LOGIT = 0
@@ -65,9 +63,8 @@ OPTIONS = 15
  R_SIZE_SUM, R_NAME) = range(12)  # fmt: skip
 RIVAL = R_NAME + NAMES
 
-_MOST = 30_000 * 65_536
-_STEP_BITS = 10
-_REACH = 16 * 65_536
+_MOST = 30_000 * 65_536  # of any number that is kept: it must fit into 32 bits
+_STEP_BITS, _REACH = 10, 16 * 65_536
 NIGHT_FROM, NIGHT_STEP, NIGHT_STEPS = -16.0, 1 / 64, 2048
 """Of the table of one night: logit after for each logit before; the kernel interpolates, to within 2**-16."""
 

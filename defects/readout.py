@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from grid import column_row, level_of
 
 from . import filter as days
-from .carry import Carry
+from .carry import Carry, Reading
 from .code import BLOCK_CELLS, NO_KIND, Codes, Colour, Flag, State, unknown_codes
 from .evidence import UNIT, BlockEvidence
 from .ghosts import HALO, PLACE, sort_out, spread_m2
 from .ground import HARMLESS, Ground
-from .health import FELT, HealthOptions, exposure_share, nights, numbers
+from .health import FELT, HealthOptions
+from .numbers import exposure_share, nights, numbers
 from .planes import FELT_TYPES
 from .public import last_public_day, publishable
 from .severity import AREA_TYPES, RED_AREA_M2, severity_of_size
@@ -29,15 +30,6 @@ _COVER = HARMLESS.index("cover")
 _HAZARD_BITS = sum(1 << n - 1 for n in HAZARDS)
 _COVER_KINDS = tuple(BY_KEY[key].number for key in ("defective_cover", "frame_level", "pothole"))
 _SQUARE_SIGMA2 = 1 / 12  # variance of a place in a square of which nothing is known but that it is the one
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """codes: of the blocks that were asked for. carried: what may be kept of blocks, at the end of the last sealed
-    day, where that was asked for."""
-
-    codes: dict[int, Codes]
-    carried: dict[int, Carry]
 
 
 @dataclass(frozen=True, eq=False)
