@@ -132,7 +132,8 @@ def taxonomy() -> str:
         rows.append((number, f"`{t.key}`", t.zh, t.en, *seen, "yes" if t.hazard else "", how, counts, named))
     return table(
         (
-            "#", "key", "中文", "English", "IMU of a box", "camera of a box", "needed for green", "read as", "yellow", "red",
+            "#", "key", "中文", "English", "IMU of a box", "camera of a box", "needed for green", "read as", "yellow",
+            "red",
         ),
         rows,
     )  # fmt: skip
