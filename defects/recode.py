@@ -107,6 +107,18 @@ def describe(code: np.void) -> dict[str, Any]:
     }
 
 
+def details(code: np.void) -> dict[str, Any]:
+    """What a code says besides its colour, as a small map: flags by name; severity (1 is yellow, 2 red), size and the
+    place's uncertainty on one axis of a yellow or red, None where not known."""
+    flags = int(code["flags"])
+    return {
+        "flags": [(flag.name or "").lower() for flag in Flag if flags & flag],
+        "severity": round(int(code["severity"]) / 64, 2) or None,
+        "size_mm": int(code["size_mm"]) or None,
+        "sigma_m": int(code["sigma_dm"]) / 10 or None,
+    }
+
+
 def _why(before: np.void, after: np.void) -> str:
     then, now = Colour(int(before["colour"])), Colour(int(after["colour"]))
     flags, came = int(after["flags"]), int(after["flags"]) & ~int(before["flags"])
