@@ -143,7 +143,8 @@ def test_a_red_that_nobody_feels_again_expires_and_says_what_it_was() -> None:
     gone = shown(bad, later(31), ground)
     assert Colour(gone["colour"]) == Colour.GREY
     assert Flag(int(gone["flags"])) == Flag.EXPIRED
-    assert Colour(shown(bad, later(60))["colour"]) == Colour.RED, "90 days where the class says nothing"
+    assert Colour(shown(bad, later(90))["colour"]) == Colour.RED, "90 days where the class says nothing"
+    assert int(shown(bad, later(91))["flags"]) == Flag.EXPIRED
     assert int(shown(bad, later(200))["flags"]) == 0, "after twice the validity nothing is left of it"
 
 
