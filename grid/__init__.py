@@ -1,5 +1,6 @@
 """Where is it? Squares and blocks of a city, and the position of every sample of a track."""
 
+from .carriageway import Strip, cells_of_sections, section_cells, strips_of
 from .cells import (
     BLOCK,
     LEVELS,
@@ -31,7 +32,7 @@ from .cover import (
 )
 from .mgrs import BadMgrs, NoMgrs, cell_of_mgrs, mgrs_of
 from .projection import REACH_DEG, OutsideZone, Zone, project, unproject, within_reach
-from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Section
+from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Road, Section, cut, middle_of, number_of
 from .track import Trace, Track, locate, sample, traces
 
 __all__ = [
@@ -46,7 +47,9 @@ __all__ = [
     "BoxTooLarge",
     "NoMgrs",
     "OutsideZone",
+    "Road",
     "Section",
+    "Strip",
     "Trace",
     "Track",
     "Zone",
@@ -57,24 +60,30 @@ __all__ = [
     "cells_at",
     "cells_in_box",
     "cells_of_block",
+    "cells_of_sections",
     "centres_deg",
     "centres_m",
     "column_row",
     "corner_m",
     "corners_m",
+    "cut",
     "index_in_block",
     "is_cell",
     "level_of",
     "locate",
     "mgrs_of",
+    "middle_of",
     "name_of",
     "neighbours",
+    "number_of",
     "parents",
     "polygon_deg",
     "polygons_deg",
     "project",
     "sample",
+    "section_cells",
     "side_m",
+    "strips_of",
     "traces",
     "unproject",
     "within_reach",

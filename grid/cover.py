@@ -117,13 +117,17 @@ def _check(west: float, south: float, east: float, north: float) -> None:
 def _span(
     west: float, south: float, east: float, north: float, zone: Zone, size: int
 ) -> tuple[tuple[int, int], tuple[int, int]]:
-    """First and last column and row, in squares of ``size`` metres, of what a box in degrees covers."""
+    """First and last column and row, in squares of ``size`` metres, of what a box in degrees covers; the last lies
+    before the first where the box is beyond the zone's numbers."""
     edge = np.linspace(0.0, 1.0, 9)  # a box's sides are curved in UTM; nine points each bound them to centimetres
     lon = west + (east - west) * edge
     lat = south + (north - south) * edge
     lons = np.concatenate([lon, lon, np.full(9, west), np.full(9, east)])
     lats = np.concatenate([np.full(9, south), np.full(9, north), lat, lat])
     x, y = project(lons, lats, zone)
-    low = [int(np.floor(max(float(v.min()), 0.0) / size)) for v in (x, y)]
-    high = [int(np.floor(max(float(v.max()), 0.0) / size)) for v in (x, y)]
+    last = ((1 << 20) // size - 1, (1 << 24) // size - 1)
+    low = [max(int(np.floor(float(v.min()) / size)), 0) for v in (x, y)]
+    high = [min(int(np.floor(float(v.max()) / size)), end) for v, end in zip((x, y), last, strict=True)]
+    if high[0] < low[0] or high[1] < low[1]:
+        return (0, 0), (-1, -1)
     return (low[0], low[1]), (high[0], high[1])
