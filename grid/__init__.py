@@ -1,5 +1,6 @@
 """Where is it? Squares and blocks of a city, and the position of every sample of a track."""
 
+from . import store
 from .carriageway import Strip, cells_of_sections, section_cells, strips_of
 from .cells import (
     BLOCK,
@@ -83,6 +84,7 @@ __all__ = [
     "sample",
     "section_cells",
     "side_m",
+    "store",
     "strips_of",
     "traces",
     "unproject",

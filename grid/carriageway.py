@@ -1,8 +1,8 @@
 """Which squares are a road: the carriageway of a section as squares of 1 m, and its strips of 10 m of a lane.
 
 A square belongs to a section where its middle is within half the width of the centre line. At both ends the carriageway
-is cut square to the line, at bends it is rounded on the outer side, so that neighbouring parts of a road neither overlap
-nor leave a gap on a straight road; where a road is cut within a bend, a few squares on the inner side belong to both.
+is cut square to the line, at bends it is rounded on the outer side. So neighbouring parts of a straight road neither
+overlap nor leave a gap; where a road is cut within a bend, a few squares on the inner side belong to both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .cells import Ids, cells_at
 from .projection import Zone
@@ -37,8 +36,9 @@ class Strip:
 
 @dataclass(frozen=True, eq=False)
 class _Laid:
-    """Middles of squares on carriageways, one row for each segment of a centre line that has it beside. owner: number in
-    the list of sections; column, row; along_m: distance along the section; aside_m: from the line, left is positive."""
+    """Middles of squares on carriageways, one row for each segment of a centre line that has it beside. owner: number
+    in the list of sections; column, row; along_m: distance along the section; aside_m: from the line, left is positive.
+    """
 
     owner: Ids
     column: Ids
@@ -64,8 +64,9 @@ def cells_of_sections(sections: Sequence[Section], zone: Zone) -> tuple[Ids, Ids
 
 
 def strips_of(section: Section, zone: Zone) -> list[Strip]:
-    """The strips of a section by lane and index. Each square of `section_cells` is in exactly one; strips are equal parts
-    of the length, as near to `STRIP_M` as may be. A strip may have no square where a lane is under a metre wide."""
+    """The strips of a section by lane and index. Each square of `section_cells` is in exactly one; strips are equal
+    parts of the length, as near to `STRIP_M` as may be. A strip may have no square where a lane is under a metre wide.
+    """
     laid = _lay([section])
     keys = laid.row << 20 | laid.column
     order = np.lexsort((np.abs(laid.aside_m), keys))  # a square beside two segments belongs to the nearer one

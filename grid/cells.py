@@ -15,8 +15,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .projection import OutsideZone, Zone
-from .projection import project as project  # noqa: PLC0414  (others of the room take it from here)
+from .projection import OutsideZone
+from .projection import Zone as Zone  # noqa: PLC0414  (others of the room take both from here)
+from .projection import project as project  # noqa: PLC0414
 
 Ids = NDArray[np.int64]
 Metres = NDArray[np.float64]
@@ -108,8 +109,7 @@ def neighbours(cell: int, reach: int = 1) -> Ids:
     column, row = (int(v) for v in column_row(cell))
     level = cell >> _LEVEL_SHIFT
     last_column, last_row = _EASTING_MASK >> 2 * level, _NORTHING_MASK >> 2 * level
-    columns, rows = np.meshgrid(column + step, row + step)
-    columns, rows = columns.ravel(), rows.ravel()
+    columns, rows = (v.ravel() for v in np.meshgrid(column + step, row + step))
     if column < reach or row < reach or column > last_column - reach or row > last_row - reach:
         there = (columns >= 0) & (rows >= 0) & (columns <= last_column) & (rows <= last_row)
         columns, rows = columns[there], rows[there]

@@ -51,7 +51,7 @@ def polygons_deg(ids: ArrayLike) -> NDArray[np.float64]:
     lon, lat = unproject(
         x[:, None] + side * np.array([0.0, 1, 1, 0, 0]), y[:, None] + side * np.array([0.0, 0, 1, 1, 0]), _one_zone(ids)
     )
-    return np.round(np.stack([lon, lat], axis=2), 8)
+    return np.asarray(np.round(np.stack([lon, lat], axis=2), 8), dtype=np.float64)
 
 
 def polygon_deg(cell: int) -> list[tuple[float, float]]:

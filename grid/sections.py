@@ -76,16 +76,16 @@ def number_of(source: str, road: str, part: int) -> int:
 
 
 def parts_of(length_m: float, before: int = 0) -> int:
-    """Into how many equal parts a road is cut: about `SECTION_M` each, so that none is under two thirds of it; a shorter
-    road stays whole. before: how many it had, kept while they stay within `KEPT_M`."""
+    """Into how many equal parts a road is cut: about `SECTION_M` each, so that none is under two thirds of it; a road
+    under 150 m stays whole. before: how many it had, kept while they stay within `KEPT_M`."""
     if before > 0 and KEPT_M[0] <= length_m / before <= KEPT_M[1]:
         return before
     return max(1, int(length_m / SECTION_M + 0.5))
 
 
 def cut(road: Road, source: str, before: int = 0) -> list[Section]:
-    """The sections of a road, in the direction of drawing. Coordinates are rounded to millimetres, so that the same file
-    gives the same bytes. before: the number of sections it had at the last import, 0 where it is new."""
+    """The sections of a road, in the direction of drawing. Coordinates are rounded to millimetres, so that the same
+    file gives the same bytes. before: the number of sections it had at the last import, 0 where it is new."""
     x, y, s = _measured(road.x_m, road.y_m)
     length = float(s[-1])
     parts = parts_of(length, before)
@@ -106,7 +106,7 @@ def cut(road: Road, source: str, before: int = 0) -> list[Section]:
 
 def piece(x: Metres, y: Metres, s: Metres, from_m: float, to_m: float) -> tuple[Metres, Metres]:
     """The part of a line between two distances along it. s: float64 (k,), distance of each of its points, rising."""
-    inner = (s > from_m + 1e-6) & (s < to_m - 1e-6)
+    inner = (s > from_m + 2e-3) & (s < to_m - 2e-3)  # nearer points would meet the ends when rounded to millimetres
     at = np.concatenate([[from_m], s[inner], [to_m]])
     return np.interp(at, s, x), np.interp(at, s, y)
 
@@ -131,7 +131,7 @@ def _measured(x_m: Metres, y_m: Metres) -> tuple[Metres, Metres, Metres]:
 
 
 class SameNumber(ValueError):
-    """Two sections would have one number: two roads of the source have one key, or (once in millions) two hashes met."""
+    """Two sections would have one number: two roads of the source have one key, or (once in millions) hashes met."""
 
 
 def check_numbers(sections: Iterable[Section]) -> None:
@@ -141,6 +141,6 @@ def check_numbers(sections: Iterable[Section]) -> None:
         other = seen.setdefault(section.number, section)
         if other is not section:
             raise SameNumber(
-                f"roads {other.road!r} and {section.road!r} get the same section number {section.number}: give each road "
-                "a key of its own (--key-field)"
+                f"roads {other.road!r} and {section.road!r} get the same section number {section.number}: give each "
+                "road a key of its own (--key-field)"
             )
