@@ -24,7 +24,11 @@ Connection = psycopg.Connection[Any]
 IMPORT_LOCK = 0x726F6164_6E657477  # "roadnetw": two imports at once would close each other's sections
 _AT_ONCE = 1_000  # sections whose squares are computed together: a million rows of 8 bytes, a few times over
 _CLASS = {name: n for n, name in enumerate(ROAD_CLASSES)}
-_FIELDS = "number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, line, from_m, length_m"
+_FIELDS = (
+    "number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, line, from_m, "
+    "length_m"
+)
+_READ = "SELECT " + _FIELDS + ", valid_from, valid_to FROM road_section WHERE "
 
 
 @dataclass(frozen=True)
@@ -163,17 +167,14 @@ def section_numbers(conn: Connection) -> list[int]:
 
 def section(conn: Connection, number: int) -> Section | None:
     """The section of a number as it is today; None where there is none (any more)."""
-    row = conn.execute(
-        f"SELECT {_FIELDS} FROM road_section WHERE number = %s AND valid_to IS NULL", (number,)
-    ).fetchone()  # noqa: S608
+    row = conn.execute(_READ + "number = %s AND valid_to IS NULL", (number,)).fetchone()
     return _section(row) if row else None
 
 
 def sections_in(conn: Connection, x0: float, y0: float, x1: float, y1: float, most: int) -> list[Section]:
     """Sections whose extent, width and all, touches a box in metres of the zone: at most ``most``, by number."""
     rows = conn.execute(
-        f"SELECT {_FIELDS} FROM road_section WHERE valid_to IS NULL AND extent && box(point(%s, %s), point(%s, %s)) "  # noqa: S608
-        "ORDER BY number LIMIT %s",
+        _READ + "valid_to IS NULL AND extent && box(point(%s, %s), point(%s, %s)) ORDER BY number LIMIT %s",
         (x0, y0, x1, y1, most),
     )
     return [_section(r) for r in rows]
@@ -190,10 +191,7 @@ def _section(row: Sequence[Any]) -> Section:
 
 def history_of(conn: Connection, number: int) -> list[tuple[date, date | None, Section]]:
     """Every state of a section that an import found, oldest first: from, until (None: today), and what it was."""
-    rows = conn.execute(
-        f"SELECT {_FIELDS}, valid_from, valid_to FROM road_section WHERE number = %s ORDER BY opened_by",  # noqa: S608
-        (number,),
-    )
+    rows = conn.execute(_READ + "number = %s ORDER BY opened_by", (number,))
     return [(r[14], r[15], _section(r)) for r in rows]
 
 

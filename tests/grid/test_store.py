@@ -69,8 +69,9 @@ def plain(section: Section | None) -> dict[str, Any]:
 
 def everything(conn: psycopg.Connection[Any]) -> list[Any]:
     return [
-        conn.execute(f"SELECT * FROM {name} ORDER BY 1, 2").fetchall()
-        for name in ("road_import", "road_section", "section_cell")
+        conn.execute("SELECT * FROM road_import ORDER BY id").fetchall(),
+        conn.execute("SELECT * FROM road_section ORDER BY number, opened_by").fetchall(),
+        conn.execute("SELECT * FROM section_cell ORDER BY blk, section").fetchall(),
     ]
 
 
@@ -144,11 +145,11 @@ def test_an_import_that_fails_leaves_nothing(conn: psycopg.Connection[Any]) -> N
     put(conn, town())
     conn.commit()
     before = everything(conn)
+
+    def pulled(_n: int) -> None:
+        raise RuntimeError("the plug was pulled")
+
     with pytest.raises(RuntimeError, match="pulled"), conn.transaction():
-
-        def pulled(_n: int) -> None:
-            raise RuntimeError("the plug was pulled")
-
         store.put_sections(conn, town(width_m=30.0), LATER, "roads", ZONE, done=pulled)
     assert everything(conn) == before
 
