@@ -24,11 +24,14 @@ Connection = psycopg.Connection[Any]
 IMPORT_LOCK = 0x726F6164_6E657477  # "roadnetw": two imports at once would close each other's sections
 _AT_ONCE = 1_000  # sections whose squares are computed together: a million rows of 8 bytes, a few times over
 _CLASS = {name: n for n, name in enumerate(ROAD_CLASSES)}
-_FIELDS = (
-    "number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, line, from_m, "
-    "length_m"
+_READ = (
+    "SELECT number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, line, from_m, "
+    "length_m, valid_from, valid_to FROM road_section WHERE "
 )
-_READ = "SELECT " + _FIELDS + ", valid_from, valid_to FROM road_section WHERE "
+_WRITE = (
+    "COPY road_section (number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, "
+    "line, from_m, length_m, opened_by, valid_from, source, extent, digest) FROM STDIN"
+)
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,7 @@ def _extent(section: Section) -> tuple[float, float, float, float]:
 def _open(
     conn: Connection, sections: Sequence[Section], digests: Mapping[int, bytes], today: date, source: str, by: int
 ) -> None:
-    into = f"COPY road_section ({_FIELDS}, opened_by, valid_from, source, extent, digest) FROM STDIN (FORMAT text)"
-    with conn.cursor() as cursor, cursor.copy(into) as copy:
+    with conn.cursor() as cursor, cursor.copy(_WRITE) as copy:
         for s in sections:
             high_x, high_y, low_x, low_y = _extent(s)
             copy.write_row(
