@@ -20,13 +20,7 @@ def tls() -> None:
 
 @app.command("self-signed")
 def self_signed(
-    host: Annotated[
-        list[str],
-        typer.Option(
-            "--host",
-            help="a name or address by which devices and browsers find this machine; may be given several times",
-        ),
-    ],  # noqa: E501
+    host: Annotated[list[str], typer.Option("--host", help="a name or address by which devices and browsers find this machine; may be given several times")],  # noqa: E501
     home: Annotated[Path | None, typer.Option("--home", help="the data folder")] = None,
     as_json: Json = False,
 ) -> None:
