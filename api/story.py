@@ -16,9 +16,7 @@ from defects import (
     NO_KIND,
     OF_THE_STANDARD,
     TYPES,
-    Colour,
     EvidenceOptions,
-    Flag,
     HealthOptions,
     PassStory,
     observe,
@@ -113,24 +111,11 @@ def _tell(
         "not_seen": [t.key for t in TYPES[:OF_THE_STANDARD] if t not in seen],
         "of": OF_THE_STANDARD,
         "passes": int(code["passes"]),
-        **_measures(code),
         "evidence": _days(conn, cell, health) if turn.is_coarse(cell) else _passes(conn, cell, city, options),
         "kept_from": _kept_from(conn),
         "history": defects_store.changes_of(conn, cell),
         "case": defects_store.case_of(conn, cell),
         "origin": list(city.origins),
-    }
-
-
-def _measures(code: Any) -> dict[str, Any]:
-    """What a code says besides its colour: flags by name; of a yellow or red, how far its place may be off (m, one
-    axis), how severe it is (1 is yellow, 2 red) and how high or deep (mm). None where that is not known."""
-    told = int(code["colour"]) in (Colour.YELLOW, Colour.RED)
-    return {
-        "flags": [str(f.name).lower() for f in Flag if int(code["flags"]) & f],
-        "sigma_m": int(code["sigma_dm"]) / 10 if told and code["sigma_dm"] else None,
-        "severity": round(int(code["severity"]) / 64, 2) if told and code["severity"] else None,
-        "size_mm": int(code["size_mm"]) if told and code["size_mm"] else None,
     }
 
 

@@ -100,14 +100,21 @@ export function makeDesk({ node, overview, sheet, stage, roads, say }) {
     showStory(node, cell, close, road && { name: roadNames(road)[0], go: () => openSection(road.number) });
   }
 
-  async function readCell(id) {
-    const [cell, past] = await Promise.all([getJson(`api/v1/cells/${id}`), orNull(getJson(`api/v1/cells/${id}/history`))]);
-    return { ...cell, past };
+  /** A square with its past, of which many passes are looked at again: a refresh asks for it only if something is new. */
+  async function readCell(id, before = null) {
+    const past = () => orNull(getJson(`api/v1/cells/${id}/history`));
+    if (!before) {
+      const [cell, its] = await Promise.all([getJson(`api/v1/cells/${id}`), past()]);
+      return { ...cell, past: its };
+    }
+    const cell = await getJson(`api/v1/cells/${id}`);
+    const same = JSON.stringify([cell.history, cell.flags]) === JSON.stringify([before.history, before.flags]);
+    return { ...cell, past: same ? before.past : await past() };
   }
 
   function openCell(id, { move = false, quiet = false } = {}) {
     return tell(async () => {
-      const cell = await readCell(id);
+      const cell = await readCell(id, quiet && open.told?.cell === id ? open.told : null);
       return () => presentCell(cell, { move, quiet });
     }, quiet, () => openCell(id, { move }));
   }

@@ -64,7 +64,7 @@ function scores(s) {
       "div",
       { class: "grade", data: { grade: s.grade ?? "none" } },
       el("b", {}, s.grade ?? "–"),
-      el("p", {}, s.grade ? `${t("grade")} ${t("grades", s.grade)}` : [el("strong", {}, t("noGrade")), s.why_no_grade ? ` · ${s.why_no_grade}` : null]),
+      el("p", {}, s.grade ? `${t("grade")} ${t("grades", s.grade)}` : [el("strong", {}, t("noGrade")), s.why_no_grade ? ` · ${t("whyNoGrade", s.why_no_grade)}${has(s.camera_share) ? ` ${t("cameraShare")(percent(s.camera_share))}` : ""}` : null]),
     ),
     el(
       "dl",

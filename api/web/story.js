@@ -105,7 +105,7 @@ function history(cell) {
   // The history of its own tells more: which passes moved each change.
   const changes = cell.past?.changes ?? cell.history;
   if (!changes.length) return part(t("history"), el("p", { class: "empty" }, t("historyNone")));
-  return part(t("history"), el("ol", { class: "history" }, changes.map(change)));
+  return part(t("history"), el("ol", { class: "history" }, changes.map(change)), cell.past?.truncated ? el("p", { class: "fine" }, t("historyCut")(changes.length)) : null);
 }
 
 function change(h) {
@@ -116,7 +116,7 @@ function change(h) {
     el("time", { datetime: h.at ?? h.day }, when),
     el("div", { class: "change" }, chip(h.before), el("span", { class: "arrow", "aria-hidden": "true" }, "→"), chip(h.after)),
     h.why ? el("p", { class: "fine" }, String(h.why)) : null,
-    !h.passes ? null : !h.passes.length ? el("p", { class: "fine" }, t("movedByNone")) : el("details", {}, el("summary", {}, t("movedBy")(h.passes.length)), passTable(h.passes, `${t("movedBy")(h.passes.length)}, ${when}`, false)),
+    !h.passes ? null : !h.passes.length ? el("p", { class: "fine" }, t(h.passes_told === false ? "movedByNotAsked" : "movedByNone")) : el("details", {}, el("summary", {}, t("movedBy")(h.passes.length)), passTable(h.passes, `${t("movedBy")(h.passes.length)}, ${when}`, false)),
   );
 }
 
@@ -129,13 +129,13 @@ function notes(cell) {
   const repairs = register.repairs ?? [];
   const lost = (cell.past?.changes ?? cell.history).find((h) => h.after?.colour === "grey" && ["yellow", "red"].includes(h.before?.colour));
   const line = (mark, text, ...more) => el("li", { data: { mark } }, el("span", {}, text, more.map((m) => (m ? el("small", {}, m) : null))));
-  const days = (p) => t("permit")(String(p.number ?? ""), p.from_day ? dayText(p.from_day) : "—", p.to_day ? dayText(p.to_day) : t("openEnd"));
+  const days = (p) => t("permit")(String(p.number ?? ""), dayText(p.from), p.to ? dayText(p.to) : t("openEnd"));
   const lines = [
     flags.has("works") || permits.length ? line("works", flags.has("works") ? t("works") : days(permits[0]), permits.slice(flags.has("works") ? 0 : 1).map(days)) : null,
-    flags.has("harmless") || harmless ? line("harmless", t("harmless")(t("harmlessKind", harmless?.kind ?? "other")), harmless ? t("harmlessFrom")(t("registerSource", harmless.source), harmless.since ? dayText(harmless.since) : "—") : null) : null,
+    flags.has("harmless") || harmless ? line("harmless", t("harmless")(t("harmlessKind", harmless?.kind ?? "other")), harmless ? t("harmlessFrom")(t("registerSource", harmless.source), dayText(harmless.since)) : null) : null,
     flags.has("expired") ? line("expired", t("expired")(lost ? t("colour", lost.before.colour).split(/[:：]/)[0] : t("expiredColour"))) : null,
     flags.has("ghost") ? line("ghost", t("ghost")) : null,
-    ...repairs.map((r) => line("repair", t("repair")(dayText(r.day), r.kind ? ` (${r.kind})` : ""))),
+    ...repairs.map((r) => line("repair", t("repair")(dayText(r.day), r.kind ? t("repairKind", r.kind) : ""))),
   ].filter(Boolean);
   return lines.length ? part(t("flags"), el("ul", { class: "flags" }, lines)) : null;
 }

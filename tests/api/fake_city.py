@@ -43,7 +43,6 @@ NAMES = (
     ("Garden Road", "花园路"), ("Lake Street", "湖滨街"), ("Mill Lane", "磨坊巷"), ("Ring Road", "环城路"), ("", ""),
 )  # fmt: skip
 WORKS, EXPIRED, HARMLESS = 2, 4, 1
-WORKS_BIT, EXPIRED_BIT = 64, 128
 
 
 class FakeCity:
@@ -98,7 +97,7 @@ class FakeCity:
                 "rqi": 3.93 if known else None, "pci_est": pci if known else None,
                 "pci_low": pci - 18 if known else None, "pci_high": min(pci + 6, 100) if known else None,
                 "pqi": 84.0 if seen else None, "grade": "B" if seen else None,
-                "why_no_grade": None if seen else "cameras have seen 31 % of its squares, and a grade needs 80 %",
+                "why_no_grade": None if seen else "camera_coverage",
                 "trend": ("better", "worse", "steady", None)[number % 4], "cases": int(colour == "red"),
             },
         }  # fmt: skip
@@ -220,26 +219,20 @@ class FakeCity:
         changes: list[dict[str, Any]] = []
         if code["colour"] == Colour.RED or flags & EXPIRED:
             changes.append({"at": "2026-11-23T08:15:00+08:00", "day": "2026-11-23", "before": grey, "after": red,
-                            "why": "passes felt or saw it", "passes": moved})  # fmt: skip
+                            "why": "passes felt or saw it", "passes": moved, "passes_told": True})  # fmt: skip
         if flags & EXPIRED:
             changes.insert(0, {"at": "2026-11-25T04:10:00+08:00", "day": "2026-11-25", "before": red, "after": grey,
-                               "why": "it has expired", "passes": []})  # fmt: skip
-        harmless = {"kind": "speed_bump", "source": "imported", "since": "2026-05-01"} if flags & HARMLESS else None
-        works = [{"number": "W-17", "from_day": "2026-11-20", "to_day": "2026-12-05"}] if flags & WORKS else []
-        return {"cell": cell, "changes": changes, "register": {"harmless": harmless, "works": works, "repairs": []}}
+                               "why": "it has expired", "passes": [], "passes_told": True})  # fmt: skip
+        bump = {"kind": "speed_bump", "source": "imported", "since": "2026-05-01", "owner": None}
+        harmless = bump if flags & HARMLESS else None
+        works = [{"number": "W-17", "owner": "gas", "from": "2026-11-20", "to": "2026-12-05"}] if flags & WORKS else []
+        repairs = [{"day": "2026-11-24", "kind": "patch", "number": None, "by": None}] if flags & EXPIRED else []
+        return {"cell": cell, "changes": changes, "truncated": False,
+                "register": {"harmless": harmless, "works": works, "repairs": repairs}}  # fmt: skip
 
     def tile(self, z: int, x: int, y: int) -> bytes:
-        """A tile with the bits of works and of what expired."""
-        here = {b: self.blocks[b] for b in blocks_needed(z, x, y, ZONE) if b in self.blocks}
-        painted = np.frombuffer(paint(z, x, y, ZONE, here), dtype=np.uint8).copy()
-        for flag, bit in ((WORKS, WORKS_BIT), (EXPIRED, EXPIRED_BIT)):
-            only = {b: codes.copy() for b, codes in here.items()}
-            for codes in only.values():
-                codes["colour"] = np.where(codes["flags"] & flag, Colour.GREEN, Colour.GREY)
-                codes["state"] = State.NONE
-            flagged = np.frombuffer(paint(z, x, y, ZONE, only), dtype=np.uint8)
-            painted |= np.where(flagged & 7 == Colour.GREEN + 1, np.uint8(bit), np.uint8(0))
-        return painted.tobytes()
+        """A tile as the platform paints it."""
+        return paint(z, x, y, ZONE, {b: self.blocks[b] for b in blocks_needed(z, x, y, ZONE) if b in self.blocks})
 
     def totals(self) -> dict[str, Any]:
         """The city's roll-up."""

@@ -140,7 +140,7 @@ def test_a_click_on_a_section_tells_how_it_is_and_how_well_that_is_known(visit: 
     told = page.locator("#story").inner_text()
     for words in (
         "Garden Road", "花园路", "trunk road", f"section {number}", "4 m²", "596 m²", "25% not known", "24 Nov 2026",
-        "10 h", "cameras have seen 31 %", "62", "(44 to 68)", "3.1", "(2.6 to 3.8)", "3.93", "not given",
+        "10 h", "cameras have seen less than 80%", "62", "(44 to 68)", "3.1", "(2.6 to 3.8)", "3.93", "not given",
         "better than 28 days ago", "lane 1", "Red · pothole",
     ):  # fmt: skip
         assert words in told, words
