@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -32,6 +34,7 @@ from grid import (
     index_in_block,
     project,
     read_features,
+    recognise,
     roads_of,
     section_cells,
     store,
@@ -173,7 +176,7 @@ def test_offset_files_are_recognised_by_an_earlier_import_and_declared_ones_corr
 def test_what_is_only_suspected_imports_nothing(conn: psycopg.Connection[Any], city: City, tmp_path: Path) -> None:
     town = lattice(city)
     town.to_file(tmp_path / "true.geojson")
-    offset(town).iloc[:10].to_file(tmp_path / "part.geojson")
+    offset(town).iloc[:7].to_file(tmp_path / "part.geojson")
     run_import(conn, city, tmp_path / "true.geojson", Asked(), MARCH_S)
     before = rows(conn)
     with pytest.raises(DatumUnclear, match="--datum"):
@@ -285,3 +288,14 @@ def test_help_teaches() -> None:
     text = CliRunner().invoke(app, ["import-roads", "--help"]).output
     assert "The same file again changes nothing" in " ".join(text.split())
     assert "roadcode import-roads roads.shp --dry-run" in text
+
+
+def test_a_map_of_xian_in_an_offset_datum_is_recognised_by_cars_on_record(recordings: Path) -> None:
+    with gzip.open(recordings / "xian" / "traces.csv.gz", "rt", encoding="utf-8-sig") as file:
+        fixes = [(float(row["lng"]), float(row["lat"])) for row in csv.DictReader(file)]
+    zone = Zone(49)
+    x, y = project(*np.transpose(fixes), zone)
+    lines = read_features(recordings / "xian" / "road_links.zip").lines
+    assert recognise(lines, x, y, zone).datum == "wgs84"
+    moved = [np.column_stack(gcj02_from_wgs84(line[:, 0], line[:, 1])) for line in lines]
+    assert recognise(moved, x, y, zone).datum == "gcj02"
