@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, register, simulate, tls, train
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -118,6 +118,9 @@ app.command()(archive.archive)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")
+app.add_typer(register.register, name="register")
+app.add_typer(register.permit, name="permit")
+app.add_typer(register.repair, name="repair")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 
@@ -283,6 +286,8 @@ def web() -> None:
 
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
+    from defects import register as defects_register  # noqa: PLC0415
+    from defects import register_store  # noqa: PLC0415
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
 
     from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
@@ -291,7 +296,8 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, OSError,
+        archived.NotArchived, archive_days.NoParquet, defects_register.RegisterError,
+        register_store.NoSuchEntry, OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import recode, retention, store, turn
+from . import learnt, recode, register, register_store, register_text, retention, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -71,6 +71,7 @@ __all__ = [
     "fold",
     "join",
     "last_public_day",
+    "learnt",
     "listen",
     "load_model",
     "merge",
@@ -84,6 +85,9 @@ __all__ = [
     "publishable",
     "rate",
     "recode",
+    "register",
+    "register_store",
+    "register_text",
     "retention",
     "shipped_models",
     "slots_are_sealed",

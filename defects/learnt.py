@@ -1,4 +1,4 @@
-"""Harmless objects that the vehicles themselves point at: places that nearly every pass of nearly every vehicle feels, on
+"""Harmless objects that the vehicles themselves point at: places that nearly every pass of nearly every vehicle feels,
 day after day, with both wheels, across the lane, always alike. Pure; it proposes, and a person decides."""
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .taxonomy import UNEVEN
 @dataclass(frozen=True)
 class LearnOptions:
     """least_days: days on which the place was passed and felt; with 3 a new pothole is one, with 40 a bump stays red
-    for a season. felt_share: of passes that felt it, and of devices; a bump is felt by nearly all (some pass too slowly),
-    and a hole is driven around: with .5 a pothole in a narrow lane is proposed, with .95 no bump ever is. spread: the
-    most that a day's mean severity may lie off their mean, root mean square; growth: the most by which the newest third
-    of days may be worse than the oldest. Defects grow; what was built stays. wide_m: least extent across the
-    lane, both wheels of one vehicle; long_m: most along it: a table with its spread. apart_m: hot squares
-    that are so near are one thing; the wheels' two paths lie 1.6 to 2 m apart. turned_deg: least angle between it and the
-    way of travel. around_m: how far around squares that were passed say where travel goes.
+    for a season. felt_share: of passes that felt it, and of devices; a bump is felt by nearly all (some pass too
+    slowly), and a hole is driven around: with .5 a pothole in a narrow lane is proposed, with .95 no bump ever is.
+    spread: the most that a day's mean severity may lie off their mean, root mean square; growth: the most by which the
+    newest third of days may be worse than the oldest. Defects grow; what was built stays. wide_m: least extent across
+    the lane, both wheels of one vehicle; long_m: most along it: a table with its spread. apart_m: hot squares
+    that are so near are one thing; the wheels' two paths lie 1.6 to 2 m apart. turned_deg: least angle between it and
+    the way of travel. around_m: how far around squares that were passed say where travel goes.
     """
 
     least_days: int = 10

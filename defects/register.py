@@ -212,6 +212,8 @@ def ground_of_entries(
 
 def cells_of_bits(block: int, bits: bytes) -> Ids:
     """The squares of a block whose bits are set."""
-    return cells_of_block(block)[np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little").astype(bool)]
+    mine = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little").astype(bool)
+    cells: Ids = cells_of_block(block)[mine]
+    return cells
 
 

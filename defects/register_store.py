@@ -214,7 +214,7 @@ def entries(conn: Connection, register: str, on: date | None = None, kind: str |
             most: int = 1000) -> list[dict[str, Any]]:  # fmt: skip
     """Entries by number, those above ``after``; ``on``: only those in force on a day."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(
+        return cursor.execute(
             "SELECT id, kind, key, source, owner, number, note, from_day, to_day, reach_m, entered_on, shape "
             "FROM register_entry AS e WHERE e.register = %(register)s AND e.replaced IS NULL AND e.id > %(after)s "
             "AND (%(kind)s::text IS NULL OR e.kind = %(kind)s) AND (%(day)s::date IS NULL OR "
@@ -222,7 +222,6 @@ def entries(conn: Connection, register: str, on: date | None = None, kind: str |
             "ORDER BY e.id LIMIT %(most)s",
             {"register": register, "after": after, "kind": kind, "day": on, "most": most},
         ).fetchall()
-    return rows
 
 
 def squares_of_entry(conn: Connection, number: int) -> NDArray[np.int64]:
@@ -258,11 +257,10 @@ def at_cell(conn: Connection, cell: int, today: date) -> dict[str, Any]:
 def dated_changes(conn: Connection, cell: int, most: int) -> list[dict[str, Any]]:
     """The newest changes of a square's code, newest first: at (datetime), day, before, after, why."""
     with conn.cursor(row_factory=dict_row) as cursor:
-        rows = cursor.execute(
+        return cursor.execute(
             "SELECT at, day, before, after, why FROM code_change WHERE cell = %s ORDER BY id DESC LIMIT %s",
             (cell, most),
         ).fetchall()
-    return rows
 
 
 def boxes_past(conn: Connection, block: int, cells: Sequence[int], after_s: float, until_s: float, most: int
@@ -276,6 +274,12 @@ def boxes_past(conn: Connection, block: int, cells: Sequence[int], after_s: floa
         "c.id LIMIT %s",
         (block, after_s, until_s, list(cells), most),
     )
+    return [r[0] for r in rows]
+
+
+def driven_since(conn: Connection, since: date) -> list[int]:
+    """Blocks of 1 m squares that have evidence of ``since`` or later."""
+    rows = conn.execute("SELECT DISTINCT blk FROM evidence WHERE day >= %s AND blk >> 51 = 0 ORDER BY blk", (since,))
     return [r[0] for r in rows]
 
 

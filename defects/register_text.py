@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid import Zone, project
-from ingest import DATUMS, UNKNOWN, City, to_frame
+from ingest import DATUMS, City, to_frame
 
 from .footprint import MOST_VERTICES, Shape, TooLarge, squares
 from .register import ACCURACY_M, OBJECT, PERMIT, REPAIR, Entry, RegisterError, reach_of
@@ -53,8 +53,8 @@ class Reading:
     accuracy_m: float | None = None
 
     def __post_init__(self) -> None:
-        if self.datum not in DATUMS or self.datum == UNKNOWN:
-            known = ", ".join(d for d in DATUMS if d != UNKNOWN)
+        if self.datum not in DATUMS or self.datum == "unknown":
+            known = ", ".join(d for d in DATUMS if d != "unknown")
             raise RegisterError(f"a datum is one of {known}, not {self.datum!r}: ask who made the file")
 
 
