@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, register, roads, simulate, tls, train
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -114,6 +114,8 @@ app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command()(train.train)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command()(condition)
+app.command(epilog=roads.EXAMPLES)(roads.import_roads)
+app.command()(roads.roads)
 app.command()(archive.archive)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
@@ -286,18 +288,15 @@ def web() -> None:
 
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
-    from defects import register as defects_register  # noqa: PLC0415
-    from defects import register_store  # noqa: PLC0415
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
 
     from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
 
-    known = (
+    known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, defects_register.RegisterError,
-        register_store.NoSuchEntry, OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -172,6 +172,14 @@ def _end(name: str, number: int, day: str | None, home: Path | None, as_json: bo
     show([{"id": number, "last day": last if name != "repair" else "taken back"}], as_json)
 
 
+def errors() -> tuple[type[Exception], ...]:
+    """The errors of these commands that say themselves what to do."""
+    from defects import register as what  # noqa: PLC0415
+    from defects import register_store  # noqa: PLC0415
+
+    return what.RegisterError, register_store.NoSuchEntry
+
+
 # ---------------------------------------------------------------- known objects
 
 
