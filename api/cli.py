@@ -152,6 +152,18 @@ def verify(
 
 
 @app.command()
+def history(
+    cell: Annotated[int, typer.Argument(help="the square's number, as the map shows it")],
+    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how a square's code changed, which passes moved each change, and what the registers say of it."""
+    from .commands.history import tell  # noqa: PLC0415
+
+    tell(given(home=home), cell, as_json)
+
+
+@app.command()
 def fsck(home: Annotated[Path | None, typer.Option(help="the data folder")] = None, as_json: Json = False) -> None:
     """Look for a flipped byte anywhere: log, anchors, codes, chunks, evidence."""
     from . import wiring  # noqa: PLC0415
