@@ -63,10 +63,8 @@ def squares(shape: Shape, reach_m: float, zone: Zone) -> Ids:
     whole = np.concatenate([a, b])
     cells_at(whole[:, 0].min() - reach_m, whole[:, 1].min() - reach_m, zone)  # raises outside the zone
     cells_at(whole[:, 0].max() + reach_m, whole[:, 1].max() + reach_m, zone)
-    found = [_near(a, b, length, reach_m, zone)]
-    if shape.kind == "polygon":
-        found.append(_inside(a, b, zone))
-    cells = np.unique(np.concatenate(found))
+    inside = _inside(a, b, zone) if shape.kind == "polygon" else np.empty(0, np.int64)
+    cells = np.unique(np.concatenate([inside, _near(a, b, length, reach_m, zone)]))
     if len(cells) > MOST_SQUARES:
         raise TooLarge(_too_many(len(cells)))
     return cells

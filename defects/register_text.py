@@ -116,6 +116,8 @@ def entry_of(geometry: object, said: Mapping[str, Any], reading: Reading, city: 
     accuracy_m = own_m if own_m is not None else reading.accuracy_m
     if accuracy_m is None:
         accuracy_m = ACCURACY_M[reading.source]
+    if not 0.0 <= accuracy_m < math.inf:
+        raise RegisterError(f"an accuracy is metres, 0 or more, not {accuracy_m}")
     try:
         reach_m = reach_of(what, name == "point", math.hypot(accuracy_m, added_m))
         cells = squares(Shape(name, tuple(metres)), reach_m, zone)
