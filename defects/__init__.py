@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import planes, recode, retention, store, turn
+from . import learnt, planes, recode, register, register_store, register_text, retention, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -72,6 +72,7 @@ __all__ = [
     "fold",
     "join",
     "last_public_day",
+    "learnt",
     "listen",
     "load_model",
     "merge",
@@ -86,6 +87,9 @@ __all__ = [
     "publishable",
     "rate",
     "recode",
+    "register",
+    "register_store",
+    "register_text",
     "retention",
     "shipped_models",
     "slots_are_sealed",
