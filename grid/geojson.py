@@ -22,7 +22,8 @@ class BadGeoJson(ValueError):
 @dataclass
 class Lines:
     """columns: by name a value a feature; geometry: float64 (k, 2), longitude and latitude, of each part of a line;
-    row: the feature of each; count: of features; without: features without a geometry; others: with one that is no line."""
+    row: the feature of each; count: of features; without: of them without a geometry; others: with one that is no line.
+    """
 
     columns: dict[str, list[Any]] = field(default_factory=dict)
     geometry: list[NDArray[np.float64]] = field(default_factory=list)

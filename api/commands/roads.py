@@ -305,5 +305,7 @@ def roads(
         kept = ("import", "source", "day", "file", "datum", "new", "changed", "gone", "same")
         show([{k: row.get(k) for k in kept} for row in changes], False, f"{len(changes)} imports")
         return
-    total = sum(row["km"] for row in lengths)
-    show(lengths, False, f"{total:.1f} km" if lengths else "no roads yet: roadcode import-roads FILE")
+    if not lengths:
+        OUT.print("There are no roads yet: roadcode import-roads FILE", highlight=False)
+        return
+    show(lengths, False, f"{sum(row['km'] for row in lengths):.1f} km")
