@@ -104,7 +104,7 @@ def judge_options() -> str:
 def other_constants() -> str:
     """Constants with a reason that stand beside the options."""
     return named_constants(
-        ("defects/ghosts.py", "HALO"), ("defects/ghosts.py", "ROUNDS"), ("defects/cases.py", "REACH_M"),
+        ("defects/reach.py", "HALO"), ("defects/ghosts.py", "ROUNDS"), ("defects/cases.py", "REACH_M"),
         ("defects/recognise.py", "MOST_SURE"),
         ("defects/naming.py", "LEAST_SURE"), ("grid/cells.py", "BLOCK"),
         ("ingest/datum.py", "ADDED_M"), ("ingest/redact.py", "SHORTEST_S"), ("ingest/quality.py", "NOT_UNDER_A_BOX"),
