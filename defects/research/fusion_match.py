@@ -1,0 +1,150 @@
+"""What was found against what was there: reds as spots, one-to-one matches, intervals, and the two baselines."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grid import column_row, level_of, side_m
+
+from .extra import research
+from .streets import Street, Thing, countable
+
+Series = NDArray[np.float64]
+DBSCAN_M, DBSCAN_LEAST = 3.0, 3
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts of one street. right: found things that are defects of any kind; severe_right: that are countable ones
+    (`countable`), and found: how many of these were found; false: found things where no defect lies."""
+
+    spots: int
+    right: int
+    severe_right: int
+    countable: int
+    found: int
+    defects: int
+    defects_found: int
+
+    @property
+    def false(self) -> int:
+        """Spots that no defect explains."""
+        return self.spots - self.right
+
+
+def spots(cells: NDArray[np.int64]) -> Series:
+    """Squares that touch as one spot: mean of their middles, float64 (n, 2), metres of the zone. Squares of several
+    levels may be given: a coarse one that holds a spot of finer ones is that spot, and no other."""
+    out: list[tuple[float, float]] = []
+    for level in (0, 1, 2):
+        side = float(side_m(int(cells[level_of(cells) == level][0]))) if (level_of(cells) == level).any() else 0.0
+        column, row = column_row(cells[level_of(cells) == level])
+        left = set(zip(column.tolist(), row.tolist(), strict=True))
+        finer = list(out)
+        while left:
+            group = [left.pop()]
+            for c, r in group:
+                near = {(c + i, r + j) for i in (-1, 0, 1) for j in (-1, 0, 1)} & left
+                left -= near
+                group += sorted(near)
+            x = (np.mean([c for c, _ in group]) + 0.5) * side
+            y = (np.mean([r for _, r in group]) + 0.5) * side
+            if not any(abs(a - x) <= side and abs(b - y) <= side for a, b in finer):
+                out.append((float(x), float(y)))
+    return np.array(sorted(out)).reshape(-1, 2)
+
+
+def away_m(street: Street, places: Series, thing: Thing) -> Series:
+    """Distance of places (n, 2) from a thing's outline, (n,), 0 within it."""
+    s, y = street.along(places[:, 0], places[:, 1])
+    return np.hypot(
+        np.maximum(np.abs(s - thing.s_m) - thing.long_m / 2, 0), np.maximum(np.abs(y - thing.y_m) - thing.wide_m / 2, 0)
+    )
+
+
+def match(street: Street, places: Series, there: list[Thing], within_m: float) -> dict[int, int]:
+    """Places to things, one to one, the nearest pairs first: index of the place -> index of the thing."""
+    pairs = []
+    for k, thing in enumerate(there):
+        away = away_m(street, places, thing) if len(places) else np.empty(0)
+        pairs += [(float(away[i]), int(i), k) for i in np.flatnonzero(away <= within_m)]
+    taken: dict[int, int] = {}
+    used: set[int] = set()
+    for _, i, k in sorted(pairs):
+        if i not in taken and k not in used:
+            taken[i] = k
+            used.add(k)
+    return taken
+
+
+def score(street: Street, places: Series, day: int, within_m: float) -> Score:
+    """The score of places found on a day. A red on a defect that is only yellow is no false one; a red on what is
+    harmless is."""
+    there = [t for t in street.things if not t.harmless and t.there(day)]
+    matched = match(street, places, there, within_m)
+    count = [k for k, t in enumerate(there) if countable(t)]
+    hit = set(matched.values())
+    return Score(
+        spots=len(places),
+        right=len(matched),
+        severe_right=len(hit & set(count)),
+        countable=len(count),
+        found=len(hit & set(count)),
+        defects=len(there),
+        defects_found=len(hit),
+    )
+
+
+def rates(scores: list[Score]) -> dict[str, float | None]:
+    """Precision (and that against red truth alone), recall over countable and over all defects, of several streets."""
+
+    def share(top: int, below: int) -> float | None:
+        return top / below if below else None
+
+    def total(name: str) -> int:
+        return sum(int(getattr(s, name)) for s in scores)
+
+    return {
+        "p": share(total("right"), total("spots")),
+        "r": share(total("found"), total("countable")),
+        "p_red_truth": share(total("severe_right"), total("spots")),
+        "r_all_defects": share(total("defects_found"), total("defects")),
+    }
+
+
+def intervals(scores: list[Score], seed: int, times: int = 500) -> dict[str, list[float] | None]:
+    """95 % intervals of `rates` by drawing streets with replacement."""
+    rng = np.random.default_rng(seed)
+    drawn = [rates([scores[i] for i in rng.integers(len(scores), size=len(scores))]) for _ in range(times)]
+    out: dict[str, list[float] | None] = {}
+    for name in drawn[0]:
+        values = [d[name] for d in drawn]
+        known = [v for v in values if v is not None]
+        out[name] = [round(float(q), 4) for q in np.percentile(known, (2.5, 97.5))] if known else None
+    return out
+
+
+def clusters(hits: Series) -> Series:
+    """Middles (n, 2) of DBSCAN's clusters of hits (m, 2). Needs scikit-learn (ResearchExtraMissing)."""
+    if len(hits) < DBSCAN_LEAST:
+        return np.empty((0, 2))
+    labels = research("sklearn.cluster").DBSCAN(eps=DBSCAN_M, min_samples=DBSCAN_LEAST).fit(hits).labels_
+    return np.array([hits[labels == k].mean(axis=0) for k in range(int(labels.max()) + 1)]).reshape(-1, 2)
+
+
+def counted(hits: Series, least: int, side_m: float) -> Series:
+    """Middles (n, 2) of the squares that hold ``least`` hits or more."""
+    if not len(hits):
+        return np.empty((0, 2))
+    squares, n = np.unique(np.floor(hits / side_m), axis=0, return_counts=True)
+    return np.asarray((squares[n >= least] + 0.5) * side_m)
+
+
+def median(days: list[float]) -> float | None:
+    """Median in which what never came is endless; None where it is endless itself, or there is nothing."""
+    found = float(np.median(days)) if days else math.inf
+    return found if math.isfinite(found) else None
