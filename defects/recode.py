@@ -9,15 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level_of
+from grid import blocks_of, cells_of_block, index_in_block, level_of
 
-from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
+from .carry import Carry
+from .code import NO_KIND, Change, Codes, Colour, Flag, State, unknown_codes
 from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, pack_block, to_block
-from .health import Belief, HealthOptions, believe, read_out, rivals, surround
+from .ground import Ground
+from .health import HealthOptions
 from .planes import PASSES, PHONE_PASSES
+from .readout import Reading, read
 from .taxonomy import ALL_TYPES
 
 NO_EVIDENCE = EMPTY
+NOWHERE: Mapping[int, Ground] = {}
+NOTHING: Mapping[int, Carry] = {}
 Days = Mapping[date, BlockEvidence]
 TOLD = (Colour.YELLOW, Colour.RED)
 """Colours whose comings and goings are recorded square by square; green and grey are recorded by block."""
@@ -46,20 +51,39 @@ def fold_in(taken: Mapping[date, list[Deltas]], stored: Mapping[int, Days]) -> d
     return folded
 
 
-def recode(blocks: set[int], evidence: Mapping[int, Days], today: date, options: HealthOptions) -> dict[int, Codes]:
-    """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any."""
-    beliefs: dict[int, Belief] = {
-        block: believe(list(days.items()), today, int(level_of(block)), options) for block, days in evidence.items()
-    }
-    strong = {block: rivals(belief, options) for block, belief in beliefs.items()}
-    codes = {}
-    for block in sorted(blocks):
-        if block not in beliefs:
-            codes[block] = unknown_codes()
-            continue
-        around = {step: strong[b] for step, b in blocks_beside(block).items() if b in strong}
-        codes[block] = read_out(beliefs[block], surround(strong[block], around), options)
-    return codes
+def recode(
+    blocks: set[int],
+    evidence: Mapping[int, Days],
+    today: date,
+    options: HealthOptions,
+    ground: Mapping[int, Ground] = NOWHERE,
+    carried: Mapping[int, Carry] = NOTHING,
+) -> dict[int, Codes]:
+    """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any: all of
+    their days, or of a block that is in ``carried`` at least those after it."""
+    return reread(blocks, evidence, today, options, ground, carried).codes
+
+
+def reread(
+    blocks: set[int],
+    evidence: Mapping[int, Days],
+    today: date,
+    options: HealthOptions,
+    ground: Mapping[int, Ground] = NOWHERE,
+    carried: Mapping[int, Carry] = NOTHING,
+    keep: bool = False,
+) -> Reading:
+    """`recode`, and the states that may be carried on from the last sealed day where ``keep`` asks for them."""
+    codes: dict[int, Codes] = {}
+    kept: dict[int, Carry] = {}
+    for level in sorted({int(level_of(block)) for block in blocks}):
+        mine = {block for block in blocks if int(level_of(block)) == level}
+        told = {block: days for block, days in evidence.items() if int(level_of(block)) == level}
+        states = {block: carry for block, carry in carried.items() if int(level_of(block)) == level}
+        reading = read(mine, told, today, options, ground, states, keep)
+        codes |= reading.codes
+        kept |= reading.carried
+    return Reading(codes, kept)
 
 
 def stored_bytes(evidence: BlockEvidence) -> int:
@@ -84,7 +108,16 @@ def describe(code: np.void) -> dict[str, Any]:
 
 def _why(before: np.void, after: np.void) -> str:
     then, now = Colour(int(before["colour"])), Colour(int(after["colour"]))
+    flags, came = int(after["flags"]), int(after["flags"]) & ~int(before["flags"])
     if now not in TOLD:
+        if came & Flag.WORKS:
+            return "a works permit holds"
+        if came & Flag.EXPIRED:
+            return "nobody has felt or seen it again for too long: it has expired"
+        if came & Flag.HARMLESS:
+            return "a known harmless object lies there"
+        if flags & Flag.GHOST:
+            return "a stronger square beside it explains it"
         return "passes no longer confirm it" if then in TOLD else "passes found nothing"
     if then not in TOLD:
         return "passes felt or saw it"

@@ -139,7 +139,7 @@ def test_a_pixel_wider_than_a_square_shows_the_worst(z: int) -> None:
     block = int(blocks_of(cell_at(LON, LAT)))
     codes = unknown_codes()
     codes["colour"] = Colour.GREEN
-    codes[500] = (Colour.RED, State.SUSPECTED, 9, 1, 0)
+    codes[500] = (Colour.RED, State.SUSPECTED, 9, 1, 0, 0, 0, 0, 0)
     image, _, _ = painted(z, LON, LAT, {block: codes})
     values = set(np.unique(image)) - {0}
     assert values == {GREEN, RED | SUSPECTED} or values == {RED | SUSPECTED}
@@ -218,7 +218,7 @@ def test_the_south_has_its_own_squares() -> None:
     easting, northing = project(lon, lat, zone)
     cell = int(cells_at(easting, northing, zone))
     codes = unknown_codes()
-    codes[int(index_in_block(cell))] = (Colour.RED, State.CONFIRMED, 9, 1, 0)
+    codes[int(index_in_block(cell))] = (Colour.RED, State.CONFIRMED, 9, 1, 0, 0, 0, 0, 0)
     x, y = mercator(lon, lat, 19)
     image = np.frombuffer(paint(19, int(x), int(y), zone, {int(blocks_of(cell)): codes}), dtype=np.uint8)
     assert image.reshape(TILE_PX, TILE_PX)[int(y % 1 * TILE_PX), int(x % 1 * TILE_PX)] == RED

@@ -1,0 +1,301 @@
+"""From what the filter believes to codes: places and ghosts, kinds, severity, state, what is known of the ground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grid import column_row, level_of
+
+from . import filter as days
+from .carry import Carry
+from .code import BLOCK_CELLS, NO_KIND, Codes, Colour, Flag, State, unknown_codes
+from .evidence import UNIT, BlockEvidence
+from .ghosts import HALO, PLACE, sort_out, spread_m2
+from .ground import HARMLESS, Ground
+from .health import FELT, HealthOptions, exposure_share, nights, numbers
+from .planes import FELT_TYPES
+from .public import last_public_day, publishable
+from .severity import AREA_TYPES, RED_AREA_M2, severity_of_size
+from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, UNEVEN
+
+Int64 = NDArray[np.int64]
+Days = Mapping[date, BlockEvidence]
+_COVER = HARMLESS.index("cover")
+_HAZARD_BITS = sum(1 << n - 1 for n in HAZARDS)
+_COVER_KINDS = tuple(BY_KEY[key].number for key in ("defective_cover", "frame_level", "pothole"))
+_SQUARE_SIGMA2 = 1 / 12  # variance of a place in a square of which nothing is known but that it is the one
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """codes: of the blocks that were asked for. carried: what may be kept of blocks, at the end of the last sealed
+    day, where that was asked for."""
+
+    codes: dict[int, Codes]
+    carried: dict[int, Carry]
+
+
+@dataclass(frozen=True, eq=False)
+class _Believed:
+    """What the filter gives of some blocks of one level, in their order."""
+
+    blocks: tuple[int, ...]
+    green: NDArray[np.bool_]
+    seen: NDArray[np.uint32]
+    passes: NDArray[np.uint8]
+    rivals: Int64
+    kept: Int64
+
+
+def sealed_until(today: date, options: HealthOptions) -> date:
+    """The newest day of which nothing comes any more on ``today``: hysteresis is measured against days up to it."""
+    return last_public_day(today, options)
+
+
+def read(
+    blocks: set[int], evidence: Mapping[int, Days], today: date, options: HealthOptions,
+    ground: Mapping[int, Ground], carried: Mapping[int, Carry], keep: bool = False,
+) -> Reading:  # fmt: skip
+    """The codes of ``blocks`` (all of one level) as of ``today``.
+
+    ``evidence`` holds them and whichever of their neighbours have any: all days, or of a block that is in ``carried``
+    at least the days after it. ``ground``: what else is known of blocks; plain where it is missing. ``keep``: give the
+    states to carry too.
+    """
+    codes = {block: unknown_codes() for block in blocks if block not in evidence and block not in carried}
+    known = sorted(evidence.keys() | carried.keys())
+    kept: dict[int, Carry] = {}
+    if known:
+        level = int(level_of(known[0]))
+        believed = _believe(known, evidence, today, level, options, ground, carried, keep)
+        kept = _carries(believed, sealed_until(today, options)) if keep else {}
+        codes |= _codes(believed, blocks & set(known), level, options, ground)
+    for block in blocks & ground.keys():
+        codes[block] = _with_ground(codes[block], ground[block])
+    return Reading(codes, kept)
+
+
+def _believe(
+    known: Sequence[int], evidence: Mapping[int, Days], today: date, level: int, options: HealthOptions,
+    ground: Mapping[int, Ground], carried: Mapping[int, Carry], keep: bool,
+) -> _Believed:  # fmt: skip
+    # A chunk may be two minutes ahead of the day's end: tomorrow's evidence waits, and no night passes for it.
+    newest = last_public_day(today, options) if level else today
+    rows: list[BlockEvidence] = []
+    row_day: list[int] = []
+    block_rows = [0]
+    for block in known:
+        after = carried[block].asof if block in carried else date.min
+        for day in sorted(d for d in evidence.get(block, {}) if after < d <= newest):
+            said = evidence[block][day]
+            rows.append(publishable(said, options.public_contributors) if level else said)
+            row_day.append(day.toordinal())
+        block_rows.append(len(rows))
+    carries = [carried.get(block) for block in known]
+    own = [ground.get(block) for block in known]
+    some = [g for g in own if g is not None]
+    repairs = [(day.toordinal(), squares) for g in some for day, squares in g.repairs]
+    n = len(known)
+    green, seen = np.zeros((n, BLOCK_CELLS), bool), np.zeros((n, BLOCK_CELLS), np.uint32)
+    passes = np.zeros((n, BLOCK_CELLS), np.uint8)
+    rivals, kept = days.run(
+        np.array(block_rows, np.int64), np.array(row_day, np.int64), _first([len(r.key) for r in rows]),
+        _flat([r.key for r in rows], np.uint16), _flat([r.value for r in rows], np.int64),
+        _first([0 if c is None else len(c.key) for c in carries]),
+        _flat([c.key for c in carries if c is not None], np.uint32).astype(np.int64),
+        _flat([c.value for c in carries if c is not None], np.int32).astype(np.int64),
+        np.array([-1 if c is None else c.asof.toordinal() for c in carries], np.int64),
+        np.array(_numbered([g is not None for g in own]), np.int64),
+        np.array([g.validity_days for g in some], np.uint8).reshape(-1, BLOCK_CELLS),
+        _first([len(g.repairs) for g in some]), np.array([day for day, _ in repairs], np.int64),
+        np.array([squares for _, squares in repairs], bool).reshape(-1, BLOCK_CELLS),
+        exposure_share(options), nights(options), numbers(options, level), _HAZARD_BITS,
+        sealed_until(today, options).toordinal(), today.toordinal(), keep, green, seen, passes,
+    )  # fmt: skip
+    return _Believed(tuple(known), green, seen, passes, rivals, kept)
+
+
+def _first(lengths: Sequence[int]) -> Int64:
+    return np.cumsum([0, *lengths], dtype=np.int64)
+
+
+def _flat(parts: Sequence[NDArray[np.generic]], kind: type[np.generic]) -> NDArray[np.generic]:
+    return np.concatenate(parts).astype(kind, copy=False) if parts else np.empty(0, kind)
+
+
+def _numbered(flags: Sequence[bool]) -> list[int]:
+    """0, 1, 2 ... where a flag is set, -1 elsewhere."""
+    count = -1
+    out = []
+    for flag in flags:
+        count += flag
+        out.append(count if flag else -1)
+    return out
+
+
+def _carries(believed: _Believed, asof: date) -> dict[int, Carry]:
+    edges = np.searchsorted(believed.kept[:, 0], np.arange(len(believed.blocks) + 1))
+    return {
+        block: Carry(asof, believed.kept[a:b, 1].astype(np.uint32), believed.kept[a:b, 2].astype(np.int32))
+        for block, a, b in zip(believed.blocks, edges, edges[1:], strict=False)
+    }
+
+
+def _codes(
+    believed: _Believed, wanted: set[int], level: int, options: HealthOptions, ground: Mapping[int, Ground]
+) -> dict[int, Codes]:
+    codes: dict[int, Codes] = {}
+    for i, block in enumerate(believed.blocks):
+        if block in wanted:
+            codes[block] = unknown_codes()
+            if level == 0:
+                # Coarse squares are where phones drive: what one citizen's passes do must not show, not even that
+                # they were; and phones never make green.
+                codes[block]["passes"] = believed.passes[i]
+                codes[block]["seen"] = believed.seen[i]
+                codes[block]["colour"] = np.where(believed.green[i], Colour.GREEN, Colour.GREY)
+    rivals = believed.rivals
+    if level:
+        rivals = rivals[rivals[:, days.R_DEVICES] >= options.public_contributors]
+    if len(rivals):
+        _paint(_judge(rivals, believed.blocks, options, ground), rivals, believed.blocks, codes, options)
+    return codes
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Of n rivals: place, whether it is one and no ghost; harmless, whether a known object explains it; both, whether a
+    camera and a wheel agree; kind, severity, size_mm (0 unknown), sigma (squares)."""
+
+    place: NDArray[np.bool_]
+    harmless: NDArray[np.bool_]
+    both: NDArray[np.bool_]
+    kind: Int64
+    severity: NDArray[np.float64]
+    size_mm: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+
+
+def _judge(
+    rivals: Int64, blocks: tuple[int, ...], options: HealthOptions, ground: Mapping[int, Ground]
+) -> _Judged:
+    cell, kind = rivals[:, days.R_CELL], rivals[:, days.R_TYPE]
+    column, row = column_row(np.array(blocks, np.int64)[cell // BLOCK_CELLS])
+    column = column * 32 + cell % 32
+    row = row * 32 + cell % BLOCK_CELLS // 32
+    strength = rivals[:, days.R_STRENGTH]
+    area = np.isin(kind, AREA_TYPES)
+    place = area | (sort_out(kind, row, column, strength) == PLACE)
+    severity = rivals[:, days.R_SEVERITY] / 256
+    named, size_mm = _named(rivals, options)
+    sized = (named > 0) & (size_mm > 0)
+    for i in np.flatnonzero(sized).tolist():
+        severity[i] = severity_of_size(ALL_TYPES[int(named[i])].key, float(size_mm[i]))
+    for i, m2 in _areas(kind, row, column, area).items():
+        if m2 > RED_AREA_M2.get(ALL_TYPES[int(kind[i])].key, np.inf):
+            severity[i] = max(severity[i], 2.0)
+    felt, seen = kind == UNEVEN.number, np.isin(kind, FELT)
+    beside = {(int(r) + dr, int(c) + dc) for r, c in zip(row[seen & place], column[seen & place], strict=True)
+              for dr in range(-HALO, HALO + 1) for dc in range(-HALO, HALO + 1)}  # fmt: skip
+    jolted = {(int(r) + dr, int(c) + dc) for r, c in zip(row[felt & place], column[felt & place], strict=True)
+              for dr in range(-HALO, HALO + 1) for dc in range(-HALO, HALO + 1)} if beside else set()  # fmt: skip
+    at = list(zip(row.tolist(), column.tolist(), strict=True))
+    # One defect, one type: where a camera names, here or close by, what wheels can feel, it explains the jolt.
+    explained = felt & np.array([p in beside for p in at])
+    both = seen & np.array([p in jolted for p in at])
+    number = np.where(felt, np.where(named > 0, named, UNEVEN.number), kind)
+    lies = np.array([_lies(ground.get(blocks[c // BLOCK_CELLS]), c % BLOCK_CELLS) for c in cell.tolist()], np.int64)
+    spared = felt & (lies == _COVER) & np.isin(named, _COVER_KINDS) & (severity >= options.severe)
+    sigma = np.sqrt(_SQUARE_SIGMA2 + spread_m2(kind, row, column, strength))
+    return _Judged(place & ~explained, felt & (lies > 0) & ~spared, both, number, severity, size_mm, sigma)
+
+
+def _lies(known: Ground | None, index: int) -> int:
+    return 0 if known is None else int(known.harmless[index])
+
+
+def _named(rivals: Int64, options: HealthOptions) -> tuple[Int64, NDArray[np.float64]]:
+    """The type that a wheel or laser takes each rival for, 0 where none is sure enough; and its size in mm."""
+    hits = np.maximum(rivals[:, days.R_HITS] / 256, 1.0)
+    score = rivals[:, days.R_NAME : days.R_NAME + days.NAMES] / UNIT
+    score = score * (np.minimum(hits, options.name_passes) / hits)[:, None]
+    told = (rivals[:, days.R_NAME : days.R_NAME + days.NAMES] != 0).any(axis=1)
+    p = np.exp(score - score.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    sure = told & (p.max(axis=1) >= options.named)
+    kind = np.where(sure, np.array(FELT_TYPES)[p.argmax(axis=1)], 0)
+    size = rivals[:, days.R_SIZE_SUM] / np.maximum(rivals[:, days.R_SIZED], 1)
+    return kind, np.where(rivals[:, days.R_SIZED] > 0, size, 0.0)
+
+
+def _areas(kind: Int64, row: Int64, column: Int64, area: NDArray[np.bool_]) -> dict[int, int]:
+    """How many squares of its kind hang together with each rival of an area type (sides or corners), counted to 9."""
+    here = {(int(kind[i]), int(row[i]), int(column[i])): int(i) for i in np.flatnonzero(area)}
+    counted = {}
+    for start, i in here.items():
+        found, ahead = {start}, [start]
+        # Counted only so far that it does not reach beyond the blocks beside it.
+        while ahead and len(found) < _AREA_COUNTED:
+            k, r, c = ahead.pop()
+            for near in ((k, r + dr, c + dc) for dr in (-1, 0, 1) for dc in (-1, 0, 1)):
+                if near in here and near not in found:
+                    found.add(near)
+                    ahead.append(near)
+        counted[i] = min(len(found), _AREA_COUNTED)
+    return counted
+
+
+_AREA_COUNTED = 9  # squares; the thresholds lie at 1 m²
+
+
+def _paint(
+    judged: _Judged, rivals: Int64, blocks: tuple[int, ...], codes: dict[int, Codes], options: HealthOptions
+) -> None:
+    """Writes the rivals into the codes of their blocks, the worst of a square last."""
+    held = rivals[:, days.R_HELD_SEVERE] > 0
+    red = judged.severity >= np.where(held, options.still_severe, options.severe)
+    expired = rivals[:, days.R_EXPIRED] > 0
+    shown = judged.place & ~judged.harmless
+    # Rising: ghosts, what is harmless, what has expired; then by severity, and by strength where it is the same.
+    rank = np.where(shown & ~expired, np.where(red, 4, 3), np.where(shown, 2, np.where(judged.harmless, 1, 0)))
+    order = np.lexsort((judged.kind, rivals[:, days.R_STRENGTH], judged.severity, rank, rivals[:, days.R_CELL]))
+    for i in order.tolist():
+        block, index = blocks[int(rivals[i, days.R_CELL]) // BLOCK_CELLS], int(rivals[i, days.R_CELL]) % BLOCK_CELLS
+        if block not in codes:
+            continue
+        one = codes[block]
+        one["colour"][index] = Colour.GREY  # what is held for a defect is not green, ghost or not
+        if not shown[i]:
+            one["flags"][index] |= 0 if judged.harmless[i] else Flag.GHOST
+            continue
+        one["flags"][index] &= ~np.uint8(Flag.GHOST)
+        one["kind"][index] = judged.kind[i]
+        if expired[i]:
+            one["flags"][index] |= Flag.EXPIRED
+            continue
+        one["flags"][index] &= ~np.uint8(Flag.EXPIRED)
+        one["colour"][index] = Colour.RED if red[i] else Colour.YELLOW
+        sure = judged.both[i] or rivals[i, days.R_DEVICES] >= options.confirming_devices
+        one["state"][index] = State.CONFIRMED if sure else State.SUSPECTED
+        one["sigma_dm"][index] = min(round(float(judged.sigma[i]) * 10), 255)
+        one["severity"][index] = min(round(float(judged.severity[i]) * 64), 255)
+        one["size_mm"][index] = min(round(float(judged.size_mm[i])), 255)
+
+
+def _with_ground(codes: Codes, known: Ground) -> Codes:
+    """The codes with what is known of the ground: no colour where a works permit holds."""
+    out = codes.copy()
+    out["flags"] |= np.where(known.harmless > 0, np.uint8(Flag.HARMLESS), np.uint8(0))
+    works = known.works
+    if works.any():
+        out["flags"] |= np.where(works, np.uint8(Flag.WORKS), np.uint8(0))
+        for field, value in (("colour", Colour.GREY), ("state", State.NONE), ("kind", NO_KIND), ("severity", 0),
+                             ("size_mm", 0), ("sigma_dm", 0)):  # fmt: skip
+            out[field] = np.where(works, value, out[field])
+    return out
+
