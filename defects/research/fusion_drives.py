@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..passage import Passage, Strike
+from ..severity import RED_DEPTH_MM
 from .streets import DEFECTS, HARMLESS, LANE_M, Street, Thing, kinds_drawn, lane_y
 
 Series = NDArray[np.float64]
@@ -160,7 +161,8 @@ def _strike(rng: np.random.Generator, device: Device, thing: Thing | None, share
         side = float(np.clip(rng.normal(0.7 * clear, 0.2), -1, 1))
     middle = 1.3 if thing is None else (2.05 if thing.severe else 1.25)
     severity = float(np.clip(rng.normal(middle, 0.45), 0.3, 3.0))
-    size = float(rng.lognormal(np.log(35 if thing is not None and thing.severe else 15), 0.4))
+    deep = RED_DEPTH_MM.get(thing.sort, 25.0) if thing is not None else 25.0
+    size = deep * (1.5 if thing is not None and thing.severe else 0.6) * float(rng.lognormal(0, 0.35))
     shown = 0.86 if device.kind == "box" else 0.6
     return Strike(
         0, side, severity, shown, PER_M * float(np.exp(-ratio)), kinds_drawn(rng, thing) if ratio > 0 else None, size

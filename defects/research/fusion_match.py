@@ -19,12 +19,11 @@ DBSCAN_M, DBSCAN_LEAST = 3.0, 3
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one street. right: found things that are defects of any kind; severe_right: that are countable ones
-    (`countable`), and found: how many of these were found; false: found things where no defect lies."""
+    """Counts of one street. right: found things that are defects of any kind; found: that are
+    countable ones (`countable`), of countable in all; defects_found, defects: of any kind and severity."""
 
     spots: int
     right: int
-    severe_right: int
     countable: int
     found: int
     defects: int
@@ -91,7 +90,6 @@ def score(street: Street, places: Series, day: int, within_m: float) -> Score:
     return Score(
         spots=len(places),
         right=len(matched),
-        severe_right=len(hit & set(count)),
         countable=len(count),
         found=len(hit & set(count)),
         defects=len(there),
@@ -111,7 +109,7 @@ def rates(scores: list[Score]) -> dict[str, float | None]:
     return {
         "p": share(total("right"), total("spots")),
         "r": share(total("found"), total("countable")),
-        "p_red_truth": share(total("severe_right"), total("spots")),
+        "p_red_truth": share(total("found"), total("spots")),
         "r_all_defects": share(total("defects_found"), total("defects")),
     }
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..planes import FELT_TYPES
+from ..severity import RED_ALWAYS
 from ..taxonomy import BY_KEY
 
 Series = NDArray[np.float64]
@@ -187,7 +188,7 @@ def _defect(
     days: tuple[int, int] | None,
 ) -> Thing:  # fmt: skip
     wide = float(rng.uniform(*sort.wide_m))
-    severe = bool(rng.random() < 0.55)
+    severe = name in RED_ALWAYS or bool(rng.random() < 0.55)
     hole = severe and name in ("pothole", "defective_cover")
     one = Thing(
         name, False, severe, lane, s_m, _across(rng, lane, wide), float(rng.uniform(*sort.long_m)), wide,
