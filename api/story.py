@@ -105,6 +105,7 @@ def _tell(
         "side_m": side_m(cell),
         "polygon": polygon_deg(cell),
         **reading.describe(code),
+        **reading.details(code),
         "kind": None if kind == NO_KIND else _type(kind),
         "seen": [t.key for t in seen],
         "not_seen": [t.key for t in TYPES[:OF_THE_STANDARD] if t not in seen],

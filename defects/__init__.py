@@ -27,6 +27,7 @@ from .placing import place
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
+from .severity import AREA_TYPES
 from .shipped import load_model, model_digests, shipped_models
 from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, LEAVES, OF_THE_STANDARD, TYPES, UNEVEN, DefectType, Leaf
@@ -35,6 +36,7 @@ from .warm import warm_up
 
 __all__ = [
     "ALL_TYPES",
+    "AREA_TYPES",
     "BLOCK_CELLS",
     "BY_KEY",
     "CODE",

@@ -14,6 +14,8 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
+from .code import Codes
+
 VERSION = 1
 """First byte of a row. Another layout of the state (`filter`) needs another number: rows of the old one are then left
 unread, and made again from evidence."""
@@ -28,6 +30,15 @@ class Carry:
     asof: date
     key: NDArray[np.uint32]
     value: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """codes: of the blocks that were asked for. carried: what may be kept of blocks, at the end of the last sealed
+    day, where that was asked for."""
+
+    codes: dict[int, Codes]
+    carried: dict[int, Carry]
 
 
 def pack_carry(carry: Carry) -> bytes:

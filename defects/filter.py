@@ -26,13 +26,11 @@ from .planes import (
     PASSES,
     SIZE,
     TALLY,
-)
+)  # fmt: skip
 
 Int64 = NDArray[np.int64]
 
-TYPES = 19  # uneven, and types 1 to 18
-NAMES = 11  # of `FELT_TYPES`
-CLASSES = 3  # of exposure: box, camera, laser
+TYPES, NAMES, CLASSES = 19, 11, 3  # uneven and types 1 to 18; of `FELT_TYPES`; of exposure: box, camera, laser
 
 # Layout of a square's state. The numbers are part of carried bytes: a change takes a new version of `carry`.
 LOGIT = 0
@@ -65,9 +63,8 @@ OPTIONS = 15
  R_SIZE_SUM, R_NAME) = range(12)  # fmt: skip
 RIVAL = R_NAME + NAMES
 
-_MOST = 30_000 * 65_536
-_STEP_BITS = 10
-_REACH = 16 * 65_536
+_MOST = 30_000 * 65_536  # of any number that is kept: it must fit into 32 bits
+_STEP_BITS, _REACH = 10, 16 * 65_536
 NIGHT_FROM, NIGHT_STEP, NIGHT_STEPS = -16.0, 1 / 64, 2048
 """Of the table of one night: logit after for each logit before; the kernel interpolates, to within 2**-16."""
 
@@ -138,9 +135,9 @@ def _sleep(state, table, opt):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _add(state, key, value, a, b, day, share, opt):  # type: ignore[no-untyped-def]
-    """A day's evidence of one square: entries a to b."""
-    said = np.zeros(64, np.int64)
+def _add(state, key, value, a, b, day, share, opt, said, looked):  # type: ignore[no-untyped-def]
+    """A day's evidence of one square: entries a to b. said (64,), looked (3,): room to work in."""
+    said[:] = 0
     for i in range(a, b):
         said[np.int64(key[i]) & 63] = value[i]
     passes, devices = said[PASSES], _bits(said[DEVICES])
@@ -150,7 +147,6 @@ def _add(state, key, value, a, b, day, share, opt):  # type: ignore[no-untyped-d
     for k in range(TYPES):
         hits += said[TALLY + k] >> 32
     loud = _share(hit_devices, hits, opt[REPEAT])
-    looked = np.zeros(CLASSES, np.int64)
     looked[0] = said[EXPOSURE_BOX] * quiet >> 16
     looked[1] = said[EXPOSURE_CAMERA] * quiet >> 16
     looked[2] = said[EXPOSURE_LASER] * quiet >> 16
@@ -299,6 +295,8 @@ def _kept(rows, n, state, b, index):  # type: ignore[no-untyped-def]
 def _good(state, share, opt):  # type: ignore[no-untyped-def]
     """Types for which the square is green by itself: bit k - 1 of type k. What wheels feel must be nothing too."""
     good = 0
+    if state[EXPOSURE] | state[EXPOSURE + 1] | state[EXPOSURE + 2] == 0:
+        return good
     if not state[HAS] & 1 or state[LOGIT] <= opt[P_GREEN_ENTER]:
         for k in range(1, TYPES):
             if _well(state, k, share, opt):
@@ -363,7 +361,7 @@ def run(  # type: ignore[no-untyped-def]
     kept = np.empty((4096 if keep else 1, 3), np.int64)
     n = m = 0
     state = np.zeros(WIDTH, np.int64)
-    head = np.zeros(max(1, len(row_day)), np.int64)
+    head, said, looked = np.zeros(max(1, len(row_day)), np.int64), np.zeros(64, np.int64), np.zeros(CLASSES, np.int64)
     for b in range(len(block_rows) - 1):
         rows = row_day[block_rows[b] : block_rows[b + 1]]
         stop = row_first[block_rows[b] + 1 : block_rows[b + 1] + 1]
@@ -392,7 +390,7 @@ def run(  # type: ignore[no-untyped-def]
                     while head[row] < stop[row] and np.int64(key[head[row]]) >> 6 == index:
                         head[row] += 1
                     if head[row] > begun:
-                        _add(state, key, value, begun, head[row], day, share, opt)
+                        _add(state, key, value, begun, head[row], day, share, opt, said, looked)
                 if own >= 0:
                     _mend(state, repair_first[own], repair_first[own + 1], repair_day, repaired, day, index)
                 if day <= sealed_until:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from grid import column_row, level_of
 
 from . import filter as days
-from .carry import Carry
-from .code import BLOCK_CELLS, NO_KIND, Codes, Colour, Flag, State, unknown_codes
+from .carry import Carry, Reading
+from .code import BLOCK_CELLS, CODE, NO_KIND, Codes, Colour, Flag, State, unknown_codes
 from .evidence import UNIT, BlockEvidence
 from .ghosts import HALO, PLACE, sort_out, spread_m2
 from .ground import HARMLESS, Ground
-from .health import FELT, HealthOptions, exposure_share, nights, numbers
+from .health import FELT, HealthOptions
+from .numbers import exposure_share, nights, numbers
 from .planes import FELT_TYPES
 from .public import last_public_day, publishable
 from .severity import AREA_TYPES, RED_AREA_M2, severity_of_size
@@ -29,15 +30,6 @@ _COVER = HARMLESS.index("cover")
 _HAZARD_BITS = sum(1 << n - 1 for n in HAZARDS)
 _COVER_KINDS = tuple(BY_KEY[key].number for key in ("defective_cover", "frame_level", "pothole"))
 _SQUARE_SIGMA2 = 1 / 12  # variance of a place in a square of which nothing is known but that it is the one
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """codes: of the blocks that were asked for. carried: what may be kept of blocks, at the end of the last sealed
-    day, where that was asked for."""
-
-    codes: dict[int, Codes]
-    carried: dict[int, Carry]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,22 +141,19 @@ def _carries(believed: _Believed, asof: date) -> dict[int, Carry]:
 def _codes(
     believed: _Believed, wanted: set[int], level: int, options: HealthOptions, ground: Mapping[int, Ground]
 ) -> dict[int, Codes]:
-    codes: dict[int, Codes] = {}
-    for i, block in enumerate(believed.blocks):
-        if block in wanted:
-            codes[block] = unknown_codes()
-            if level == 0:
-                # Coarse squares are where phones drive: what one citizen's passes do must not show, not even that
-                # they were; and phones never make green.
-                codes[block]["passes"] = believed.passes[i]
-                codes[block]["seen"] = believed.seen[i]
-                codes[block]["colour"] = np.where(believed.green[i], Colour.GREEN, Colour.GREY)
+    whole = np.zeros((len(believed.blocks), BLOCK_CELLS), dtype=CODE)
+    whole["kind"] = NO_KIND
     rivals = believed.rivals
-    if level:
+    if level == 0:
+        # Coarse squares are where phones drive: what one citizen's passes do must not show, not even that they were;
+        # and phones never make green.
+        whole["passes"], whole["seen"] = believed.passes, believed.seen
+        whole["colour"][believed.green] = Colour.GREEN
+    else:
         rivals = rivals[rivals[:, days.R_DEVICES] >= options.public_contributors]
     if len(rivals):
-        _paint(_judge(rivals, believed.blocks, options, ground), rivals, believed.blocks, codes, options)
-    return codes
+        _paint(_judge(rivals, believed.blocks, options, ground), rivals, whole, options)
+    return {block: whole[i] for i, block in enumerate(believed.blocks) if block in wanted}
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,38 +242,33 @@ def _areas(kind: Int64, row: Int64, column: Int64, area: NDArray[np.bool_]) -> d
 _AREA_COUNTED = 9  # squares; the thresholds lie at 1 m²
 
 
-def _paint(
-    judged: _Judged, rivals: Int64, blocks: tuple[int, ...], codes: dict[int, Codes], options: HealthOptions
-) -> None:
-    """Writes the rivals into the codes of their blocks, the worst of a square last."""
+def _paint(judged: _Judged, rivals: Int64, whole: Codes, options: HealthOptions) -> None:
+    """Writes the rivals into the codes (B, 1024), the worst of a square last."""
     held = rivals[:, days.R_HELD_SEVERE] > 0
     red = judged.severity >= np.where(held, options.still_severe, options.severe)
     expired = rivals[:, days.R_EXPIRED] > 0
     shown = judged.place & ~judged.harmless
-    # Rising: ghosts, what is harmless, what has expired; then by severity, and by strength where it is the same.
-    rank = np.where(shown & ~expired, np.where(red, 4, 3), np.where(shown, 2, np.where(judged.harmless, 1, 0)))
-    order = np.lexsort((judged.kind, rivals[:, days.R_STRENGTH], judged.severity, rank, rivals[:, days.R_CELL]))
-    for i in order.tolist():
-        block, index = blocks[int(rivals[i, days.R_CELL]) // BLOCK_CELLS], int(rivals[i, days.R_CELL]) % BLOCK_CELLS
-        if block not in codes:
-            continue
-        one = codes[block]
-        one["colour"][index] = Colour.GREY  # what is held for a defect is not green, ghost or not
-        if not shown[i]:
-            one["flags"][index] |= 0 if judged.harmless[i] else Flag.GHOST
-            continue
-        one["flags"][index] &= ~np.uint8(Flag.GHOST)
-        one["kind"][index] = judged.kind[i]
-        if expired[i]:
-            one["flags"][index] |= Flag.EXPIRED
-            continue
-        one["flags"][index] &= ~np.uint8(Flag.EXPIRED)
-        one["colour"][index] = Colour.RED if red[i] else Colour.YELLOW
-        sure = judged.both[i] or rivals[i, days.R_DEVICES] >= options.confirming_devices
-        one["state"][index] = State.CONFIRMED if sure else State.SUSPECTED
-        one["sigma_dm"][index] = min(round(float(judged.sigma[i]) * 10), 255)
-        one["severity"][index] = min(round(float(judged.severity[i]) * 64), 255)
-        one["size_mm"][index] = min(round(float(judged.size_mm[i])), 255)
+    cell = rivals[:, days.R_CELL]
+    flat = whole.reshape(-1)
+    flat["colour"][cell] = Colour.GREY  # what is held for a defect is not green, ghost or not
+    flat["flags"][cell[~shown & ~judged.harmless]] = Flag.GHOST
+    gone = np.flatnonzero(shown & expired)
+    flat["flags"][cell[gone]], flat["kind"][cell[gone]] = Flag.EXPIRED, judged.kind[gone]
+    now = np.flatnonzero(shown & ~expired)
+    # Rising, for of several that are written into one square the last one stays.
+    now = now[np.lexsort((judged.kind[now], rivals[now, days.R_STRENGTH], judged.severity[now], red[now]))]
+    sure = judged.both | (rivals[:, days.R_DEVICES] >= options.confirming_devices)
+    at = cell[now]
+    flat["flags"][at], flat["kind"][at] = 0, judged.kind[now]
+    flat["colour"][at] = np.where(red[now], Colour.RED, Colour.YELLOW)
+    flat["state"][at] = np.where(sure[now], State.CONFIRMED, State.SUSPECTED)
+    flat["sigma_dm"][at] = _byte(judged.sigma[now] * 10)
+    flat["severity"][at] = _byte(judged.severity[now] * 64)
+    flat["size_mm"][at] = _byte(judged.size_mm[now])
+
+
+def _byte(value: NDArray[np.float64]) -> NDArray[np.uint8]:
+    return np.minimum(np.rint(value), 255).astype(np.uint8)
 
 
 def _with_ground(codes: Codes, known: Ground) -> Codes:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from grid import blocks_of, cells_of_block, index_in_block, level_of
 
-from .carry import Carry
+from .carry import Carry, Reading
 from .code import NO_KIND, Change, Codes, Colour, Flag, State, unknown_codes
 from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, pack_block, to_block
 from .ground import Ground
 from .health import HealthOptions
 from .planes import PASSES, PHONE_PASSES
-from .readout import Reading, read
 from .taxonomy import ALL_TYPES
 
 NO_EVIDENCE = EMPTY
@@ -74,6 +73,8 @@ def reread(
     keep: bool = False,
 ) -> Reading:
     """`recode`, and the states that may be carried on from the last sealed day where ``keep`` asks for them."""
+    from .readout import read  # noqa: PLC0415  (it wakes the compiler, for which who only shows codes must not wait)
+
     codes: dict[int, Codes] = {}
     kept: dict[int, Carry] = {}
     for level in sorted({int(level_of(block)) for block in blocks}):
@@ -103,6 +104,18 @@ def describe(code: np.void) -> dict[str, Any]:
         "colour": Colour(int(code["colour"])).name.lower(),
         "state": State(int(code["state"])).name.lower(),
         "kind": None if kind == NO_KIND else ALL_TYPES[kind].key,
+    }
+
+
+def details(code: np.void) -> dict[str, Any]:
+    """What a code says besides its colour, as a small map: flags by name; severity (1 is yellow, 2 red), size and the
+    place's uncertainty on one axis of a yellow or red, None where not known."""
+    flags = int(code["flags"])
+    return {
+        "flags": [(flag.name or "").lower() for flag in Flag if flags & flag],
+        "severity": round(int(code["severity"]) / 64, 2) or None,
+        "size_mm": int(code["size_mm"]) or None,
+        "sigma_m": int(code["sigma_dm"]) / 10 or None,
     }
 
 
