@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, simulate, tls, train
+from .commands import archive, bench_fusion, cost, dead_letter, device, evaluate, phone, simulate, tls, train
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -120,6 +120,7 @@ app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
+benches.command("fusion")(bench_fusion.bench_fusion)
 
 
 # ---------------------------------------------------------------- proof

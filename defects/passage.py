@@ -184,7 +184,13 @@ def _strike(p: Passage, one: Strike, slot: int, zone: Zone, options: EvidenceOpt
     clutter = one.per_m * (1 << 2 * level)
     # A small share of a doubtful place says nothing; it does not speak against a defect, which only silence may.
     worth = options.carrier_jolt[p.carrier]
-    weights = [worth * max(0.0, math.log(1 - one.shown + one.shown * total[c] / clutter)) for c in cells]
+    most = max(total[c] for c in cells)
+    weights = [
+        worth
+        * max(0.0, math.log(1 - one.shown + one.shown * total[c] / clutter))
+        * (total[c] / most) ** options.one_cause
+        for c in cells
+    ]
     phone = p.kind == "phone"
     out.add(cells, PHONE_LOGODDS if phone else LOGODDS + UNEVEN.number, [round(w * UNIT) for w in weights])
     out.add(cells, PHONE_TALLY if phone else TALLY + UNEVEN.number, [tally(1, one.severity)] * len(cells))

@@ -48,9 +48,11 @@ class Device:
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """Passages of one drive, and where the wheels truly rolled fast enough to feel: along and across the street."""
+    """Passages of one drive, and where the wheels truly rolled fast enough to feel: along and across the street. met:
+    numbers of the street's things that a wheel rolled over then."""
 
     passages: tuple[Passage, ...]
+    met: tuple[int, ...]
     s_m: Series
     wheels_y_m: Series
 
@@ -120,8 +122,10 @@ def _overlap(thing: Thing, wheel_y: float) -> float:
 def _meets(
     rng: np.random.Generator, street: Street, lane: int, device: Device, day: int, s: Series, wheels: Series,
     speed: Series, luck: dict[tuple[int, int], float],
-) -> list[tuple[int, Strike]]:  # fmt: skip
-    """Strikes of what the wheels meet (index of the moment, strike), and moments where a defect was nearly told."""
+) -> tuple[list[tuple[int, Strike]], list[int]]:  # fmt: skip
+    """Strikes of what the wheels meet (index of the moment, strike), among them moments where a defect was nearly told;
+    and the numbers of the things met."""
+    met: list[int] = []
     found: list[tuple[int, Strike]] = []
     for number, thing in enumerate(street.things):
         if thing.lane != lane or not thing.there(day):
@@ -130,6 +134,7 @@ def _meets(
         share = [_overlap(thing, float(w[i])) for w in wheels]
         if max(share) < 0.15 or speed[i] < 15 / 3.6:
             continue
+        met.append(number)
         sort = (HARMLESS if thing.harmless else DEFECTS)[thing.sort]
         base = sort.box if device.kind == "box" else sort.phone
         if thing.harmless:
@@ -146,7 +151,7 @@ def _meets(
         elif not thing.harmless and rng.random() < 0.4:
             # It stood out, but not enough to be called: silence may not say more than the recogniser's doubt.
             found.append((at, Strike(at, 0.0, 0.0, 0.0, float(np.exp(rng.normal(-0.6, 0.8))))))
-    return found
+    return found, met
 
 
 def _strike(rng: np.random.Generator, device: Device, thing: Thing | None, share: list[float]) -> Strike:
@@ -192,7 +197,8 @@ def drive(
     speed = np.maximum(base * (1 + wander(rng, n, 0.12, 80.0)), 1.5)
     left = 1.0 if lane == 0 else -1.0  # the left wheel is left of the way, and lane 1 comes back
     wheels = np.stack([y + left * device.half_m, y - left * device.half_m])
-    hits = _meets(rng, street, lane, device, day, s, wheels, speed, luck) + _false(rng, device, n)
+    hits, met = _meets(rng, street, lane, device, day, s, wheels, speed, luck)
+    hits += _false(rng, device, n)
     along, across, stated = _errors(rng, device.kind, n)
     x_m, y_m = street.at(s + along, y + across + device.off_m)
     d_y = np.gradient(y, STEP_M)
@@ -205,7 +211,7 @@ def drive(
         shown=np.array(SILENT_SHOWN[device.kind])[bins], most=np.full(n, np.inf), strikes=(),
         apart=int(0.35 * base / STEP_M),
     )  # fmt: skip
-    return Drive(_cut(whole, hits, lane == 1), s[able], wheels[:, able])
+    return Drive(_cut(whole, hits, lane == 1), tuple(met), s[able], wheels[:, able])
 
 
 def _cut(whole: Passage, hits: list[tuple[int, Strike]], back: bool) -> tuple[Passage, ...]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from grid import column_row, level_of, side_m
 
 from .extra import research
-from .streets import Street, Thing, countable
+from .streets import Street, Thing, grave, passable
 
 Series = NDArray[np.float64]
 DBSCAN_M, DBSCAN_LEAST = 3.0, 3
@@ -19,20 +19,19 @@ DBSCAN_M, DBSCAN_LEAST = 3.0, 3
 
 @dataclass(frozen=True)
 class Score:
-    """Counts of one street. right: found things that are defects of any kind; found: that are
-    countable ones (`countable`), of countable in all; defects_found, defects: of any kind and severity."""
+    """Counts of one street. spots: things found; right: those that are defects of any kind and severity. met,
+    met_found: grave defects (`streets.grave`) that a wheel rolled over in the run, and those found. within,
+    within_found: the same of all that lie where a wheel may pass (`streets.passable`), met or not. defects,
+    defects_found: all."""
 
     spots: int
     right: int
-    countable: int
-    found: int
+    met: int
+    met_found: int
+    within: int
+    within_found: int
     defects: int
     defects_found: int
-
-    @property
-    def false(self) -> int:
-        """Spots that no defect explains."""
-        return self.spots - self.right
 
 
 def spots(cells: NDArray[np.int64]) -> Series:
@@ -80,37 +79,34 @@ def match(street: Street, places: Series, there: list[Thing], within_m: float) -
     return taken
 
 
-def score(street: Street, places: Series, day: int, within_m: float) -> Score:
-    """The score of places found on a day. A red on a defect that is only yellow is no false one; a red on what is
-    harmless is."""
-    there = [t for t in street.things if not t.harmless and t.there(day)]
-    matched = match(street, places, there, within_m)
-    count = [k for k, t in enumerate(there) if countable(t)]
-    hit = set(matched.values())
+def score(street: Street, met: set[int], places: Series, day: int, within_m: float) -> Score:
+    """The score of places found on a day; met: numbers of the things that a wheel rolled over. A red on a defect that
+    is only yellow is no false one; a red on what is harmless is."""
+    there = [k for k, t in enumerate(street.things) if not t.harmless and t.there(day)]
+    matched = match(street, places, [street.things[k] for k in there], within_m)
+    found = {there[k] for k in matched.values()}
+    bad = {k for k in there if grave(street.things[k])}
+    reached = {k for k in bad if passable(street.things[k])}
     return Score(
-        spots=len(places),
-        right=len(matched),
-        countable=len(count),
-        found=len(hit & set(count)),
-        defects=len(there),
-        defects_found=len(hit),
-    )
+        spots=len(places), right=len(matched), met=len(bad & met), met_found=len(bad & met & found),
+        within=len(reached), within_found=len(reached & found), defects=len(there), defects_found=len(found),
+    )  # fmt: skip
 
 
 def rates(scores: list[Score]) -> dict[str, float | None]:
-    """Precision (and that against red truth alone), recall over countable and over all defects, of several streets."""
+    """Of several streets: precision p, and that against red truth alone; recall r over grave defects that a wheel met,
+    over all that one may meet, and over all defects of any kind."""
 
-    def share(top: int, below: int) -> float | None:
-        return top / below if below else None
-
-    def total(name: str) -> int:
-        return sum(int(getattr(s, name)) for s in scores)
+    def share(top: str, below: str) -> float | None:
+        n = sum(int(getattr(s, below)) for s in scores)
+        return sum(int(getattr(s, top)) for s in scores) / n if n else None
 
     return {
-        "p": share(total("right"), total("spots")),
-        "r": share(total("found"), total("countable")),
-        "p_red_truth": share(total("found"), total("spots")),
-        "r_all_defects": share(total("defects_found"), total("defects")),
+        "p": share("right", "spots"),
+        "r": share("met_found", "met"),
+        "p_red_truth": share("met_found", "spots"),
+        "r_passable": share("within_found", "within"),
+        "r_all_defects": share("defects_found", "defects"),
     }
 
 
@@ -134,12 +130,12 @@ def clusters(hits: Series) -> Series:
     return np.array([hits[labels == k].mean(axis=0) for k in range(int(labels.max()) + 1)]).reshape(-1, 2)
 
 
-def counted(hits: Series, least: int, side_m: float) -> Series:
-    """Middles (n, 2) of the squares that hold ``least`` hits or more."""
+def counted(hits: Series, least: int, side: float) -> Series:
+    """Middles (n, 2) of the squares of so many metres that hold ``least`` hits or more."""
     if not len(hits):
         return np.empty((0, 2))
-    squares, n = np.unique(np.floor(hits / side_m), axis=0, return_counts=True)
-    return np.asarray((squares[n >= least] + 0.5) * side_m)
+    squares, n = np.unique(np.floor(hits / side), axis=0, return_counts=True)
+    return np.asarray((squares[n >= least] + 0.5) * side)
 
 
 def median(days: list[float]) -> float | None:

@@ -49,14 +49,13 @@ class Fleet:
 @dataclass(eq=False)
 class World:
     """A street with its evidence so far. hits: of (x, y), by kind of device; rolled: squares that a wheel truly rolled
-    over fast enough to feel."""
+    over fast enough to feel; met: numbers of the things that a wheel rolled over so."""
 
     street: Street
     evidence: dict[int, dict[date, BlockEvidence]] = field(default_factory=lambda: defaultdict(dict))
     hits: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: {"box": [], "phone": []})
     rolled: set[int] = field(default_factory=set)
-    updates: int = 0
-    seconds: float = 0.0
+    met: set[int] = field(default_factory=set)
 
 
 class Driven:
@@ -83,7 +82,6 @@ class Driven:
                 self._pass(pool[int(rng.integers(len(pool)))], lane, day, salt, out)
         deltas = merge(out.parts)
         when = FIRST + timedelta(days=day)
-        world.updates += len(np.unique(deltas.cell))
         for block, said in by_block(deltas).items():
             had = world.evidence[block].get(when)
             world.evidence[block][when] = said if had is None else fold(had, said)
@@ -95,6 +93,7 @@ class Driven:
             for placed in emit(part, slot, ZONE, self.options, out):
                 if placed is not None:
                     self.world.hits[device.kind].append((placed.x_m, placed.y_m))
+        self.world.met.update(one.met)
         for y in one.wheels_y_m:
             for beside in (-0.1, 0.1):
                 self.world.rolled.update(np.unique(cells_at(*self.world.street.at(one.s_m, y + beside), ZONE)).tolist())

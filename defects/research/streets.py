@@ -117,14 +117,14 @@ def lane_y(lane: int) -> float:
 
 
 def passable(thing: Thing) -> bool:
-    """Whether a driver who keeps his lane as most do (within .4 m of its middle) may have a wheel over it."""
+    """Whether a driver within .4 m of his lane's middle, as nearly all are, would have a wheel over it."""
     off = abs(thing.y_m - lane_y(thing.lane))
     return any(abs(off - wheel) <= thing.wide_m / 2 + 0.1 + 0.4 for wheel in (0.75, 0.9))
 
 
-def countable(thing: Thing) -> bool:
-    """What recall is counted over: red, of a type that an IMU feels, where a wheel may pass."""
-    return not thing.harmless and thing.severe and DEFECTS[thing.sort].felt and passable(thing)
+def grave(thing: Thing) -> bool:
+    """A red defect of a type that an IMU feels."""
+    return not thing.harmless and thing.severe and DEFECTS[thing.sort].felt
 
 
 def draw_street(
