@@ -30,8 +30,8 @@ class EvidenceOptions:
     wrong gate heal a city; less, and streets that only they drive stay grey: at .5 green takes six passes, not three).
     one_cause: a jolt has one cause, so a square that holds less of its place than the best one gets its log-odds times
     this power of the ratio. At 0 every square is asked by itself: squares beside a hole, on which no wheel ever rolls
-    to heal them, turn red when the hole is mended, and twice as many reds lie on nothing; at 1 a hole on the edge of two
-    squares is halved, and one in thirty more is missed (simulated, tuning streets of `roadcode bench fusion`).
+    to heal them, turn red when the hole is mended, and twice as many reds lie on nothing; at 1 a hole on the edge of
+    two squares is halved, and one in thirty more is missed (simulated, tuning streets of `roadcode bench fusion`).
     track_sigma_m: how far a wheel's line is from where half the track says it is: vehicles of one carrier differ. At 0
     a doubtful edge between squares is crossed for sure, at .3 no wheel is sure of a square. least_there: chance that
     the wheel was in a square from which its silence counts there; lower, and a driver who swerves around a hole heals

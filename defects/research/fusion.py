@@ -1,4 +1,4 @@
-"""`roadcode bench fusion`: how well passes become colours, on drawn streets, against DBSCAN and counting in the same run.
+"""`roadcode bench fusion`: how well passes become colours, on drawn streets, beside DBSCAN and counting.
 
 Everything is simulated, and nothing of it comes from the constants of what fuses. Figures are of streets with frozen
 seeds (`test`) on which nothing was ever chosen; whoever tunes takes the others (`tune`).
@@ -146,7 +146,7 @@ def bench_fusion(
 def _static(
     rng: np.random.Generator, scenario: Scenario, evidence: EvidenceOptions, health: HealthOptions
 ) -> tuple[World, NDArray[np.float64], NDArray[np.int64]]:
-    """A street driven over; places of its reds, and its coloured squares: (n, 2), square and colour (1 green, 3 other)."""
+    """A street driven over; places of its reds, and its coloured squares (n, 2): square, and 1 green or 3 other."""
     street = draw_street(rng)
     driven = Driven(rng, street, scenario.fleet, evidence)
     for day in range(scenario.days):

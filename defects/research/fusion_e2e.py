@@ -1,7 +1,8 @@
 """The same question asked of signals: chunks of a simulated city through recogniser, evidence and read-out.
 
-Nothing is drawn here but by the simulator's physics, so that what the drawn streets leave out shows: how hits are timed,
-which wheel is blamed, how sure the recogniser is. The models learnt on the same family of physics, which flatters them.
+Nothing is drawn here but by the simulator's physics, so that what the drawn streets leave out shows: how hits are
+timed, which wheel is blamed, how sure the recogniser is. The models learnt on the same family of physics, which
+flatters them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from ..planes import PASSES
 from ..recode import fold_in, recode
 from .drives import chunks_of, driven_km
 from .fusion_match import spots
+from .streets import DEFECTS
 
 WITHIN_M = 1.0
 _BATCH = 128
@@ -36,9 +38,9 @@ _HEAR_MPS = 15 / 3.6
 
 
 def end_to_end(folder: Path, city: City, evidence: EvidenceOptions, health: HealthOptions) -> dict[str, Any]:
-    """e2e_p, e2e_r (grave defects that a wheel met at 15 km/h or more) within a metre of the outline, taken as a circle;
-    e2e_r_3: of those met three times or more; false reds a km driven, and what they lie on; share of grey among squares
-    rolled over. The folder is of `roadcode simulate --out`; boxes only. Raises DrivesError."""
+    """e2e_p, e2e_r (grave defects that a wheel met at 15 km/h or more) within a metre of the outline, taken as a
+    circle; e2e_r_3: of those met three times or more; false reds a km driven, and what they lie on; share of grey among
+    squares rolled over. The folder is of `roadcode simulate --out`; boxes only. Raises DrivesError."""
     zone = Zone(city.utm_zone, city.utm_north)
     taken: dict[date, list[Any]] = defaultdict(list)
     batch: list[Any] = []
@@ -142,6 +144,4 @@ def _scored(places: NDArray[np.float64], things: dict[str, dict[str, Any]], km: 
 
 
 def _felt(kind: str) -> bool:
-    from .streets import DEFECTS  # noqa: PLC0415
-
     return kind in DEFECTS and DEFECTS[kind].felt

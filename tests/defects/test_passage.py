@@ -37,8 +37,8 @@ STEP_M = 0.1
 
 
 def rolling(*strikes: Strike, kind: str = "box", sigma_m: float = 0.05, offset_m: float = 0.4, turn: float = 0.0):  # type: ignore[no-untyped-def]
-    """Forty metres of a passage, its left wheel offset_m north of the edge between squares (due east); and its deltas as
-    plane -> square -> value."""
+    """Forty metres of a passage, its left wheel offset_m north of the edge between squares (due east); and its deltas
+    as plane -> square -> value."""
     n = 400
     s = np.arange(n) * STEP_M
     u_x, u_y = np.full(n, np.cos(turn)), np.full(n, np.sin(turn))
