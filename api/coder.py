@@ -52,17 +52,21 @@ def coarse_day(city: City, now_s: float) -> date:
     return city.service_day(now_s - _TURN_S)
 
 
-def step(conn: Connection, city: City, options: HealthOptions, now_s: float, most: int = 200) -> Folded:
-    """One fold. Commits. Gives `NOTHING` where there was nothing to do or another coder holds the lease."""
+def step(
+    conn: Connection, city: City, options: HealthOptions, now_s: float, most: int = 200, quiet_s: float = 0.0
+) -> Folded:
+    """One fold. Commits. Gives `NOTHING` where there was nothing to do or another coder holds the lease. Evidence of
+    blocks where nothing was found may wait ``quiet_s``: many passes are then folded in one go, which costs hardly more
+    than one."""
     today = city.service_day(now_s)
     with conn.transaction():
         if not defects_store.hold_coder_lease(conn):
             return NOTHING
-        taken = defects_store.take_journal(conn, most)
+        taken = defects_store.take_journal(conn, most, quiet_s)
         deltas = {day: parts for day, parts in taken.items() if parts}
         touched = {b for parts in deltas.values() for p in parts for b in defects_store.blocks_of_deltas(p)}
         stale = set(defects_store.stale_blocks(conn, today, most))
-        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched)) if touched else {}
+        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched, deltas)) if touched else {}
         defects_store.put_evidence(conn, folded)
         rows = sum(len(parts) for parts in deltas.values())
         told = _turn_of_day(conn, city, options, now_s, most, {b for b in touched if turn.is_coarse(b)})
@@ -70,15 +74,28 @@ def step(conn: Connection, city: City, options: HealthOptions, now_s: float, mos
         if not touched and not stale:
             return Folded(rows, told.blocks, told.changes, told.cases)
         beside = {b for block in touched for b in blocks_beside(block).values()}
-        recoded = touched | stale | {b for b in beside if b in defects_store.codes_of(conn, beside)}
-        halo = recoded | {b for block in recoded for b in blocks_beside(block).values()}
-        evidence = defects_store.evidence_of(conn, halo)
-        codes = reading.recode(recoded, evidence, today, options)
+        recoded = touched | stale | defects_store.coded(conn, beside)
+        codes = _read(conn, recoded, today, options, keep=bool(stale))
         days: dict[int, set[date]] = {}
         for block, day in folded:
             days.setdefault(block, set()).add(day)
         fine = _tell(conn, city, codes, days, today, datetime.fromtimestamp(now_s, UTC))
         return Folded(rows, fine.blocks + told.blocks, fine.changes + told.changes, fine.cases + told.cases)
+
+
+def _read(conn: Connection, blocks: set[int], today: date, options: HealthOptions, keep: bool) -> dict[int, Codes]:
+    """The codes of blocks of 1 m squares, from what is carried of them and the days after it. ``keep``: on a new day
+    the states at the end of the last sealed one are carried on."""
+    halo = blocks | {b for block in blocks for b in blocks_beside(block).values()}
+    carried = defects_store.carry_of(conn, halo)
+    evidence = defects_store.evidence_after(conn, {block: carry.asof for block, carry in carried.items()})
+    evidence |= defects_store.evidence_of(conn, (halo - carried.keys()) | reading.above(halo))
+    found = reading.reread(blocks, evidence, today, options, carried=carried, keep=keep)
+    defects_store.put_carry(conn, {
+        block: carry for block, carry in found.carried.items()
+        if block not in carried or carried[block].asof < carry.asof
+    })  # fmt: skip
+    return found.codes
 
 
 def _turn_of_day(

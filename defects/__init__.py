@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import recode, retention, store, turn
+from . import learnt, planes, recode, register, register_store, register_text, retention, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -16,7 +16,7 @@ from .code import (
     unknown_codes,
     unpack_codes,
 )
-from .evidence import BlockEvidence, Deltas, fold, merge
+from .evidence import UNIT, BlockEvidence, Deltas, fold, merge, tally
 from .ground import HARMLESS, Ground, plain_ground
 from .health import HealthOptions
 from .listening import listen
@@ -47,6 +47,7 @@ __all__ = [
     "OF_THE_STANDARD",
     "TYPES",
     "UNEVEN",
+    "UNIT",
     "BlockEvidence",
     "Case",
     "Change",
@@ -72,6 +73,7 @@ __all__ = [
     "fold",
     "join",
     "last_public_day",
+    "learnt",
     "listen",
     "load_model",
     "merge",
@@ -81,14 +83,19 @@ __all__ = [
     "pass_story",
     "place",
     "plain_ground",
+    "planes",
     "public_days",
     "publishable",
     "rate",
     "recode",
+    "register",
+    "register_store",
+    "register_text",
     "retention",
     "shipped_models",
     "slots_are_sealed",
     "store",
+    "tally",
     "turn",
     "unknown_codes",
     "unpack_codes",

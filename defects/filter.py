@@ -54,9 +54,9 @@ WIDTH = 101
 
 # Places of the options in the vector that the kernel takes, all of them integers (16 bits of fraction, but for FADE
 # with 32, severities with 8, and counts).
-OPTIONS = 15
+OPTIONS = 16
 (PRIOR, FLOOR, REPEAT, MOST_AGAINST, ENTER, LEAVE, FADE, VALIDITY, GREEN_ENTER, GREEN_LEAVE, P_GREEN_ENTER,
- P_GREEN_LEAVE, SEVERE, NOT_SEVERE, WITNESSES) = range(OPTIONS)  # fmt: skip
+ P_GREEN_LEAVE, SEVERE, NOT_SEVERE, WITNESSES, CONTRIBUTORS) = range(OPTIONS)  # fmt: skip
 
 # Columns of a rival: a type of a square that is held for a defect. SEVERITY with 8 bits; HITS, SIZED and SIZE_SUM too.
 (R_CELL, R_TYPE, R_LOGIT, R_STRENGTH, R_SEVERITY, R_HELD_SEVERE, R_DEVICES, R_EXPIRED, R_HITS, R_SIZED,
@@ -137,7 +137,8 @@ def _sleep(state, table, opt):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _add(state, key, value, a, b, day, share, opt, said, looked):  # type: ignore[no-untyped-def]
     """A day's evidence of one square: entries a to b. said (64,), looked (3,): room to work in."""
-    said[:] = 0
+    for i in range(64):
+        said[i] = 0
     for i in range(a, b):
         said[np.int64(key[i]) & 63] = value[i]
     passes, devices = said[PASSES], _bits(said[DEVICES])
@@ -196,12 +197,13 @@ def _mend(state, a, b, repair_day, repaired, day, index):  # type: ignore[no-unt
 
 
 @njit(cache=True)
-def _believed(state, k, opt):  # type: ignore[no-untyped-def]
-    """Whether a type is held for a defect: from ENTER on, and while it was held on the last sealed day, from LEAVE."""
+def _believed(state, k, lift, opt):  # type: ignore[no-untyped-def]
+    """Whether a type is held for a defect: from ENTER on, and while it was held on the last sealed day, from LEAVE.
+    lift: what coarser squares say, on top."""
     if not state[HAS] >> k & 1:
         return False
     least = opt[LEAVE] if state[ON] >> k & 1 else opt[ENTER]
-    return state[LOGIT + k] >= least
+    return state[LOGIT + k] + lift >= least
 
 
 @njit(cache=True)
@@ -240,7 +242,7 @@ def _seal(state, day, share, opt):  # type: ignore[no-untyped-def]
             state[i] = 0
     on = deep = well = 0
     for k in range(TYPES):
-        if _believed(state, k, opt):
+        if _believed(state, k, 0, opt):
             on |= 1 << k
             if _severe(state, k, opt):
                 deep |= 1 << k
@@ -257,7 +259,9 @@ def _grown(rows, n):  # type: ignore[no-untyped-def]
     if n < len(rows):
         return rows
     more = np.empty((2 * len(rows), rows.shape[1]), np.int64)
-    more[:n] = rows[:n]
+    for i in range(n):  # a slice that is assigned compiles for seconds
+        for j in range(rows.shape[1]):
+            more[i, j] = rows[i, j]
     return more
 
 
@@ -286,7 +290,9 @@ def _kept(rows, n, state, b, index):  # type: ignore[no-untyped-def]
     for i in range(WIDTH):
         if state[i] != 0:
             rows = _grown(rows, n)
-            rows[n, 0], rows[n, 1], rows[n, 2] = b, index << 7 | i, state[i]
+            rows[n, 0] = b
+            rows[n, 1] = index << 7 | i
+            rows[n, 2] = state[i]
             n += 1
     return rows, n
 
@@ -305,9 +311,12 @@ def _good(state, share, opt):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _green(state, good, hazards, opt):  # type: ignore[no-untyped-def]
-    """Whether all hazards were looked for and nothing is doubted."""
-    if np.int64(good) & hazards != hazards or state[NEWEST_DEVICES] >= opt[WITNESSES]:
+def _green(state, good, hazards, lift, share, opt):  # type: ignore[no-untyped-def]
+    """Whether all hazards were looked for and nothing is doubted, not even what phones felt around here."""
+    felt = state[LOGIT] if state[HAS] & 1 else opt[PRIOR] - _exposure(state, share, 0)
+    if lift > 0 and felt + lift > opt[P_GREEN_ENTER]:
+        return False
+    if good & hazards != hazards or state[NEWEST_DEVICES] >= opt[WITNESSES]:
         return False
     for k in range(TYPES):
         if state[HAS] >> k & 1:
@@ -328,7 +337,8 @@ def _valid(validity, own, index, opt):  # type: ignore[no-untyped-def]
 @njit(cache=True)
 def _rival(out, state, k, cell, today, valid):  # type: ignore[no-untyped-def]
     """Writes what is known of one type of one square that is held for a defect."""
-    out[:] = 0
+    for i in range(RIVAL):
+        out[i] = 0
     out[R_CELL], out[R_TYPE] = cell, k
     out[R_LOGIT], out[R_STRENGTH] = state[LOGIT + k], state[STRENGTH + k]
     out[R_SEVERITY], out[R_HELD_SEVERE] = _severity(state, k), state[DEEP] >> k & 1
@@ -336,13 +346,15 @@ def _rival(out, state, k, cell, today, valid):  # type: ignore[no-untyped-def]
     out[R_EXPIRED] = 1 if today - state[LAST_HIT] > valid else 0
     if k == 0:
         out[R_SIZED], out[R_SIZE_SUM] = state[SIZED], state[SIZE_SUM]
-        out[R_NAME : R_NAME + NAMES] = state[NAME : NAME + NAMES]
+        for j in range(NAMES):
+            out[R_NAME + j] = state[NAME + j]
 
 
 @njit(cache=True)
 def run(  # type: ignore[no-untyped-def]
     block_rows, row_day, row_first, key, value, carry_first, carry_key, carry_value, carry_day, ground, validity,
-    repair_first, repair_day, repaired, share, table, opt, hazards, sealed_until, today, keep, green, seen, passes,
+    repair_first, repair_day, repaired, share, table, opt, hazards, sealed_until, today, keep, lift,
+    green, seen, passes, felt,
 ):  # fmt: skip
     """Reads out many blocks of which any number of days may be known.
 
@@ -352,10 +364,13 @@ def run(  # type: ignore[no-untyped-def]
     later days. ground (B,): row of validity (G, 1024), 0 where the options' own holds, and of repair_first (G + 1,),
     repair_day (P,), repaired (P, 1024); -1 for none. share (3, 19): what a unit of each class's exposure is worth for
     each type, 16 bits; table: `drift_table`; opt: the options; hazards: bits of the types that green needs.
-    sealed_until, today: day numbers; keep: whether states as of the end of sealed_until are given back.
+    sealed_until, today: day numbers; keep: whether states as of the end of sealed_until are given back. lift, int32
+    (B, 1024): log-odds for what wheels feel, from coarser squares.
 
-    Fills green (bool), seen (uint32), passes (uint8), each (B, 1024). Gives rivals, int64 (n, RIVAL): all types of all
-    squares that are held for a defect; and the states to carry, int64 (m, 3): block, carry key, value.
+    Fills green (bool), seen (uint32), passes (uint8), each (B, 1024), and felt (int32, the same, or (0, 0)): log-odds
+    over the prior of what enough devices felt. Gives rivals, int64 (RIVAL a row), and their number:
+    all types of all squares that are held for a defect; and the states to carry, int64 rows of block, carry key and
+    value, and their number.
     """
     rivals = np.empty((256, RIVAL), np.int64)
     kept = np.empty((4096 if keep else 1, 3), np.int64)
@@ -400,12 +415,13 @@ def run(  # type: ignore[no-untyped-def]
                 day += 1
             valid = _valid(validity, own, index, opt)
             passes[b, index] = min(state[PASSED], 255)
-            if today - state[LAST_PASS] <= valid:
-                seen[b, index] = _good(state, share, opt)
-                green[b, index] = _green(state, seen[b, index], hazards, opt)
+            good = _good(state, share, opt) if today - state[LAST_PASS] <= valid else 0
+            seen[b, index], green[b, index] = good, _green(state, good, hazards, lift[b, index], share, opt)
+            if len(felt) and state[HAS] & 1 and state[MOST_DEVICES] >= opt[CONTRIBUTORS]:
+                felt[b, index] = max(state[LOGIT] - opt[PRIOR], 0)
             for k in range(TYPES):
-                if _believed(state, k, opt):
+                if _believed(state, k, lift[b, index] if k == 0 else 0, opt):
                     rivals = _grown(rivals, n)
                     _rival(rivals[n], state, k, b * 1024 + index, today, valid)
                     n += 1
-    return rivals[:n], kept[:m]
+    return rivals, n, kept, m

@@ -21,54 +21,63 @@ ROUNDS = 5
 that is more than the block beside it, which is all that is read; with 1 a hole behind a ghost of another is lost."""
 
 PLACE, GHOST = 1, 2
+_NOW = 3  # a place of this round: it still stands in the way of the others
+
+
+def keys_of(kind: Int64, row: Int64, column: Int64) -> tuple[Int64, Int64]:
+    """One number for kind and square, rising, int64 (n,), and the order in which they rise. Rows and columns are below
+    2**24."""
+    key = kind << 48 | row << 24 | column
+    order = np.argsort(key, kind="stable")
+    return key[order], order
 
 
 @njit(cache=True)
-def _key(kind, row, column):  # type: ignore[no-untyped-def]
-    return (kind << 48) | (row << 24) | column
+def _find(keys, key):  # type: ignore[no-untyped-def]
+    """Where a key stands in rising ones; -1 where it does not."""
+    low, high = 0, len(keys)
+    while low < high:
+        middle = (low + high) >> 1
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < len(keys) and keys[low] == key else -1
 
 
 @njit(cache=True)
-def sort_out(kind, row, column, strength):  # type: ignore[no-untyped-def]
-    """PLACE or GHOST of each of n squares of one level, uint8 (n,). kind: of the defect; row, column: numbers of the
-    square (below 2**24); strength. Of two equal ones within reach both are places, so that no order decides."""
-    n = len(kind)
+def sort_out(keys, strength):  # type: ignore[no-untyped-def]
+    """PLACE or GHOST of each of n squares of one level, uint8 (n,), in the order of their keys (`keys_of`). Of two
+    equally strong ones within reach both are places, so that no order decides."""
+    n = len(keys)
     verdict = np.zeros(n, np.uint8)
-    where = {np.int64(-1): np.int64(-1)}
-    for i in range(n):
-        where[_key(kind[i], row[i], column[i])] = np.int64(i)
-    left = n
     for _ in range(ROUNDS):
-        if left == 0:
-            break
+        left = 0
         for i in range(n):
             if verdict[i] != 0:
                 continue
+            left += 1
             highest = True
             for dr in range(-HALO, HALO + 1):
                 for dc in range(-HALO, HALO + 1):
-                    key = _key(kind[i], row[i] + dr, column[i] + dc)
-                    if highest and key in where:
-                        j = where[key]
-                        # PLACE + 2 marks those of this round: they still stand in the way of the others.
-                        if verdict[j] in (0, PLACE + 2) and strength[j] > strength[i]:
-                            highest = False
+                    j = _find(keys, keys[i] + (dr << 24) + dc) if highest else -1
+                    if j >= 0 and (verdict[j] == 0 or verdict[j] == _NOW) and strength[j] > strength[i]:
+                        highest = False
             if highest:
-                verdict[i] = PLACE + 2
+                verdict[i] = _NOW
+        if left == 0:
+            break
         for i in range(n):
-            if verdict[i] != PLACE + 2:
+            if verdict[i] != _NOW:
                 continue
             for dr in range(-HALO, HALO + 1):
                 for dc in range(-HALO, HALO + 1):
-                    key = _key(kind[i], row[i] + dr, column[i] + dc)
-                    if key in where and verdict[where[key]] == 0:
-                        verdict[where[key]] = GHOST
-        left = 0
+                    j = _find(keys, keys[i] + (dr << 24) + dc)
+                    if j >= 0 and verdict[j] == 0:
+                        verdict[j] = GHOST
         for i in range(n):
-            if verdict[i] == PLACE + 2:
+            if verdict[i] == _NOW:
                 verdict[i] = PLACE
-            elif verdict[i] == 0:
-                left += 1
     for i in range(n):
         if verdict[i] == 0:
             verdict[i] = GHOST
@@ -76,21 +85,18 @@ def sort_out(kind, row, column, strength):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def spread_m2(kind, row, column, strength):  # type: ignore[no-untyped-def]
-    """Variance on one axis, in squares, of the evidence for each of n squares' own kind within `HALO`, float64 (n,)."""
-    n = len(kind)
+def spread_m2(keys, strength):  # type: ignore[no-untyped-def]
+    """Variance on one axis, in squares, of the evidence for each of n squares' own kind within `HALO`, float64 (n,), in
+    the order of their keys."""
+    n = len(keys)
     out = np.zeros(n)
-    where = {np.int64(-1): np.int64(-1)}
-    for i in range(n):
-        where[_key(kind[i], row[i], column[i])] = np.int64(i)
     for i in range(n):
         weight = total = 0.0
         for dr in range(-HALO, HALO + 1):
             for dc in range(-HALO, HALO + 1):
-                key = _key(kind[i], row[i] + dr, column[i] + dc)
-                if key in where and strength[where[key]] > 0:
-                    w = float(strength[where[key]])
-                    weight += w
-                    total += w * (dr * dr + dc * dc) / 2.0
+                j = _find(keys, keys[i] + (dr << 24) + dc)
+                if j >= 0 and strength[j] > 0:
+                    weight += float(strength[j])
+                    total += float(strength[j]) * (dr * dr + dc * dc) / 2.0
         out[i] = total / weight if weight > 0 else 0.0
     return out

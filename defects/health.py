@@ -32,7 +32,8 @@ class HealthOptions:
     prior: chance that a square metre holds a given defect, before anybody looked. new_a_day, healed_a_day: the daily
     filter's rates. repeat: what a further pass of a device that has passed already counts, against one of a new device.
     p_defect, p_keep: from which probability on something is a defect, and down to which it stays one once it was so on
-    a sealed day; alike, and what lies on the border changes colour every day. p_green, p_green_keep, green_exposure,
+    a sealed day; alike, and what lies on the border changes colour every day; p_keep over .36, and a red runs out by
+    waiting before its validity does, without a word that it did. p_green, p_green_keep, green_exposure,
     keep_exposure: the same of green; green_exposure 3 leaves 5 % of defects unseen. severe, still_severe: mean severity
     of red (1 is yellow, 2 is red). exposure_days: the time in which exposure falls to 1/e. most_against: what all quiet
     passes of one day may say against a defect: without a bound three hundred passes of a morning would outvote
@@ -49,7 +50,7 @@ class HealthOptions:
 
     prior: float = 1e-4
     p_defect: float = 0.9
-    p_keep: float = 0.5
+    p_keep: float = 0.3
     p_green: float = 0.02
     p_green_keep: float = 0.05
     green_exposure: float = 3.0

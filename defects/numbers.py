@@ -63,5 +63,5 @@ def numbers(options: HealthOptions, level: int) -> Int64:
     out[days.P_GREEN_ENTER] = fixed(logit(options.p_green))
     out[days.P_GREEN_LEAVE] = fixed(logit(options.p_green_keep))
     out[days.SEVERE], out[days.NOT_SEVERE] = round(options.severe * 256), round(options.still_severe * 256)
-    out[days.WITNESSES] = options.witnesses
+    out[days.WITNESSES], out[days.CONTRIBUTORS] = options.witnesses, options.public_contributors
     return out

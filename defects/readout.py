@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import column_row, level_of
+from grid import blocks_of, cells_of_block, column_row, index_in_block, level_of, parents
 
 from . import filter as days
 from .carry import Carry, Reading
 from .code import BLOCK_CELLS, CODE, NO_KIND, Codes, Colour, Flag, State, unknown_codes
 from .evidence import UNIT, BlockEvidence
-from .ghosts import HALO, PLACE, sort_out, spread_m2
+from .ghosts import HALO, PLACE, keys_of, sort_out, spread_m2
 from .ground import HARMLESS, Ground
 from .health import FELT, HealthOptions
 from .numbers import exposure_share, nights, numbers
@@ -29,6 +30,7 @@ Days = Mapping[date, BlockEvidence]
 _COVER = HARMLESS.index("cover")
 _HAZARD_BITS = sum(1 << n - 1 for n in HAZARDS)
 _COVER_KINDS = tuple(BY_KEY[key].number for key in ("defective_cover", "frame_level", "pothole"))
+NO_LIFTS: Mapping[int, NDArray[np.int32]] = {}
 _SQUARE_SIGMA2 = 1 / 12  # variance of a place in a square of which nothing is known but that it is the one
 
 
@@ -40,6 +42,7 @@ class _Believed:
     green: NDArray[np.bool_]
     seen: NDArray[np.uint32]
     passes: NDArray[np.uint8]
+    felt: NDArray[np.int32]
     rivals: Int64
     kept: Int64
 
@@ -52,19 +55,20 @@ def sealed_until(today: date, options: HealthOptions) -> date:
 def read(
     blocks: set[int], evidence: Mapping[int, Days], today: date, options: HealthOptions,
     ground: Mapping[int, Ground], carried: Mapping[int, Carry], keep: bool = False,
+    lifts: Mapping[int, NDArray[np.int32]] = NO_LIFTS,
 ) -> Reading:  # fmt: skip
     """The codes of ``blocks`` (all of one level) as of ``today``.
 
     ``evidence`` holds them and whichever of their neighbours have any: all days, or of a block that is in ``carried``
     at least the days after it. ``ground``: what else is known of blocks; plain where it is missing. ``keep``: give the
-    states to carry too.
+    states to carry too. ``lifts``: of `felt_around`, of blocks of 1 m squares.
     """
     codes = {block: unknown_codes() for block in blocks if block not in evidence and block not in carried}
     known = sorted(evidence.keys() | carried.keys())
     kept: dict[int, Carry] = {}
     if known:
         level = int(level_of(known[0]))
-        believed = _believe(known, evidence, today, level, options, ground, carried, keep)
+        believed = _believe(known, evidence, today, level, options, ground, carried, keep, lifts)
         kept = _carries(believed, sealed_until(today, options)) if keep else {}
         codes |= _codes(believed, blocks & set(known), level, options, ground)
     for block in blocks & ground.keys():
@@ -75,6 +79,7 @@ def read(
 def _believe(
     known: Sequence[int], evidence: Mapping[int, Days], today: date, level: int, options: HealthOptions,
     ground: Mapping[int, Ground], carried: Mapping[int, Carry], keep: bool,
+    lifts: Mapping[int, NDArray[np.int32]] = NO_LIFTS,
 ) -> _Believed:  # fmt: skip
     # A chunk may be two minutes ahead of the day's end: tomorrow's evidence waits, and no night passes for it.
     newest = last_public_day(today, options) if level else today
@@ -95,7 +100,12 @@ def _believe(
     n = len(known)
     green, seen = np.zeros((n, BLOCK_CELLS), bool), np.zeros((n, BLOCK_CELLS), np.uint32)
     passes = np.zeros((n, BLOCK_CELLS), np.uint8)
-    rivals, kept = days.run(
+    lift = np.zeros((n, BLOCK_CELLS), np.int32)
+    for i, block in enumerate(known):
+        if block in lifts:
+            lift[i] = lifts[block]
+    felt = np.zeros((n, BLOCK_CELLS) if level else (0, 0), np.int32)
+    rivals, n_rivals, kept, n_kept = days.run(
         np.array(block_rows, np.int64), np.array(row_day, np.int64), _first([len(r.key) for r in rows]),
         _flat([r.key for r in rows], np.uint16), _flat([r.value for r in rows], np.int64),
         _first([0 if c is None else len(c.key) for c in carries]),
@@ -107,9 +117,46 @@ def _believe(
         _first([len(g.repairs) for g in some]), np.array([day for day, _ in repairs], np.int64),
         np.array([squares for _, squares in repairs], bool).reshape(-1, BLOCK_CELLS),
         exposure_share(options), nights(options), numbers(options, level), _HAZARD_BITS,
-        sealed_until(today, options).toordinal(), today.toordinal(), keep, green, seen, passes,
+        sealed_until(today, options).toordinal(), today.toordinal(), keep, lift, green, seen, passes, felt,
     )  # fmt: skip
-    return _Believed(tuple(known), green, seen, passes, rivals, kept)
+    return _Believed(tuple(known), green, seen, passes, felt, rivals[:n_rivals], kept[:n_kept])
+
+
+def felt_around(
+    blocks: set[int], coarse: Mapping[int, Days], today: date, options: HealthOptions
+) -> dict[int, NDArray[np.int32]]:
+    """What phones say of blocks of 1 m squares through the 4 and 16 m squares that hold them: log-odds, int32 (1024,)
+    with 16 bits, 0 where they say nothing; blocks of which nothing is said are left out.
+
+    ``coarse``: evidence of coarse blocks. A defect somewhere in a square of n small ones, S more likely than before, is
+    with each of them as likely as `S - log(1 + (n - 1) p0 (e^S - 1))` more: at most 1 / n of it, so that phones alone
+    never colour a square metre. Only what may be told of phones counts, and a day later, so that no late fold of a day
+    that is told already makes a difference.
+    """
+    parts: dict[int, list[NDArray[np.float64]]] = {}
+    for level in (1, 2):
+        mine = sorted(block for block in coarse if int(level_of(block)) == level)
+        if not mine:
+            continue
+        believed = _believe(mine, coarse, today - timedelta(days=1), level, options, {}, {}, keep=False)
+        said = dict(zip(mine, believed.felt, strict=True))
+        for block in blocks:
+            cells = cells_of_block(block)
+            above = parents(cells, level)
+            over = blocks_of(above)
+            found = np.zeros(BLOCK_CELLS)
+            for one in np.unique(over).tolist():
+                if one in said:
+                    here = over == one
+                    found[here] = said[one][index_in_block(above[here])] / UNIT
+            if found.any():
+                small = 1 << 4 * level
+                spread = np.log1p((small - 1) * options.prior * np.expm1(np.minimum(found, 60.0)))
+                parts.setdefault(block, []).append(found - spread)
+    most = math.log(1 / (15 * options.prior))  # of a 4 m square that is certain
+    return {
+        block: np.rint(np.minimum(np.sum(said, axis=0), most) * UNIT).astype(np.int32) for block, said in parts.items()
+    }
 
 
 def _first(lengths: Sequence[int]) -> Int64:
@@ -179,7 +226,11 @@ def _judge(
     row = row * 32 + cell % BLOCK_CELLS // 32
     strength = rivals[:, days.R_STRENGTH]
     area = np.isin(kind, AREA_TYPES)
-    place = area | (sort_out(kind, row, column, strength) == PLACE)
+    keys, order = keys_of(kind, row, column)
+    place, sigma = np.empty(len(kind), bool), np.empty(len(kind))
+    place[order] = sort_out(keys, strength[order]) == PLACE
+    place |= area
+    sigma[order] = np.sqrt(_SQUARE_SIGMA2 + spread_m2(keys, strength[order]))
     severity = rivals[:, days.R_SEVERITY] / 256
     named, size_mm = _named(rivals, options)
     sized = (named > 0) & (size_mm > 0)
@@ -200,7 +251,6 @@ def _judge(
     number = np.where(felt, np.where(named > 0, named, UNEVEN.number), kind)
     lies = np.array([_lies(ground.get(blocks[c // BLOCK_CELLS]), c % BLOCK_CELLS) for c in cell.tolist()], np.int64)
     spared = felt & (lies == _COVER) & np.isin(named, _COVER_KINDS) & (severity >= options.severe)
-    sigma = np.sqrt(_SQUARE_SIGMA2 + spread_m2(kind, row, column, strength))
     return _Judged(place & ~explained, felt & (lies > 0) & ~spared, both, number, severity, size_mm, sigma)
 
 

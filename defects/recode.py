@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import blocks_of, cells_of_block, index_in_block, level_of
+from grid import blocks_of, cells_of_block, level_of, parents
 
 from .carry import Carry, Reading
 from .code import NO_KIND, Change, Codes, Colour, Flag, State, unknown_codes
-from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, pack_block, to_block
+from .evidence import EMPTY, BlockEvidence, by_block, fold_in, pack_block
 from .ground import Ground
 from .health import HealthOptions
 from .planes import PASSES, PHONE_PASSES
 from .taxonomy import ALL_TYPES
+
+__all__ = ["by_block", "fold_in"]  # of `evidence`, reached through here too
 
 NO_EVIDENCE = EMPTY
 NOWHERE: Mapping[int, Ground] = {}
@@ -25,29 +27,6 @@ NOTHING: Mapping[int, Carry] = {}
 Days = Mapping[date, BlockEvidence]
 TOLD = (Colour.YELLOW, Colour.RED)
 """Colours whose comings and goings are recorded square by square; green and grey are recorded by block."""
-
-
-def by_block(deltas: Deltas) -> dict[int, BlockEvidence]:
-    """Deltas of many squares as evidence of each block."""
-    if not len(deltas.cell):
-        return {}
-    blocks = blocks_of(deltas.cell)
-    index = index_in_block(deltas.cell)
-    order = np.lexsort((deltas.plane, index, blocks))
-    blocks, index = blocks[order], index[order]
-    plane, value = deltas.plane[order], deltas.value[order]
-    first = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
-    stop = np.r_[first[1:], len(blocks)]
-    return {int(blocks[a]): to_block(index[a:b], plane[a:b], value[a:b]) for a, b in zip(first, stop, strict=True)}
-
-
-def fold_in(taken: Mapping[date, list[Deltas]], stored: Mapping[int, Days]) -> dict[tuple[int, date], BlockEvidence]:
-    """The new evidence of every block and day that the taken deltas touch."""
-    folded: dict[tuple[int, date], BlockEvidence] = {}
-    for day, parts in taken.items():
-        for block, added in by_block(merge(parts)).items():
-            folded[block, day] = fold(stored.get(block, {}).get(day, EMPTY), added)
-    return folded
 
 
 def recode(
@@ -59,7 +38,8 @@ def recode(
     carried: Mapping[int, Carry] = NOTHING,
 ) -> dict[int, Codes]:
     """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any: all of
-    their days, or of a block that is in ``carried`` at least those after it."""
+    their days, or of a block that is in ``carried`` at least those after it. Where it holds the coarse blocks above
+    blocks of 1 m squares too (`above`), what phones say is heard there."""
     return reread(blocks, evidence, today, options, ground, carried).codes
 
 
@@ -73,7 +53,7 @@ def reread(
     keep: bool = False,
 ) -> Reading:
     """`recode`, and the states that may be carried on from the last sealed day where ``keep`` asks for them."""
-    from .readout import read  # noqa: PLC0415  (it wakes the compiler, for which who only shows codes must not wait)
+    from .readout import felt_around, read  # noqa: PLC0415  (it wakes the compiler, for which who only shows codes must not wait)
 
     codes: dict[int, Codes] = {}
     kept: dict[int, Carry] = {}
@@ -81,10 +61,21 @@ def reread(
         mine = {block for block in blocks if int(level_of(block)) == level}
         told = {block: days for block, days in evidence.items() if int(level_of(block)) == level}
         states = {block: carry for block, carry in carried.items() if int(level_of(block)) == level}
-        reading = read(mine, told, today, options, ground, states, keep)
+        coarse = {} if level else {block: days for block, days in evidence.items() if int(level_of(block)) > 0}
+        lifts = felt_around(told.keys() | states.keys(), coarse, today, options) if coarse else {}
+        reading = read(mine, told, today, options, ground, states, keep, lifts)
         codes |= reading.codes
         kept |= reading.carried
     return Reading(codes, kept)
+
+
+def above(blocks: Iterable[int]) -> set[int]:
+    """The coarse blocks whose squares hold squares of blocks of 1 m squares, where phones may have something to say."""
+    corners = [cells_of_block(block)[[0, -1]] for block in blocks if int(level_of(block)) == 0]
+    if not corners:
+        return set()
+    cells = np.concatenate(corners)
+    return {int(b) for level in (1, 2) for b in np.unique(blocks_of(parents(cells, level)))}
 
 
 def stored_bytes(evidence: BlockEvidence) -> int:

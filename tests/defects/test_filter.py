@@ -14,8 +14,22 @@ from hypothesis import strategies as st
 from defects import BY_KEY, HARMLESS, Colour, Flag, Ground, HealthOptions, State, plain_ground
 from defects import recode as reading
 from defects.carry import Carry, pack_carry, unpack_carry
-from defects.evidence import UNIT, BlockEvidence
-from defects.planes import EXPOSURE_CAMERA, EXPOSURE_LASER, FELT_TYPES, HIT_DEVICES, NAMED, SIZE
+from defects.evidence import UNIT, BlockEvidence, tally
+from defects.planes import (
+    EXPOSURE_BOX,
+    EXPOSURE_CAMERA,
+    EXPOSURE_LASER,
+    FELT_TYPES,
+    HIT_DEVICES,
+    NAMED,
+    PHONE_DEVICES,
+    PHONE_HIT_DEVICES,
+    PHONE_LOGODDS,
+    PHONE_PASSES,
+    PHONE_TALLY,
+    SIZE,
+)
+from grid import blocks_of, cells_of_block, index_in_block, parents
 
 from .blocks import BLOCK, DAY, MIDDLE, Entries, evidence, hits, quiet, together
 
@@ -85,6 +99,7 @@ def test_a_damaged_carry_is_left_unread() -> None:
 
 def test_what_was_held_on_a_sealed_day_holds_down_to_a_lower_threshold() -> None:
     """On the border of p_defect a colour does not change every day; what never was held is not begun there."""
+
     def how_long(options: HealthOptions) -> int:
         days = {DAY: hits(6, 3)} | {later(n): quiet(2, 1, each=0.2) for n in range(4, 24)}
         series = [shown({d: e for d, e in days.items() if d <= later(n)}, later(n), None, options) for n in range(24)]
@@ -128,7 +143,8 @@ def test_a_red_that_nobody_feels_again_expires_and_says_what_it_was() -> None:
     gone = shown(bad, later(31), ground)
     assert Colour(gone["colour"]) == Colour.GREY
     assert Flag(int(gone["flags"])) == Flag.EXPIRED
-    assert Colour(shown(bad, later(60))["colour"]) == Colour.RED, "90 days where the class says nothing"
+    assert Colour(shown(bad, later(90))["colour"]) == Colour.RED, "90 days where the class says nothing"
+    assert int(shown(bad, later(91))["flags"]) == Flag.EXPIRED
     assert int(shown(bad, later(200))["flags"]) == 0, "after twice the validity nothing is left of it"
 
 
@@ -244,3 +260,55 @@ def test_many_hits_of_one_device_on_a_square_that_it_never_rolled_over_are_tempe
     assert Colour(shown({DAY: ghost}, DAY)["colour"]) == Colour.GREY
     many = {key: value for key, value in hits(4, 4, each=3.2).items() if key[1] >= HIT_DEVICES or key[1] == 0}
     assert Colour(shown({DAY: many}, DAY)["colour"]) == Colour.RED
+
+
+def above_middle(phones: int, level: int = 1) -> tuple[int, BlockEvidence]:
+    """The coarse block over the middle square, with so many phones that felt something there, and its evidence."""
+    cell = int(parents(cells_of_block(BLOCK)[[MIDDLE]], level)[0])
+    at = int(index_in_block(cell))
+    slots = (1 << phones) - 1
+    said = {
+        (at, PHONE_LOGODDS): phones * 4 * UNIT, (at, PHONE_TALLY): tally(phones, phones * 2.0), (at, PHONE_PASSES): 30,
+        (at, PHONE_DEVICES): slots, (at, PHONE_HIT_DEVICES): slots,
+    }  # fmt: skip
+    return int(blocks_of(cell)), evidence(said)
+
+
+@pytest.mark.parametrize(("phones", "colour"), [(0, Colour.GREY), (2, Colour.GREY), (6, Colour.RED)])
+def test_what_phones_say_of_four_metres_helps_a_box_that_doubts(phones: int, colour: Colour) -> None:
+    """One box that felt something once is a doubt; with six phones around it is a red. Two phones are not told of."""
+    today = later(6)
+    told: dict[int, Days] = {BLOCK: {today: evidence(hits(1, 1, each=6.5))}}
+    if phones:
+        block, said = above_middle(phones)
+        told[block] = {DAY: said}
+    assert Colour(reading.recode({BLOCK}, told, today, OPTIONS)[BLOCK][MIDDLE]["colour"]) == colour
+
+
+def test_phones_alone_colour_no_square_metre_however_many() -> None:
+    block, said = above_middle(60)
+    told: dict[int, Days] = {block: {DAY: said}, BLOCK: {later(6): evidence(quiet(1, 1))}}
+    codes = reading.recode({BLOCK}, told, later(6), OPTIONS)[BLOCK]
+    assert (codes["colour"] == Colour.GREY).all()
+
+
+def test_what_phones_felt_takes_the_green_of_little_looking() -> None:
+    block, said = above_middle(60)
+    looked = {later(6): evidence(quiet(6, 6, each=0.9))}
+    alone = reading.recode({BLOCK}, {BLOCK: looked}, later(6), OPTIONS)[BLOCK][MIDDLE]
+    assert Colour(alone["colour"]) == Colour.GREEN
+    doubted = reading.recode({BLOCK}, {BLOCK: looked, block: {DAY: said}}, later(6), OPTIONS)[BLOCK][MIDDLE]
+    assert Colour(doubted["colour"]) == Colour.GREEN, "5.4 of exposure outweigh 6.5 over a prior of 1e-4"
+    looks = ((EXPOSURE_BOX, 0.3), (EXPOSURE_LASER, 0.5), (EXPOSURE_CAMERA, 40.0))
+    less = {later(6): evidence(quiet(6, 6) | {(MIDDLE, plane): round(much * UNIT) for plane, much in looks})}
+    assert Colour(reading.recode({BLOCK}, {BLOCK: less}, later(6), OPTIONS)[BLOCK][MIDDLE]["colour"]) == Colour.GREEN
+    shown_now = reading.recode({BLOCK}, {BLOCK: less, block: {DAY: said}}, later(6), OPTIONS)[BLOCK][MIDDLE]
+    assert Colour(shown_now["colour"]) == Colour.GREY
+
+
+def test_what_phones_said_is_heard_a_day_after_it_may_be_told() -> None:
+    block, said = above_middle(6)
+    for wait, colour in ((3, Colour.GREY), (4, Colour.RED)):
+        today = later(wait)
+        told: dict[int, Days] = {BLOCK: {today: evidence(hits(1, 1, each=6.5))}, block: {DAY: said}}
+        assert Colour(reading.recode({BLOCK}, told, today, OPTIONS)[BLOCK][MIDDLE]["colour"]) == colour
