@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from .commands import archive, cost, dead_letter, device, evaluate, phone, register, roads, simulate, tls, train
+from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
@@ -126,6 +127,7 @@ app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
+benches.command("fusion")(fusion.bench_fusion)
 
 
 # ---------------------------------------------------------------- proof

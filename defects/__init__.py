@@ -21,8 +21,9 @@ from .ground import HARMLESS, Ground, plain_ground
 from .health import HealthOptions
 from .listening import listen
 from .naming import Name
-from .observe import Finding, Observation, observe, place
+from .observe import Finding, Observation, observe
 from .options import EvidenceOptions
+from .placing import place
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
