@@ -23,15 +23,24 @@ from .cells import (
     unproject,
     zone_of,
 )
+from .match import OPTIONS as MATCHING
+from .match import FixesError, Matched, MatchOptions, match, nearest_sections
+from .roadnet import RoadNet, RoadsError, road_net
 from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Section
 from .track import Trace, Track, locate, sample, traces
 
 __all__ = [
     "BLOCK",
     "LEVELS",
+    "MATCHING",
     "ROAD_CLASSES",
     "SECTION_M",
     "STRIP_M",
+    "FixesError",
+    "MatchOptions",
+    "Matched",
+    "RoadNet",
+    "RoadsError",
     "Section",
     "Trace",
     "Track",
@@ -47,11 +56,14 @@ __all__ = [
     "is_cell",
     "level_of",
     "locate",
+    "match",
     "name_of",
+    "nearest_sections",
     "neighbours",
     "parents",
     "polygon_deg",
     "project",
+    "road_net",
     "sample",
     "side_m",
     "traces",

@@ -50,8 +50,8 @@ def near(seg, seg_edge, seg_at, key, key_first, key_seg, index_m, x, y, radius, 
     the left of the drawing), how far the fix lies past the end of that point's segment (m), and the unit vector of
     the drawing there. Returns how many; stops when they are full."""
     n = 0
-    for column in range(int(math.floor((x - radius) / index_m)), int(math.floor((x + radius) / index_m)) + 1):
-        for row in range(int(math.floor((y - radius) / index_m)), int(math.floor((y + radius) / index_m)) + 1):
+    for column in range(math.floor((x - radius) / index_m), math.floor((x + radius) / index_m) + 1):
+        for row in range(math.floor((y - radius) / index_m), math.floor((y + radius) / index_m) + 1):
             k = _square(key, (column << 32) + row)
             if k < 0:
                 continue

@@ -35,8 +35,8 @@ class MatchOptions:
     width_sigma_m: float = 1.0
     """Added where a width is only the usual one. Smaller: lanes of roads nobody measured; larger: none."""
     lasts_s: float = 20.0
-    """How long an error of positions lasts (domain notes: half a minute at phones). Shorter, and a phone that is 8 m off
-    for a minute is sure of the parallel road; longer, and a real change of road is noticed late."""
+    """How long an error of positions lasts (domain notes: half a minute at phones). Shorter, and a phone that is 8 m
+    off for a minute is sure of the parallel road; longer, and a real change of road is noticed late."""
     radius_sigmas: float = 4.0
     """Roads are looked for so far away, in standard deviations. Fewer lose the road driven, more cost time."""
     radius_least_m: float = 20.0
@@ -48,7 +48,7 @@ class MatchOptions:
     driver; half a lane makes both directions alike."""
     keep_right: bool = True
     stray: float = 0.02
-    """Share of fixes and of headings that say nothing. 0 breaks a chain at a single reflection; a fifth follows none."""
+    """Share of fixes and of headings that say nothing. 0 breaks a chain at one reflection; a fifth follows none."""
     heading_sigma_deg: float = 15.0
     """Of a stated heading against the drawn road, with lane changes and corners of the map. Under 5 every turn is an
     outlier; over 40 a side road is no different."""
@@ -60,12 +60,12 @@ class MatchOptions:
     beta_share: float = 0.05
     """And its share of the straight line: bends between fixes far apart."""
     bound_m: float = 120.0
-    """A route is looked for up to this, and ``bound_share`` of the straight line. Less, and one-way blocks break chains;
-    more costs time with the square."""
+    """A route is looked for up to this, and ``bound_share`` of the straight line. Less, and one-way blocks break
+    chains; more costs time with the square."""
     bound_share: float = 2.0
     turn_m: float = 30.0
-    """Turning back costs as much way when the route is chosen. 0: every reflection is a U-turn; 200: it is rather driven
-    round the block than that one turned."""
+    """Turning back costs as much way when the route is chosen. 0: every reflection is a U-turn; 200: one is rather held
+    to have driven round the block."""
     turn_log: float = 4.0
     """And as much in log probability: one in fifty fixes would be rather many U-turns."""
     fastest_mps: float = 60.0
@@ -74,10 +74,11 @@ class MatchOptions:
     """After as long without a fix a new chain begins. Longer: a guess fills it; shorter: tunnels break chains."""
     skips: int = 3
     """Fixes in sequence that no road reaches before a new chain begins. 0: every jump breaks; 20: a ferry is a jump."""
-    lane_least: float = 0.8
-    """A lane is told from this probability on; else it is 0, unknown."""
+    lane_least: float = 0.9
+    """A lane is told from this probability on; else it is 0, unknown. Lower, and phones name the wrong lane of wide roads;
+    1 tells none."""
     lane_wrong: float = 0.02
-    """Weight of a lane of the other direction."""
+    """Weight of a lane of the other direction. 0 cannot see who overtakes there; 1 does not use the direction at all."""
 
 
 OPTIONS = MatchOptions()
@@ -113,7 +114,7 @@ def _column(name: str, values: ArrayLike, n: int) -> Floats:
         raise FixesError(f"{name} has shape {found.shape}, not ({n},): give one number a fix")
     bad = np.flatnonzero(~np.isfinite(found))
     if len(bad):
-        raise FixesError(f"{name} of fix {bad[0]} is {found[bad[0]]}: leave the fix out, or say -1 where unknown is allowed")
+        raise FixesError(f"{name} of fix {bad[0]} is {found[bad[0]]}: leave the fix out (an unknown heading or speed is -1)")
     return found
 
 
@@ -154,7 +155,8 @@ def match(
     )  # fmt: skip
     choice, chain, share, path_first, path = way(
         t, x, y, sigma, first, arc, at, log, net.edge_m, net.edge_section, net.arc_first, net.arc_next,
-        o.lasts_s, o.beta_m, o.beta_share, o.bound_m, o.bound_share, o.turn_m, o.turn_log, o.fastest_mps, o.gap_s, o.skips,
+        o.lasts_s, o.beta_m, o.beta_share, o.bound_m, o.bound_share, o.turn_m, o.turn_log, o.fastest_mps, o.gap_s,
+        o.skips,
     )  # fmt: skip
     out = Matched(
         np.zeros(n, np.int64), np.zeros(n, bool), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, np.int64),

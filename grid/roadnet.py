@@ -132,8 +132,8 @@ def road_net(sections: Iterable[Section]) -> RoadNet:
     """The graph of ``sections``, in any order.
 
     Sections are joined where they share a vertex (within SNAP_M), whether it is an end or not: files of one source cut
-    roads at crossings, those of another do not. Lines that cross without a common vertex, as on a bridge, are not joined.
-    Raises RoadsError for a section without a line, with a point that is not finite, without a width, or given twice.
+    roads at crossings, those of another do not. Lines that cross without a common vertex, as on a bridge, are not
+    joined. Raises RoadsError for a section without a line, with a point that is not finite, without a width, or given twice.
     """
     found = _checked(sections)
     sizes = np.array([len(s.x_m) for s in found], dtype=np.int64)

@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 
 _SLOTS = 4096
-"""Of the table of a search, a power of two. It ends when three quarters are taken: some 3,000 arcs, more than are within
-a kilometre of a crossing in an old town. Fewer, and a long gap downtown is a break; more, and the table leaves the
+"""Of the table of a search, a power of two. It ends when three quarters are taken: some 3,000 arcs, more than are
+within a kilometre of a crossing in an old town. Fewer, and a long gap downtown is a break; more, and the table leaves the
 processor's cache."""
 _FULL = 3072
 
@@ -64,7 +64,7 @@ def _pop(heap_cost, heap_slot, tab_arc, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _reach(  # type: ignore[no-untyped-def]
+def _reach(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
     a_arc, a_at, arc, at, low, high, edge_m, arc_first, arc_next, bound, slack, turn_m,
     tab_arc, tab_cost, tab_turns, tab_from, used, heap_cost, heap_slot, cost, length, turns, through,
 ):  # fmt: skip
