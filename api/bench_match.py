@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -58,7 +58,8 @@ class Town:
 @dataclass(frozen=True, eq=False)
 class Drive:
     """Fixes of one drive and their truth: section, forward, lane (from the left edge as drawn), crossing: within one,
-    beside: on a service road or a trunk road; lanes: of the direction driven; driven: section at each metre of the way."""
+    beside: on a service road or a trunk road; lanes: of the direction driven; driven: section at each
+    metre of the way."""
 
     t_s: Points
     x_m: Points
@@ -95,6 +96,8 @@ RECEIVERS = (
     Receiver("phone 5 s, no course", (3.0, 10.0), 5.0, 0.0),
     Receiver("phone 15 s, no course", (3.0, 10.0), 15.0, 0.0),
 )
+TURNS_DEG = (0.0, 23.0)
+ROWS = len(TURNS_DEG) * len(RECEIVERS)
 
 
 def _left_of(line: Points, left_m: float) -> Points:
@@ -255,10 +258,11 @@ def _route_error(of: Town, found: Matched, truth: Drive) -> tuple[float, float]:
     return wrong, sum(of.length_m[n] * k for n, k in driven.items())
 
 
-def simulated(drives: int = 12, seed: int = 1) -> list[dict[str, Any]]:
-    """A row a receiver and town: shares right of fixes away from crossings, and of the nearest road in the same run."""
+def simulated(drives: int, seed: int, done: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    """A row a receiver and town: shares right of fixes away from crossings, and of the nearest road in the same run.
+    done is called after each row, of which there are ROWS."""
     rows: list[dict[str, Any]] = []
-    for turn_deg in (0.0, 23.0):
+    for turn_deg in TURNS_DEG:
         of = town(seed, turn_deg)
         road_of = np.zeros(len(of.net.number) + 1, np.int64)
         for k, road in enumerate(of.roads, start=1):
@@ -292,11 +296,13 @@ def simulated(drives: int = 12, seed: int = 1) -> list[dict[str, Any]]:
                     "road_beside_nearest": _share((road_of[near] == road_of[section])[beside]),
                     "direction": _share(way[right_road]), "probability": round(float(sure.mean()), 4),
                     "sure": _share(sure > 0.95), "right_of_sure": _share((said == section)[sure > 0.95]),
-                    "lane_told": _share(claimed[choice]), "lane_right": _share(((said_lane == lane) & right_road)[claimed]),
+                    "lane_told": _share(claimed[choice]),
+                    "lane_right": _share(((said_lane == lane) & right_road)[claimed]),
                     "route_error": round(float(wrong / driven), 4),
                     "fixes_per_s": round(sum(len(d.t_s) for d in trips) / max(took, 1e-9)),
                 }
             )  # fmt: skip
+            done()
     return rows
 
 

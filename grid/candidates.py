@@ -189,9 +189,12 @@ def nearest(seg, seg_edge, seg_at, key, key_first, key_seg, index_m, x, y, radiu
 
 
 @njit(cache=True)
-def lanes_of(lateral, sigma, forward, width, known, lanes, oneway, right, axis_sigma, width_sigma, wrong, lane, share):  # type: ignore[no-untyped-def]
+def lanes_of(  # type: ignore[no-untyped-def]
+    lateral, sigma, forward, width, known, lanes, oneway, right, axis_sigma, width_sigma, fine, wrong, lane, share
+):
     """The likeliest lane of each of n fixes, 1 at the left edge as drawn, and its probability; 0 and 0 where the
-    section does not say how many it has. ``wrong``: weight of a lane of the other direction."""
+    section does not say how many it has. Lane 0 too where the spread is above ``fine`` lanes, and there is a choice.
+    ``wrong``: weight of a lane of the other direction."""
     for i in range(len(lateral)):
         lane[i] = 0
         share[i] = 0.0
@@ -203,19 +206,22 @@ def lanes_of(lateral, sigma, forward, width, known, lanes, oneway, right, axis_s
         each = width[i] / count
         total = 0.0
         best = 0.0
+        mine = 0
         for k in range(count):
             high = 0.5 * width[i] - k * each
             # Beyond the edge nobody drives: what lies there is the outer lane, seen with an error.
             top = high + 8.0 * spread if k == 0 else high
             bottom = high - each - (8.0 * spread if k == count - 1 else 0.0)
             weight = _within(bottom, top, lateral[i], spread) + 1e-300
-            if not oneway[i]:
-                centre = high - 0.5 * each
-                ours = centre < 1e-9 if forward[i] == right else centre > -1e-9
-                if not ours:
-                    weight *= wrong
+            centre = high - 0.5 * each
+            if oneway[i] or (centre < 1e-9 if forward[i] == right else centre > -1e-9):
+                mine += 1
+            else:
+                weight *= wrong
             total += weight
             if weight > best:
                 best = weight
                 lane[i] = k + 1
         share[i] = best / total
+        if mine > 1 and spread > fine * each:
+            lane[i] = 0

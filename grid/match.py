@@ -10,7 +10,7 @@ the distance to the axis. And turning back has its price.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,8 +54,9 @@ class MatchOptions:
     outlier; over 40 a side road is no different."""
     slowest_mps: float = 2.0
     """Under this a receiver's heading is noise."""
-    beta_m: float = 2.0
-    """Scale of route less straight line that is always there: lanes, corners cut. Under 0.5 a turn at a crossing is
+    beta_m: float = 4.0
+    """Scale of route less straight line that is always there: lanes, corners cut. Simulated: 2 and 4 do alike, and 4
+    knows better how sure it is. Under 0.5 a turn at a crossing is
     implausible; over 10 a detour round the block is free."""
     beta_share: float = 0.05
     """And its share of the straight line: bends between fixes far apart."""
@@ -75,10 +76,14 @@ class MatchOptions:
     skips: int = 3
     """Fixes in sequence that no road reaches before a new chain begins. 0: every jump breaks; 20: a ferry is a jump."""
     lane_least: float = 0.9
-    """A lane is told from this probability on; else it is 0, unknown. Lower, and phones name the wrong lane of wide roads;
+    """A lane is told from this probability on; else it is 0, unknown. Lower, and the wrong lane is named beside a line;
     1 tells none."""
+    lane_fine: float = 0.4
+    """Where there is a choice, lanes are told only if fix and axis err less than this share of a lane. Above .6 the
+    tails speak, and phones that understate their sigma (simulated: half of such lanes are wrong); under .3 a box tells
+    none."""
     lane_wrong: float = 0.02
-    """Weight of a lane of the other direction. 0 cannot see who overtakes there; 1 does not use the direction at all."""
+    """Weight of a lane of the other direction. 0 cannot see who overtakes there; 1 does not use the direction."""
 
 
 OPTIONS = MatchOptions()
@@ -114,8 +119,17 @@ def _column(name: str, values: ArrayLike, n: int) -> Floats:
         raise FixesError(f"{name} has shape {found.shape}, not ({n},): give one number a fix")
     bad = np.flatnonzero(~np.isfinite(found))
     if len(bad):
-        raise FixesError(f"{name} of fix {bad[0]} is {found[bad[0]]}: leave the fix out (an unknown heading or speed is -1)")
+        raise FixesError(
+            f"{name} of fix {bad[0]} is {found[bad[0]]}: leave the fix out (an unknown heading or speed is -1)"
+        )
     return found
+
+
+def _unmatched(n: int) -> Matched:
+    return Matched(
+        np.zeros(n, np.int64), np.zeros(n, bool), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, np.int64),
+        np.zeros(n), np.full(n, -1, np.int64), np.zeros(n + 1, np.int64), np.zeros(0, np.int64),
+    )  # fmt: skip
 
 
 def match(
@@ -147,6 +161,8 @@ def match(
         raise FixesError(f"t_s falls after fix {falling[0]}: sort the fixes by time, one device at a time")
     if n and float(sigma.min()) <= 0:
         raise FixesError(f"sigma_m of fix {int(sigma.argmin())} is {sigma.min()}: it must be above 0")
+    if not n or not len(net.seg):
+        return _unmatched(n)
     o = options
     first, arc, at, lateral, log = candidates(
         net.seg, net.seg_edge, net.seg_at_m, net.key, net.key_first, net.key_seg, INDEX_M, net.edge_section, net.edge_m,
@@ -158,10 +174,7 @@ def match(
         o.lasts_s, o.beta_m, o.beta_share, o.bound_m, o.bound_share, o.turn_m, o.turn_log, o.fastest_mps, o.gap_s,
         o.skips,
     )  # fmt: skip
-    out = Matched(
-        np.zeros(n, np.int64), np.zeros(n, bool), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n, np.int64),
-        np.zeros(n), chain, path_first, net.number[path],
-    )  # fmt: skip
+    out = replace(_unmatched(n), chain=chain, path_first=path_first, path=net.number[path])
     on = np.flatnonzero(choice >= 0)
     if not len(on):
         return out
@@ -181,7 +194,7 @@ def match(
     lane, lane_share = np.zeros(len(on), np.int64), np.zeros(len(on))
     lanes_of(
         lateral[c], sigma[on], out.forward[on], net.width_m[section], net.width_known[section], net.lanes[section],
-        net.oneway[section], o.keep_right, o.axis_sigma_m, o.width_sigma_m, o.lane_wrong, lane, lane_share,
+        net.oneway[section], o.keep_right, o.axis_sigma_m, o.width_sigma_m, o.lane_fine, o.lane_wrong, lane, lane_share,
     )  # fmt: skip
     out.lane[on] = np.where(lane_share >= o.lane_least, lane, 0)
     out.lane_probability[on] = lane_share
@@ -195,9 +208,9 @@ def nearest_sections(net: RoadNet, x_m: ArrayLike, y_m: ArrayLike, radius_m: flo
 
     n = len(np.atleast_1d(np.asarray(x_m)))
     x, y = _column("x_m", x_m, n), _column("y_m", y_m, n)
+    if not len(net.seg):
+        return np.zeros(n, np.int64), np.full(n, float(radius_m))
     edge, at, apart = np.full(n, -1, np.int64), np.zeros(n), np.zeros(n)
-    nearest(net.seg, net.seg_edge, net.seg_at_m, net.key, net.key_first, net.key_seg, INDEX_M, x, y, radius_m,
+    nearest(net.seg, net.seg_edge, net.seg_at_m, net.key, net.key_first, net.key_seg, INDEX_M, x, y, float(radius_m),
             edge, at, apart)  # fmt: skip
-    if not len(net.number):
-        return np.zeros(n, np.int64), apart
     return np.where(edge >= 0, net.number[net.edge_section[edge]], 0), apart

@@ -110,7 +110,7 @@ def _indexed(seg: Floats) -> tuple[Ints, Ints, Ints]:
     key = np.concatenate([(column[a] << 32) + row[b] for a in (0, 1) for b in (0, 1)])
     pairs = np.unique(np.stack([key, np.tile(of, 4)]), axis=1) if len(seg) else np.zeros((2, 0), np.int64)
     keys, first = np.unique(pairs[0], return_index=True)
-    return keys, np.append(first, pairs.shape[1]).astype(np.int64), pairs[1]
+    return keys, np.append(first, pairs.shape[1]).astype(np.int64), np.ascontiguousarray(pairs[1])
 
 
 def _onward(start: Ints, end: Ints, one_way: NDArray[np.bool_]) -> tuple[Ints, Ints]:
@@ -133,7 +133,8 @@ def road_net(sections: Iterable[Section]) -> RoadNet:
 
     Sections are joined where they share a vertex (within SNAP_M), whether it is an end or not: files of one source cut
     roads at crossings, those of another do not. Lines that cross without a common vertex, as on a bridge, are not
-    joined. Raises RoadsError for a section without a line, with a point that is not finite, without a width, or given twice.
+    joined. Raises RoadsError for a section without a line, with a point that is not
+    finite, without a width, or given twice.
     """
     found = _checked(sections)
     sizes = np.array([len(s.x_m) for s in found], dtype=np.int64)

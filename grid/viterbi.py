@@ -9,8 +9,8 @@ from numba import njit
 
 _SLOTS = 4096
 """Of the table of a search, a power of two. It ends when three quarters are taken: some 3,000 arcs, more than are
-within a kilometre of a crossing in an old town. Fewer, and a long gap downtown is a break; more, and the table leaves the
-processor's cache."""
+within a kilometre of a crossing in an old town. Fewer, and a long gap downtown is a break; more, and the table leaves
+the processor's cache."""
 _FULL = 3072
 
 
@@ -199,7 +199,8 @@ def way(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
         k = high - low
         while filled + (a_high - a_low) * k > len(step):
             wider = np.empty(2 * len(step))
-            wider[: len(step)] = step
+            for j in range(filled):
+                wider[j] = step[j]
             step = wider
         dt = t[i] - t[last]
         straight = math.hypot(x[i] - x[last], y[i] - y[last])
@@ -299,7 +300,8 @@ def way(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (a kernel)
             s = tab_from[s]
         while filled + arcs + 1 > len(path):
             longer = np.empty(2 * len(path), np.int64)
-            longer[: len(path)] = path
+            for j in range(filled):
+                longer[j] = path[j]
             path = longer
         path[filled] = edge_section[arc[choice[p]] >> 1]
         s = through[0]
