@@ -227,7 +227,7 @@ def bench_ingest(
 @benches.command("match")
 def bench_match(
     drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="of the simulated town and drives")] = 3,
+    seed: Annotated[int, typer.Option(help="of the simulated town and drives")] = 4,
     links: Annotated[
         Path | None, typer.Option(help="a road file with columns dir and road_name; with --traces")
     ] = None,

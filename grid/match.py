@@ -53,31 +53,34 @@ class MatchOptions:
     """Of a stated heading against the drawn road, with lane changes and corners of the map. Under 5 every turn is an
     outlier; over 40 a side road is no different."""
     slowest_mps: float = 2.0
-    """Under this a receiver's heading is noise."""
+    """Under this a receiver's heading is noise; over 10 most of a city's driving has none."""
     beta_m: float = 4.0
     """Scale of route less straight line that is always there: lanes, corners cut. Simulated: 2 and 4 do alike, and 4
     knows better how sure it is. Under 0.5 a turn at a crossing is
     implausible; over 10 a detour round the block is free."""
     beta_share: float = 0.05
-    """And its share of the straight line: bends between fixes far apart."""
+    """And its share of the straight line, for bends between fixes far apart. 0: a winding road is a detour; .5: any way
+    through the quarter is alike."""
     bound_m: float = 120.0
     """A route is looked for up to this, and ``bound_share`` of the straight line. Less, and one-way blocks break
     chains; more costs time with the square."""
     bound_share: float = 2.0
+    """Under 1.5 a hole round a corner is a break; over 4 a hole of a kilometre searches the town."""
     turn_m: float = 30.0
     """Turning back costs as much way when the route is chosen. 0: every reflection is a U-turn; 200: one is rather held
     to have driven round the block."""
     turn_log: float = 4.0
-    """And as much in log probability: one in fifty fixes would be rather many U-turns."""
+    """And as much in log probability. 1: noise turns; 20: even a bus at its terminus does not."""
     fastest_mps: float = 60.0
-    """Nobody drives faster, so what would need it is left out. Under 40 an expressway breaks."""
+    """Nobody drives faster, so what would need it is left out. Under 40 an expressway breaks;
+    over 200 a reflection is a drive."""
     gap_s: float = 120.0
     """After as long without a fix a new chain begins. Longer: a guess fills it; shorter: tunnels break chains."""
     skips: int = 3
     """Fixes in sequence that no road reaches before a new chain begins. 0: every jump breaks; 20: a ferry is a jump."""
-    lane_least: float = 0.9
-    """A lane is told from this probability on; else it is 0, unknown. Lower, and the wrong lane is named beside a line;
-    1 tells none."""
+    lane_least: float = 0.8
+    """A lane is told if section and lane together are as probable; else it is 0, unknown. Lower, and the wrong lane is
+    named beside a line; 1 tells none."""
     lane_fine: float = 0.4
     """Where there is a choice, lanes are told only if fix and axis err less than this share of a lane. Above .6 the
     tails speak, and phones that understate their sigma (simulated: half of such lanes are wrong); under .3 a box tells
@@ -196,7 +199,7 @@ def match(
         lateral[c], sigma[on], out.forward[on], net.width_m[section], net.width_known[section], net.lanes[section],
         net.oneway[section], o.keep_right, o.axis_sigma_m, o.width_sigma_m, o.lane_fine, o.lane_wrong, lane, lane_share,
     )  # fmt: skip
-    out.lane[on] = np.where(lane_share >= o.lane_least, lane, 0)
+    out.lane[on] = np.where(lane_share * out.probability[on] >= o.lane_least, lane, 0)
     out.lane_probability[on] = lane_share
     return out
 
