@@ -247,6 +247,22 @@ def bench_ingest(
 benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
+@benches.command("match")
+def bench_match(
+    drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="of the simulated town and drives")] = 4,
+    links: Annotated[
+        Path | None, typer.Option(help="a road file with columns dir and road_name; with --traces")
+    ] = None,
+    traces: Annotated[Path | None, typer.Option(help="CSV of agent_id, time, lng, lat, .gz too")] = None,
+    as_json: Json = False,
+) -> None:
+    """Map matching on a simulated town beside the nearest road; with --links and --traces on real ones too."""
+    from .commands.match import measure  # noqa: PLC0415
+
+    measure(drives, seed, links, traces, as_json)
+
+
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one
 
 
