@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import recode, retention, store, turn
+from . import recode, retention, scales_store, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -83,6 +83,7 @@ __all__ = [
     "rate",
     "recode",
     "retention",
+    "scales_store",
     "shipped_models",
     "slots_are_sealed",
     "store",
