@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, report, simulate, tls, train
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -115,6 +115,7 @@ app.command()(train.train)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command()(condition)
 app.command()(archive.archive)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")

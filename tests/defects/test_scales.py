@@ -28,27 +28,10 @@ from grid import Section, Zone, blocks_of, index_in_block, parents, project, sec
 from grid import store as grid_store
 from ingest import City
 
-ALL_SEEN = (1 << 18) - 1
+from ..network import ALL_SEEN, codes, damage, fill, road
+
 TODAY = date(2026, 11, 20)
 NO_ROUGH = (np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
-
-
-def codes(n: int, colour: Colour = Colour.GREEN, passes: int = 5, seen: int = ALL_SEEN) -> Codes:
-    made = np.zeros(n, dtype=CODE)
-    made["colour"], made["passes"], made["seen"], made["kind"] = colour, passes, seen, 255
-    return made
-
-
-def damage(made: Codes, at: int, kind: str, colour: Colour = Colour.RED, state: State = State.CONFIRMED) -> None:
-    made["colour"][at], made["kind"][at], made["state"][at] = colour, BY_KEY[kind].number, state
-
-
-def road(city: City, number: int = 7, road_class: str = "secondary", lanes: int = 2) -> Section:
-    x, y = (float(v) for v in project(*city.centre_deg, Zone(city.utm_zone, city.utm_north)))
-    return Section(
-        number, "r", "Long Street", "长街", road_class, 7.0, True, lanes, False, "Xihu", "", np.array([x, x + 100.0]),
-        np.array([y, y]), 0.0, 100.0,
-    )  # fmt: skip
 
 
 def test_a_section_is_as_bad_as_its_worst_square_and_green_only_where_wheel_paths_are() -> None:
@@ -136,39 +119,6 @@ def test_roughness_of_a_piece_is_the_mean_of_its_squares_and_surer_with_more_pas
     assert surer is not None
     assert surer.high < told.high
     assert iri_of(said, np.zeros(2, np.int64), np.ones(2), options) is None
-
-
-# ---------------------------------------------------------------- in the database
-
-
-def fill(conn: psycopg.Connection[Any], city: City, section: Section, day: date, at: datetime, red: bool) -> int:
-    """Codes and evidence as if boxes with cameras had driven the section; gives the square that may be red."""
-    cells = section_cells(section, Zone(city.utm_zone, city.utm_north))
-    made: dict[int, Codes] = {}
-    for block in np.unique(blocks_of(cells)).tolist():
-        made[block] = unknown_codes()
-    hole = int(cells[len(cells) // 2])
-    for cell in cells.tolist():
-        one = made[int(blocks_of(cell))][int(index_in_block(cell)) : int(index_in_block(cell)) + 1]
-        one["colour"], one["passes"], one["seen"] = Colour.GREEN, 5, ALL_SEEN
-        if red and cell == hole:
-            damage(one, 0, "pothole")
-    revision = {b: rev for b, (rev, _) in store.codes_of(conn, made).items()}
-    store.put_codes(conn, day, {b: (revision.get(b, 0) + 1, c) for b, c in made.items()}, at)
-    evidence = {}
-    for block in made:
-        index = np.sort(index_in_block(cells[blocks_of(cells) == block]).astype(np.int64))
-        n = len(index)
-        evidence[block, day] = to_block(index, np.full(n, PASSES, np.uint8), np.full(n, 3, np.int64))
-    coarse = np.unique(parents(cells, 2))
-    for block in np.unique(blocks_of(coarse)).tolist():
-        index = np.sort(index_in_block(coarse[blocks_of(coarse) == block]).astype(np.int64))
-        both = np.repeat(index, 2)
-        plane = np.tile(np.array([ROUGH, ROUGH_PASSES], np.uint8), len(index))
-        value = np.tile(np.array([round(3 * np.log(2.5) * UNIT), 3], np.int64), len(index))
-        evidence[block, day] = to_block(both, plane, value)
-    store.put_evidence(conn, evidence)
-    return hole
 
 
 def test_sections_are_kept_a_row_a_day_that_changed(database: str, city: City) -> None:
