@@ -26,8 +26,8 @@ class NoSuchDay(ValueError):
 
 
 def report_of(conn: Connection, city: City, day: date, today: date) -> dict[str, Any]:
-    """Everything that the report of a service day says, as JSON has it. ``today``: the service day now. Raises NoSuchDay
-    for a day that has not begun."""
+    """Everything that the report of a service day says, as JSON has it. ``today``: the service day now. Raises
+    NoSuchDay for a day that has not begun."""
     if day > today:
         raise NoSuchDay(f"{day.isoformat()} has not begun: the newest report is of {today.isoformat()}")
     rows = roads.today_rows(conn, day)

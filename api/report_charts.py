@@ -12,6 +12,7 @@ INK = {"red": "#ffffff", "yellow": "#2b2200", "green": "#06281a", "grey": "#2c35
 _QUIET = "#55626f"
 _LINE = "#dde2e6"
 _W = 340.0
+_LABEL = 158.0  # the longest name of a type in both languages
 
 
 def _svg(width: float, height: float, title: str, body: Sequence[str]) -> str:
@@ -100,7 +101,7 @@ def band_chart(
         v = floor + (ceiling - floor) * part
         y = at(0, v)[1]
         body.append(f'<line x1="{left:g}" x2="{width:g}" y1="{y:.1f}" y2="{y:.1f}" stroke="{_LINE}"/>')
-        body.append(_text(left - 4, y + 3.3, f"{v:.0f}" if ceiling - floor > 4 else f"{v:.1f}", anchor="end"))
+        body.append(_text(left - 4, y + 3.3, f"{v:.0f}" if ceiling - floor > 12 else f"{v:.1f}", anchor="end"))
     if low and high:
         edge = [at(k, float(row[high])) for k, row in told] + [at(k, float(row[low])) for k, row in reversed(told)]
         body.append(f'<polygon points="{_points(edge)}" fill="#0b63b5" opacity="0.16"/>')
@@ -123,7 +124,7 @@ def bars(rows: Sequence[tuple[str, float]], title: str, fill: str = "#0b63b5", w
     for k, (name, v) in enumerate(rows):
         y = k * 22.0
         body.append(_text(0, y + 14, name, fill="#17212b", size=10))
-        w = (width - 170) * v / most
-        body.append(f'<rect x="130" y="{y + 4:g}" width="{max(w, 0.5):.1f}" height="13" rx="2" fill="{fill}"/>')
-        body.append(_text(136 + w, y + 14, f"{v:,.0f}", size=10))
+        w = (width - _LABEL - 40) * v / most
+        body.append(f'<rect x="{_LABEL:g}" y="{y + 4:g}" width="{max(w, 0.5):.1f}" height="13" rx="2" fill="{fill}"/>')
+        body.append(_text(_LABEL + 6 + w, y + 14, f"{v:,.0f}", size=10))
     return _svg(width, max(len(rows), 1) * 22.0, title, body)

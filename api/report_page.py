@@ -9,8 +9,8 @@ from typing import Any
 from .report_charts import COLOURS, FILL, band_chart, bars, days_chart, share_bar
 
 _CLASSES = {
-    "expressway": "快速路 expressway", "trunk": "主干路 trunk", "secondary": "次干路 secondary", "branch": "支路 branch",
-    "unknown": "未知 unknown",
+    "expressway": "快速路 expressway", "trunk": "主干路 trunk", "secondary": "次干路 secondary",
+    "branch": "支路 branch", "unknown": "未知 unknown",
 }  # fmt: skip
 _WORDS = {"red": "红 red", "yellow": "黄 yellow", "green": "绿 green", "grey": "灰 grey"}
 _TRENDS = {"better": "好转 better", "worse": "变差 worse", "steady": "平稳 steady"}
@@ -37,12 +37,14 @@ h1 { margin: 0; font-size: 23px; line-height: 1.25; letter-spacing: .01em; }
 h1 small { display: block; font-size: 13px; font-weight: 500; color: #55626f; letter-spacing: 0; }
 .day { text-align: right; font-size: 20px; font-weight: 680; font-variant-numeric: tabular-nums; line-height: 1.25; }
 .day small { display: block; font-size: 12px; font-weight: 500; color: #55626f; }
-.banner { margin-top: 12px; padding: 5px 12px; border-radius: 6px; background: #ffe9a6; color: #3a2a00; font-weight: 600; }
+.banner { margin-top: 12px; padding: 5px 12px; border-radius: 6px; background: #ffe9a6; color: #3a2a00;
+  font-weight: 600; }
 h2 { margin: 24px 0 8px; font-size: 14.5px; line-height: 1.3; }
 h2 small { font-size: 12px; font-weight: 500; color: #55626f; margin-left: 6px; }
 .tiles { display: grid; grid-template-columns: repeat(4, 1fr); gap: 10px; margin-top: 18px; }
 .tiles div { padding: 10px 12px; border: 1px solid #dde2e6; border-radius: 8px; min-width: 0; }
 .tiles b { display: block; font-size: 21px; line-height: 1.2; font-weight: 680; font-variant-numeric: tabular-nums; }
+.tiles b .fine { font-weight: 500; font-size: 13px; }
 .tiles span { font-size: 11.5px; color: #55626f; display: block; line-height: 1.4; }
 .two { display: grid; grid-template-columns: 1fr 1fr; gap: 4px 28px; }
 section { break-inside: avoid; min-width: 0; }
@@ -64,7 +66,8 @@ footer { margin-top: 26px; padding-top: 10px; border-top: 1px solid #dde2e6; fon
   main { margin: 0; padding: 20px 16px 28px; box-shadow: none; }
   .tiles { grid-template-columns: 1fr 1fr; } .two { grid-template-columns: 1fr; } .day { text-align: left; }
 }
-@media print { body { background: #fff; font-size: 11.5px; } main { margin: 0; padding: 0; max-width: none; box-shadow: none; }
+@media print { body { background: #fff; font-size: 11.5px; }
+  main { margin: 0; padding: 0; max-width: none; box-shadow: none; }
   h2 { margin-top: 16px; break-after: avoid; } .scroll { overflow: visible; } }
 """
 
@@ -89,7 +92,8 @@ def _tile(value: str, zh: str, en: str) -> str:
 
 def _name(row: Mapping[str, Any]) -> str:
     names = " ".join(escape(n) for n in (row["name_zh"], row["name"]) if n) or "无名路段 unnamed"
-    return f'<i class="dot" style="background:{FILL[row["colour"]]}"></i>{names} <span class="fine">{row["number"]}</span>'
+    dot = f'<i class="dot" style="background:{FILL[row["colour"]]}"></i>'
+    return f'{dot}{names} <span class="fine">{row["number"]}</span>'
 
 
 def _rows(rows: Sequence[Mapping[str, Any]], key: str, words: Mapping[str, str]) -> str:
@@ -97,7 +101,7 @@ def _rows(rows: Sequence[Mapping[str, Any]], key: str, words: Mapping[str, str])
     for row in rows:
         name = words.get(row[key], row[key]) or "未分区 no district"
         body.append(
-            f"<tr><td>{escape(name)}</td><td class=n>{row['km']:,.1f}</td><td>{share_bar(row, name, 14, 200)}</td>"
+            f"<tr><td>{escape(name)}</td><td class=n>{row['km']:,.1f}</td><td>{share_bar(row, name, 14, 330)}</td>"
             f"<td class=n>{_number(row['iri'], 1)}</td><td class=n>{_with_interval(row)}</td></tr>"
         )
     head = (
@@ -112,7 +116,8 @@ def _worst(rows: Sequence[Mapping[str, Any]], many: int) -> str:
         return '<p class="none">没有已知的红色或黄色路段 · no section is known to be red or yellow</p>'
     body = "".join(
         f"<tr><td>{_name(r)}</td><td class=n>{r['red_m2']}</td><td class=n>{r['yellow_m2']}</td>"
-        f"<td class=n>{r['grey_share']:.0%}</td><td class=n>{_with_interval(r)}</td><td class=n>{_number(r['iri'], 1)}</td>"
+        f"<td class=n>{r['grey_share']:.0%}</td><td class=n>{_with_interval(r)}</td>"
+        f"<td class=n>{_number(r['iri'], 1)}</td>"
         f"<td title='{escape(_WHY.get(r['why_no_grade'] or '', ''), quote=True)}'>{r['grade'] or '—'}</td>"
         f"<td>{escape(_TRENDS.get(r['trend'] or '', '—'))}</td></tr>"
         for r in rows
@@ -149,7 +154,8 @@ def page(told: Mapping[str, Any]) -> str:
 <section>{_head("近 28 天路况", "colours, last 28 days")}{days_chart(told["days"], "colours by day")}</section>
 <section>{_head("近 28 天 PCI（估计）", "estimated PCI with interval")}
 {band_chart(told["days"], ("pci_est", "pci_low", "pci_high"), "estimated PCI by day")}</section>
-<section>{_head("近 28 天平整度 IRI", "roughness, m/km")}{band_chart(told["days"], ("iri", "", ""), "IRI by day")}</section>
+<section>{_head("近 28 天平整度 IRI", "roughness, m/km")}
+{band_chart(told["days"], ("iri", "", ""), "IRI by day")}</section>
 <section>{_head("路段等级", "sections by grade")}
 {bars([("未评 none" if g == "none" else g, n) for g, n in whole["grades"].items()], "sections by grade")}</section>
 <section>{_head("两次经过的间隔", "median time between passes, sections")}
@@ -159,11 +165,12 @@ def page(told: Mapping[str, Any]) -> str:
 <section>{_head("按道路等级", "by class of road")}{_rows(told["by_class"], "road_class", _CLASSES)}</section>
 <section>{_head("按区", "by district")}{_rows(told["by_district"], "district", {})}</section>
 {_head("最差路段", "worst sections")}{_worst(told["worst"], told["worst_count"])}
-<section>{_head("当日变色路段", "sections that changed colour")}{_moved(told["moved"], told["moved_count"])}</section>"""
+<section>{_head("当日变色路段", "sections that changed colour")}
+{_moved(told["moved"], told["moved_count"])}</section>"""
     else:
         middle = (
-            '<p class="none">没有路网：运行 <code>roadcode import-roads FILE</code> 后才有路段。<br>There is no road network '
-            "yet: sections are there after <code>roadcode import-roads FILE</code>.</p>"
+            '<p class="none">没有路网：运行 <code>roadcode import-roads FILE</code> 后才有路段。<br>'
+            "There is no road network yet: sections are there after <code>roadcode import-roads FILE</code>.</p>"
         )
     tiles = "".join(
         (
@@ -184,9 +191,9 @@ def page(told: Mapping[str, Any]) -> str:
 <p class="day" style="margin:0">{told["day"]}<small>{state}</small></p></header>{banner}
 <div class="tiles">{tiles}</div>{middle}
 <footer>灰色表示未知，不表示健康。PCI 为估计值，括号内为 90% 区间；摄像头看到的面积不足 80% 的路段不评等级。<br>
-Grey means unknown, never healthy. PCI is an estimate, its 90 % interval in brackets; no grade where cameras saw under 80 %
-of a section. Colours of sections: red if any square is, else yellow if any is, else green if 80 % of the squares that were
-driven on are.</footer></main></body></html>"""
+Grey means unknown, never healthy. PCI is an estimate, its 90 % interval in brackets; no grade where cameras saw under
+80 % of a section. Colours of sections: red if any square is, else yellow if any is, else green if 80 % of the squares
+that were driven on are.</footer></main></body></html>"""
 
 
 def _kinds(kinds: Sequence[Mapping[str, Any]]) -> str:

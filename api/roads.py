@@ -18,8 +18,8 @@ Row = Mapping[str, Any]
 COLOURS = ("red", "yellow", "green", "grey")
 TREND_DAYS = 28
 STEADY = {"pci_est": 1.0, "red": 0.005}
-"""Change of the city's mean PCI (points) and of its red share of length below which it is steady. Smaller, and a city is
-better or worse every day; larger, and a season's decay goes unseen."""
+"""Change of the city's mean PCI (points) and of its red share of length below which it is steady. Smaller, and a city
+is better or worse every day; larger, and a season's decay goes unseen."""
 
 
 def total(rows: Iterable[Row]) -> dict[str, Any]:

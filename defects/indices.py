@@ -158,8 +158,8 @@ class PciOptions:
     ungraded. found: chance that damage in a square that was looked at is coloured: exposure of 3 leaves exp(-3) = .05
     unseen. sure, suspected: chance that a confirmed or a suspected square truly is damaged. prior_squares,
     prior_per_m2: weight and level of what is expected of a type before anybody looked, a gamma distribution of damaged
-    squares a square metre. Heavier, and the city's mean hides a bad street; lighter, and a street that nobody saw may be
-    anything. patch_squares: squares of one damage, but for potholes, frames and covers, which are points: damage comes in
+    squares a square metre. Heavier, and the city's mean hides a bad street; lighter, and a street that nobody saw may
+    be anything. patch_squares: squares of one damage, but for potholes and frames, which are points: damage comes in
     patches. Smaller, and intervals are too narrow where a part was not seen; larger, and no bad street is told.
     area_spread: standard deviation of the logarithm of an area that is counted in whole squares. draws: more
     cost time, fewer and the ends of the interval jump. low, high: ends of the interval, a chance of .9 between them.
@@ -199,7 +199,7 @@ class Estimate:
     high: float
 
 
-def estimate_pci(known: Looked, rng: np.random.Generator, options: PciOptions = PciOptions()) -> Estimate | None:  # noqa: B008  (frozen)
+def estimate_pci(known: Looked, rng: np.random.Generator, options: PciOptions = PciOptions()) -> Estimate | None:
     """The PCI of a section of which not all was seen, None for one without squares.
 
     Method: the true number of damaged squares of each type is drawn many times. Of the coloured ones some are no damage
@@ -219,13 +219,13 @@ def estimate_pci(known: Looked, rng: np.random.Generator, options: PciOptions = 
             continue
         sure, maybe = int(known.confirmed[number]), int(known.suspected[number])
         true = rng.binomial(sure, options.sure, many) + rng.binomial(maybe, options.suspected, many)
-        hidden = np.zeros(many)
+        hidden: Series = np.zeros(many)
         if key not in COUNTED_AS:  # the table's own types: the others are not expected where nothing shows
             exposed = known.squares * float(known.looked[number]) * options.found
             patch = 1.0 if key in _POINTS else options.patch_squares
             shape = options.prior_squares + (sure + options.suspected * maybe) / patch
             rate = rng.gamma(shape, 1.0 / (options.prior_squares / options.prior_per_m2 * patch + exposed), many)
-            hidden = patch * rng.poisson(rate * max(known.squares - exposed, 0.0))
+            hidden = patch * rng.poisson(rate * max(known.squares - exposed, 0.0)).astype(np.float64)
         squares = (true + hidden) * rng.lognormal(0.0, options.area_spread, many)
         areas[key] = np.minimum(squares * SQUARE_AREA_M2.get(counted, 1.0), float(known.squares))
     drawn = pci(areas, float(known.squares))

@@ -169,8 +169,8 @@ class Roughness:
 def iri_of(said: Ints, passes: Ints, weight: Series, options: RoughOptions) -> Roughness | None:
     """IRI of a piece of road from its squares of 16 m; None where no box has passed.
 
-    said, passes: int64 (k,), of `ROUGH` and `ROUGH_PASSES`; weight: float64 (k,), the piece's share in each square. Of a
-    square the mean of ln(IRI) counts, of the piece the mean of IRI. The interval takes all passes for those of one
+    said, passes: int64 (k,), of `ROUGH` and `ROUGH_PASSES`; weight: float64 (k,), the piece's share in each square. Of
+    a square the mean of ln(IRI) counts, of the piece the mean of IRI. The interval takes all passes for those of one
     vehicle: whose they were is not kept.
     """
     told = (passes > 0) & (weight > 0)

@@ -121,7 +121,8 @@ def looked_at(codes: Codes) -> tuple[Looked, float]:
     coloured = codes["colour"] >= Colour.YELLOW
     bits = codes["seen"].astype(np.int64)
     many = max(len(codes), 1)
-    looked = np.array([float((coloured | (bits >> max(n - 1, 0) & 1 == 1)).sum()) / many for n in range(len(ALL_TYPES))])
+    types = range(len(ALL_TYPES))
+    looked = np.array([float((coloured | (bits >> max(n - 1, 0) & 1 == 1)).sum()) / many for n in types])
     mask = sum(1 << n - 1 for n in CAMERA_ONLY)
     camera = float((coloured | (bits & mask == mask)).sum()) / many
     known = coloured & (codes["kind"] != NO_KIND)
@@ -183,9 +184,9 @@ def scale(
     """One section from the codes of its squares.
 
     codes: of `CODE`, one a square of its carriageway. passes: of the busiest square on each day. rough: of the 16 m
-    squares that the section touches: sums of ln(IRI), fixed-point, passes in them (int64), and how many of the section's
-    square metres lie in each. before: what was told `trend_days` ago. The interval of the PCI is drawn with the
-    section's number as seed, so that the same codes always give the same figures.
+    squares that the section touches: sums of ln(IRI), fixed-point, passes in them (int64), and how many of the
+    section's square metres lie in each. before: what was told `trend_days` ago. The interval of the PCI is drawn with
+    the section's number as seed, so that the same codes always give the same figures.
     """
     told = areas(codes, options)
     known, camera = looked_at(codes)
@@ -224,9 +225,11 @@ def properties(number: int, section: Section, scale_: SectionScale) -> dict[str,
         "cells": scale_.areas.cells, "camera_share": round(scale_.camera_share, 4),
         "last_pass_day": scale_.last_pass_day.isoformat() if scale_.last_pass_day else None,
         "median_gap_days": short(scale_.median_gap_days, 3),
-        "iri": short(iri and iri.iri, 2), "iri_low": short(iri and iri.low, 2), "iri_high": short(iri and iri.high, 2),
-        "rqi": short(scale_.rqi, 2), "pci_est": short(est and est.value, 1), "pci_low": short(est and est.low, 1),
-        "pci_high": short(est and est.high, 1), "pqi": short(scale_.pqi, 1), "grade": scale_.grade,
+        "iri": short(iri.iri if iri else None, 2), "iri_low": short(iri.low if iri else None, 2),
+        "iri_high": short(iri.high if iri else None, 2),
+        "rqi": short(scale_.rqi, 2), "pci_est": short(est.value if est else None, 1),
+        "pci_low": short(est.low if est else None, 1), "pci_high": short(est.high if est else None, 1),
+        "pqi": short(scale_.pqi, 1), "grade": scale_.grade,
         "why_no_grade": scale_.why_no_grade, "trend": scale_.trend, "cases": scale_.cases,
     }  # fmt: skip
 

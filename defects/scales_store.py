@@ -39,6 +39,7 @@ from .scales import Before, ScaleOptions, area_properties, areas, busiest, prope
 Connection = psycopg.Connection[Any]
 Ints = NDArray[np.int64]
 
+_OPTIONS = ScaleOptions()
 REFRESH_LOCK = 0x73656374_696F6E73  # "sections": one reads them out at a time
 _AT_ONCE = 100  # sections read out together: some 30 MB of codes and evidence of 90 days
 _MOST = 10_000_000  # sections of a city
@@ -111,7 +112,7 @@ def refresh_sections(
     city: City,
     today: date,
     blocks: Iterable[int] | None,
-    options: ScaleOptions = ScaleOptions(),
+    options: ScaleOptions = _OPTIONS,
 ) -> int:
     """Reads out the sections that have squares in ``blocks`` (None: all of them) and writes a row of each whose figures
     changed; gives how many did. Without a network there is nothing to do, and nothing is done."""
@@ -123,7 +124,7 @@ def refresh_sections(
     return written
 
 
-def refresh_due(conn: Connection, city: City, now: datetime, options: ScaleOptions = ScaleOptions()) -> int:
+def refresh_due(conn: Connection, city: City, now: datetime, options: ScaleOptions = _OPTIONS) -> int:
     """`refresh_sections` of what is due: all of them on a new service day, for evidence ages; else those whose codes
     changed since the last time, and those that have no row yet. Gives how many rows were written, 0 where another is at
     it."""
@@ -262,7 +263,7 @@ def rows_between(conn: Connection, first: date, last: date) -> list[tuple[date, 
 
 
 def strips(
-    conn: Connection, section: Section, zone: Zone, today: date, options: ScaleOptions = ScaleOptions()
+    conn: Connection, section: Section, zone: Zone, today: date, options: ScaleOptions = _OPTIONS
 ) -> list[tuple[Strip, dict[str, object]]]:
     """The strips of a section with what is known of each, as of now. The IRI of a strip is that of the squares of 16 m
     which it touches, and so is its neighbours'."""

@@ -41,8 +41,8 @@ def _strokes(profile: Series, step_m: float, substeps: int, out: Series) -> None
 
 
 def iri_along(heights_m: Series, step_m: float) -> Series:
-    """Index at each value of one or more profiles, m/km, float64 (k,): mean over the profiles; a mean over a piece of it
-    is the IRI of the piece. heights_m: float64 (w, k), a value each step_m. The first `START_M` say nothing."""
+    """Index at each value of one or more profiles, m/km, float64 (k,): mean over the profiles; a mean over a piece
+    of it is the IRI of the piece. heights_m: float64 (w, k), a value each step_m. The first `START_M` say nothing."""
     n = max(1, round(TYRE_M / step_m))
     total = np.zeros(heights_m.shape[1])
     for heights in heights_m:

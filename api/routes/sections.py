@@ -63,7 +63,10 @@ def in_box(
     west, east = max(west, zone.meridian_deg - _REACH_DEG), min(east, zone.meridian_deg + _REACH_DEG)
     if west >= east:
         return {"type": "FeatureCollection", "features": [], "truncated": False, "banner": site.city.banner}
-    x, y = project([west, east, west, east], [south, south, north, north], zone)
+    # A box of degrees is widest in metres where it comes nearest to the equator.
+    lats = [south, min(max(south, 0.0), north), north]
+    lons = [west, min(max(west, zone.meridian_deg), east), east]
+    x, y = project([lon for lon in lons for _ in lats], [lat for _ in lons for lat in lats], zone)
     with site.pool.connection() as conn:
         found = grid_store.sections_in(
             conn, float(x.min()), float(y.min()), float(x.max()), float(y.max()), MOST_SECTIONS + 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
+import itertools
 import json
 import sys
 from dataclasses import dataclass
@@ -28,8 +29,8 @@ from .drives import chunks_of, manifest_of
 Series = NDArray[np.float64]
 SPEEDS_KMH = (20, 30, 40, 50, 60, 100)
 _RIDGE = 1e-3
-"""Of the fit, times the number of passes: smaller, and bands that say the same get large weights of opposite sign, which
-another family's vehicles do not share; larger, and the slopes shrink (looked at on the first family only)."""
+"""Of the fit, times the number of passes: smaller, and bands that say the same get large weights of opposite sign,
+which another family's vehicles do not share; larger, and the slopes shrink (looked at on the first family only)."""
 _PIECE = 6  # passes of a vehicle in a row that stand for a section of about 100 m
 
 
@@ -47,7 +48,7 @@ class Known:
 
 
 def known_passes(folder: Path, city: City, options: RoughOptions) -> Known:
-    """The passes of a folder of `python -m sensors_sim iri`. Raises DrivesError, or OSError where the truth is missing."""
+    """The passes of a folder of `python -m sensors_sim iri`. Raises DrivesError, and OSError without truth."""
     manifest = manifest_of(folder)
     t_of: dict[str, list[float]] = {}
     iri_of: dict[str, list[float]] = {}
@@ -106,7 +107,7 @@ def judged(known: Known, weights: Series, options: RoughOptions) -> dict[str, An
     kmh = known.speed_mps * 3.6
     by_speed = {
         f"{a}-{b}": figures(known.ln_true[w], said[w])
-        for a, b in zip(SPEEDS_KMH, SPEEDS_KMH[1:], strict=False)
+        for a, b in itertools.pairwise(SPEEDS_KMH)
         if (w := (kmh >= a) & (kmh < b)).sum() > 20
     }
     off = said - known.ln_true

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,7 +27,7 @@ AT = datetime(2026, 10, 20, 4, tzinfo=UTC)
 
 
 @pytest.fixture
-def told(database: str, city: City) -> dict[str, object]:
+def told(database: str, city: City) -> dict[str, Any]:
     """Thirty days of a section that turns red on the last of them; as JSON has it."""
     section = road(city)
     with psycopg.connect(database) as conn:
@@ -45,27 +46,27 @@ def told(database: str, city: City) -> dict[str, object]:
         return dict(json.loads(json.dumps(report_of(conn, city, day, day))))
 
 
-def test_what_changed_on_the_day_and_what_is_worst(told: dict[str, object]) -> None:
+def test_what_changed_on_the_day_and_what_is_worst(told: dict[str, Any]) -> None:
     assert told["squares"] == {
         "new_red": 1, "new_yellow": 0, "no_longer": 0,
         "kinds": [{"kind": "pothole", "en": "pothole", "zh": "坑槽", "squares": 1}],
     }  # fmt: skip
     assert told["cases"] == {"opened": 1, "all": 1}
-    (moved,) = told["moved"]  # type: ignore[misc]
+    (moved,) = told["moved"]
     assert (moved["was"], moved["colour"]) == ("green", "red")
-    (worst,) = told["worst"]  # type: ignore[misc]
+    (worst,) = told["worst"]
     assert (worst["red_m2"], worst["trend"], worst["cases"]) == (1, "worse", 1)
-    assert told["totals"]["trend"] == "worse"  # type: ignore[index]
+    assert told["totals"]["trend"] == "worse"
 
 
-def test_days_are_carried_on_where_nothing_changed(told: dict[str, object]) -> None:
-    days: list[dict[str, object]] = told["days"]  # type: ignore[assignment]
+def test_days_are_carried_on_where_nothing_changed(told: dict[str, Any]) -> None:
+    days: list[dict[str, Any]] = told["days"]
     assert len(days) == 28
     assert [d["red"] for d in days] == [0.0] * 27 + [1.0]
     assert [d["day"] for d in days] == sorted({str(d["day"]) for d in days})
 
 
-def test_the_page_needs_no_script_and_nothing_from_elsewhere(told: dict[str, object]) -> None:
+def test_the_page_needs_no_script_and_nothing_from_elsewhere(told: dict[str, Any]) -> None:
     html = page(told)
     assert "<script" not in html
     assert re.findall(r'(?:src|href)="', html) == []
@@ -75,8 +76,8 @@ def test_the_page_needs_no_script_and_nothing_from_elsewhere(told: dict[str, obj
     assert "SIMULATED" in html or not told["banner"]
 
 
-def test_names_from_a_network_file_are_text_not_markup(told: dict[str, object]) -> None:
-    worst: list[dict[str, object]] = told["worst"]  # type: ignore[assignment]
+def test_names_from_a_network_file_are_text_not_markup(told: dict[str, Any]) -> None:
+    worst: list[dict[str, Any]] = told["worst"]
     html = page({**told, "worst": [{**worst[0], "name": "<img src=x onerror=alert(1)>"}]})
     assert "<img" not in html
 
@@ -89,7 +90,8 @@ def test_a_day_that_has_not_begun_has_no_report(database: str, city: City) -> No
 def test_means_are_by_length_and_the_interval_of_many_is_narrower() -> None:
     row = {
         "length_m": 100.0, "colour": "green", "pci_est": 90.0, "pci_low": 80.0, "pci_high": 96.0, "grade": "A",
-        "last_pass_day": "2026-01-02", "iri": 2.0, "red_m2": 0, "yellow_m2": 0, "green_m2": 700, "cells": 700, "cases": 0,
+        "last_pass_day": "2026-01-02", "iri": 2.0, "red_m2": 0, "yellow_m2": 0, "green_m2": 700, "cells": 700,
+        "cases": 0,
     }  # fmt: skip
     other = {**row, "length_m": 300.0, "pci_est": 70.0, "pci_low": 60.0, "pci_high": 80.0, "iri": None, "grade": None}
     whole = roads.total([row, other])
@@ -99,10 +101,13 @@ def test_means_are_by_length_and_the_interval_of_many_is_narrower() -> None:
 
 
 def test_the_command_writes_page_and_json(
-    database: str, told: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, told: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ROADCODE_DATABASE_URL", database)
-    monkeypatch.setenv("ROADCODE_HOME", str(tmp_path))
+    for name, value in {
+        "DATABASE_URL": database, "HOME": str(tmp_path), "BROKER_URL": "nats://127.0.0.1:1",
+        "RPC_URL": "http://127.0.0.1:1",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(f"ROADCODE_{name}", value)
     out = tmp_path / "day.html"
     done = CliRunner().invoke(app, ["report", "--day", str(told["day"]), "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output

@@ -57,7 +57,7 @@ def test_weights_of_two_equal_damages_are_those_of_the_polynomial() -> None:
 def test_nothing_found_is_100_ruin_is_not_below_0_and_litter_costs_nothing() -> None:
     assert float(pci({}, 700.0)) == 100.0
     assert float(pci({"litter": 300.0, "ponding": 300.0}, 700.0)) == 100.0
-    assert float(pci({k: 700.0 for k in DEDUCT}, 700.0)) >= 0.0
+    assert float(pci(dict.fromkeys(DEDUCT, 700.0), 700.0)) >= 0.0
     with pytest.raises(ValueError, match="width"):
         pci({}, 0.0)
 
@@ -86,15 +86,18 @@ def _looked(share: float, found: dict[str, int] | None = None) -> Looked:
 def test_what_nobody_looked_at_widens_the_interval() -> None:
     sure = estimate_pci(_looked(1.0), np.random.default_rng(1))
     blind = estimate_pci(_looked(0.1), np.random.default_rng(1))
-    assert sure is not None and blind is not None
-    assert sure.value == 100.0 and sure.low > 85.0
+    assert sure is not None
+    assert blind is not None
+    assert sure.value == 100.0
+    assert sure.low > 85.0
     assert blind.low < sure.low - 5
 
 
 def test_an_estimate_holds_the_index_of_what_was_found_and_is_the_same_twice() -> None:
     known = _looked(0.95, {"pothole": 2, "linear_crack": 12})
     one, two = (estimate_pci(known, np.random.default_rng(7)) for _ in range(2))
-    assert one is not None and one == two
+    assert one is not None
+    assert one == two
     assert one.low < float(pci({"pothole": 2.0, "linear_crack": 2.4}, 700.0)) < one.high
     assert estimate_pci(Looked(0, known.looked, known.confirmed, known.suspected), np.random.default_rng(1)) is None
 
