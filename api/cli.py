@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, report, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, report, roads, simulate, tls, train
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -114,6 +114,8 @@ app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command()(train.train)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command()(condition)
+app.command(epilog=roads.EXAMPLES)(roads.import_roads)
+app.command()(roads.roads)
 app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
@@ -288,11 +290,11 @@ def _named(error: BaseException) -> str | None:
 
     from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
 
-    known = (
+    known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

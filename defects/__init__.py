@@ -25,6 +25,8 @@ from .observe import Finding, Observation, observe, place
 from .options import EvidenceOptions
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
+from .rough import RoughOptions, rough_deltas
+from .scales import ScaleOptions
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
 from .shipped import load_model, model_digests, shipped_models
 from .story import PassStory, pass_story
@@ -63,6 +65,8 @@ __all__ = [
     "PassStory",
     "PublicDay",
     "Rate",
+    "RoughOptions",
+    "ScaleOptions",
     "State",
     "Told",
     "evidence_leaf",
@@ -83,6 +87,7 @@ __all__ = [
     "rate",
     "recode",
     "retention",
+    "rough_deltas",
     "scales_store",
     "shipped_models",
     "slots_are_sealed",

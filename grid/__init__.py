@@ -20,6 +20,7 @@ from .cells import (
     side_m,
     zone_of,
 )
+from .classes import LANE_M, NOT_A_ROAD, OF_CENSUS, OF_OSM, OF_WORDS, USUAL_WIDTH_M, road_class_of
 from .cover import (
     BadBox,
     BoxTooLarge,
@@ -31,29 +32,51 @@ from .cover import (
     polygon_deg,
     polygons_deg,
 )
+from .fields import KNOWN as FIELDS
+from .fields import NoSuchField, find_fields
 from .mgrs import BadMgrs, NoMgrs, cell_of_mgrs, mgrs_of
+from .network import LEFT_OUT, REFUSED, Taken, areas_in_metres, roads_of, with_districts
 from .projection import REACH_DEG, OutsideZone, Zone, project, unproject, within_reach
-from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Road, Section, cut, middle_of, number_of
+from .recognise_datum import DatumUnclear, recognise
+from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Road, SameNumber, Section, cut, middle_of, number_of
+from .shapes import Features, NeedsExtra, RoadFileError, read_areas, read_features
 from .track import Trace, Track, locate, sample, traces
 
 __all__ = [
     "BLOCK",
+    "FIELDS",
+    "LANE_M",
+    "LEFT_OUT",
     "LEVELS",
+    "NOT_A_ROAD",
+    "OF_CENSUS",
+    "OF_OSM",
+    "OF_WORDS",
     "REACH_DEG",
+    "REFUSED",
     "ROAD_CLASSES",
     "SECTION_M",
     "STRIP_M",
+    "USUAL_WIDTH_M",
     "BadBox",
     "BadMgrs",
     "BoxTooLarge",
+    "DatumUnclear",
+    "Features",
+    "NeedsExtra",
     "NoMgrs",
+    "NoSuchField",
     "OutsideZone",
     "Road",
+    "RoadFileError",
+    "SameNumber",
     "Section",
     "Strip",
+    "Taken",
     "Trace",
     "Track",
     "Zone",
+    "areas_in_metres",
     "blocks_beside",
     "blocks_in_box",
     "blocks_of",
@@ -68,6 +91,7 @@ __all__ = [
     "corner_m",
     "corners_m",
     "cut",
+    "find_fields",
     "index_in_block",
     "is_cell",
     "level_of",
@@ -81,6 +105,11 @@ __all__ = [
     "polygon_deg",
     "polygons_deg",
     "project",
+    "read_areas",
+    "read_features",
+    "recognise",
+    "road_class_of",
+    "roads_of",
     "sample",
     "section_cells",
     "side_m",
@@ -88,6 +117,7 @@ __all__ = [
     "strips_of",
     "traces",
     "unproject",
+    "with_districts",
     "within_reach",
     "zone_of",
 ]

@@ -25,8 +25,8 @@ IMPORT_LOCK = 0x726F6164_6E657477  # "roadnetw": two imports at once would close
 _AT_ONCE = 1_000  # sections whose squares are computed together: a million rows of 8 bytes, a few times over
 _CLASS = {name: n for n, name in enumerate(ROAD_CLASSES)}
 _READ = (
-    "SELECT number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, line, from_m, "
-    "length_m, valid_from, valid_to FROM road_section WHERE "
+    "SELECT number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, line, "
+    "from_m, length_m, valid_from, valid_to FROM road_section WHERE "
 )
 _WRITE = (
     "COPY road_section (number, road, name, name_zh, road_class, width_m, width_known, lanes, oneway, district, owner, "
@@ -267,3 +267,27 @@ def classes_of(conn: Connection, blocks: Iterable[int]) -> dict[int, NDArray[np.
                 index = index[(out[index] == 0) | (out[index] > road_class + 1)]
                 out[index] = road_class + 1
     return found
+
+
+def places_on_roads(conn: Connection, most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Easting and northing of the first points of up to ``most`` sections of today, from all over the city: numbers are
+    hashes, so their order knows no places."""
+    rows = conn.execute("SELECT line FROM road_section WHERE valid_to IS NULL ORDER BY number LIMIT %s", (most,))
+    points = np.array([np.frombuffer(bytes(r[0]), "<f8")[:2] for r in rows], dtype=np.float64).reshape(-1, 2)
+    return points[:, 0], points[:, 1]
+
+
+def lengths(conn: Connection) -> list[dict[str, Any]]:
+    """Of the sections of today, by source, class and district: how many, km, and the share of km whose width is
+    known."""
+    rows = conn.execute(
+        "SELECT source, road_class, district, count(*), sum(length_m), sum(length_m) FILTER (WHERE width_known) "
+        "FROM road_section WHERE valid_to IS NULL GROUP BY source, road_class, district ORDER BY 1, 2, 3"
+    )
+    return [
+        {
+            "source": r[0], "road_class": ROAD_CLASSES[r[1]], "district": r[2], "sections": r[3], "km": r[4] / 1000,
+            "width_known": (r[5] or 0.0) / r[4],
+        }
+        for r in rows
+    ]  # fmt: skip
