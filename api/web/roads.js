@@ -9,8 +9,8 @@ const MOST_STRIPS = 150;
 const AT_ONCE = 4;
 // Some four screens of strips.
 const KEPT = 600;
-// Between two questions of the same view.
-const PAUSE_MS = 2000;
+// Between two questions of the same view: figures of sections follow codes by up to a minute anyhow.
+const PAUSE_MS = 5000;
 // Asked around the view, as a share of its side: small movements ask nothing.
 const MARGIN = 0.3;
 
@@ -52,6 +52,7 @@ export function makeRoads({ ask, changed, failed }) {
   let told = 0;
   let latest = null;
   let again = null;
+  let askedMs = -Infinity;
   let sections = [];
   let truncated = false;
   let known = null;
@@ -80,13 +81,15 @@ export function makeRoads({ ask, changed, failed }) {
     // A question that covers the view is waited for, or a slow answer would never be the last one.
     if (going && within(seen, going)) return;
     const closer = truncated && box && seen[2] - seen[0] < (box[2] - box[0]) / 2;
-    if (told !== changes || !box || !within(seen, box) || closer) {
+    const news = told !== changes && performance.now() - askedMs >= PAUSE_MS;
+    if (news || !box || !within(seen, box) || closer) {
       const wanted = boxOf(view.bounds, MARGIN);
       stop?.abort();
       stop = new AbortController();
       going = wanted;
       const mine = stop;
       const heard = changes;
+      askedMs = performance.now();
       try {
         const collection = await ask(`api/v1/sections?bbox=${wanted.map((v) => v.toFixed(6)).join(",")}`, mine.signal);
         if (mine !== stop) return;
@@ -100,9 +103,9 @@ export function makeRoads({ ask, changed, failed }) {
         failed(error);
         return;
       }
-      clearTimeout(again);
-      if (told !== changes) again = setTimeout(() => look(latest), PAUSE_MS);
     }
+    clearTimeout(again);
+    if (told !== changes) again = setTimeout(() => look(latest), PAUSE_MS);
     fillStrips(latest);
   }
 
