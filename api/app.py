@@ -27,7 +27,7 @@ from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
-from .routes import cells, devices, service, tiles
+from .routes import cells, devices, history, service, tiles
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -89,6 +89,7 @@ def create_app(site: Site) -> FastAPI:
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
     app.include_router(cells.router)
+    app.include_router(history.router)
     app.include_router(tiles.router)
     app.include_router(devices.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))

@@ -11,7 +11,9 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, register, roads, simulate, tls, train
+from .commands import bench_fusion as fusion
+from .commands import bench_scale as scale
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -114,12 +116,18 @@ app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command()(train.train)
 app.command(epilog=evaluate.EXAMPLES)(evaluate.evaluate)
 app.command()(condition)
+app.command(epilog=roads.EXAMPLES)(roads.import_roads)
+app.command()(roads.roads)
 app.command()(archive.archive)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")
+app.add_typer(register.register, name="register")
+app.add_typer(register.permit, name="permit")
+app.add_typer(register.repair, name="repair")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
+benches.command("fusion")(fusion.bench_fusion)
 
 
 # ---------------------------------------------------------------- proof
@@ -144,6 +152,18 @@ def verify(
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
                    .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
     raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
+
+
+@app.command()
+def history(
+    cell: Annotated[int, typer.Argument(help="the square's number, as the map shows it")],
+    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how a square's code changed, which passes moved each change, and what the registers say of it."""
+    from .commands.history import tell  # noqa: PLC0415
+
+    tell(given(home=home), cell, as_json)
 
 
 @app.command()
@@ -240,6 +260,9 @@ def bench_match(
     measure(drives, seed, links, traces, as_json)
 
 
+benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
+
+
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one
 
 
@@ -303,11 +326,11 @@ def _named(error: BaseException) -> str | None:
 
     from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
 
-    known = (
+    known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -9,8 +9,8 @@ from typing import Any
 
 import psycopg
 
-ROOMS = ("ingest", "defects", "ledger")
-"""Those that keep anything; `grid` is arithmetic."""
+ROOMS = ("ingest", "grid", "defects", "ledger")
+"""Those that keep anything."""
 _LOCK = 0x726F6164_6D696772  # two platforms that start at once on one database wait for each other here
 
 

@@ -12,10 +12,12 @@ shifting the joined number would carry northing bits into the easting.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from .projection import OutsideZone
+from .projection import Zone as Zone  # noqa: PLC0414  (others of the room take both from here)
+from .projection import project as project  # noqa: PLC0414
 
 Ids = NDArray[np.int64]
 Metres = NDArray[np.float64]
@@ -35,86 +37,6 @@ _EASTING_MASK = (1 << _EASTING_BITS) - 1
 _NORTHING_MASK = (1 << _NORTHING_BITS) - 1
 _PREFIX_MASK = ~((1 << _ZONE_SHIFT) - 1)
 
-# WGS 84 and its projection. CGCS2000 differs by 0.1 mm in the semi-minor axis.
-_A_M = 6_378_137.0
-_F = 1 / 298.257223563
-_K0 = 0.9996
-_FALSE_EASTING_M = 500_000.0
-_FALSE_NORTHING_M = 10_000_000.0
-
-# Krüger series to n**4 (Karney 2011, eq. 35 and 36): the first term left out is under 1e-7 m within a zone.
-_N = _F / (2 - _F)
-_RADIUS_M = _A_M / (1 + _N) * (1 + _N**2 / 4 + _N**4 / 64)
-_ALPHA = (
-    _N / 2 - 2 / 3 * _N**2 + 5 / 16 * _N**3 + 41 / 180 * _N**4,
-    13 / 48 * _N**2 - 3 / 5 * _N**3 + 557 / 1440 * _N**4,
-    61 / 240 * _N**3 - 103 / 140 * _N**4,
-    49561 / 161280 * _N**4,
-)
-_BETA = (
-    _N / 2 - 2 / 3 * _N**2 + 37 / 96 * _N**3 - 1 / 360 * _N**4,
-    1 / 48 * _N**2 + 1 / 15 * _N**3 - 437 / 1440 * _N**4,
-    17 / 480 * _N**3 - 37 / 840 * _N**4,
-    4397 / 161280 * _N**4,
-)
-_DELTA = (
-    2 * _N - 2 / 3 * _N**2 - 2 * _N**3 + 116 / 45 * _N**4,
-    7 / 3 * _N**2 - 8 / 5 * _N**3 - 227 / 45 * _N**4,
-    56 / 15 * _N**3 - 136 / 35 * _N**4,
-    4279 / 630 * _N**4,
-)
-_E2N = 2 * np.sqrt(_N) / (1 + _N)
-
-
-@dataclass(frozen=True)
-class Zone:
-    """The one UTM zone of a city. A city that lies on a border keeps its zone: 1 degree past it, a square is still
-    within 0.3 % of its area."""
-
-    number: int
-    north: bool = True
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.number <= 60:
-            raise ValueError(f"a UTM zone is 1 to 60, not {self.number}: mend utm_zone in city.toml")
-
-    @property
-    def meridian_deg(self) -> float:
-        """Longitude of the central meridian."""
-        return self.number * 6.0 - 183.0
-
-
-def project(lon_deg: ArrayLike, lat_deg: ArrayLike, zone: Zone) -> tuple[Metres, Metres]:
-    """Easting and northing, float64 metres, of positions given in degrees (WGS 84), any shape."""
-    lat = np.radians(np.asarray(lat_deg, dtype=np.float64))
-    lam = np.radians(np.asarray(lon_deg, dtype=np.float64) - zone.meridian_deg)
-    sin_lat = np.sin(lat)
-    t = np.sinh(np.arctanh(sin_lat) - _E2N * np.arctanh(_E2N * sin_lat))
-    xi = np.arctan2(t, np.cos(lam))
-    eta = np.arctanh(np.sin(lam) / np.sqrt(1 + t * t))
-    x, y = eta.copy(), xi.copy()
-    for j, a in enumerate(_ALPHA, start=1):
-        x += a * np.cos(2 * j * xi) * np.sinh(2 * j * eta)
-        y += a * np.sin(2 * j * xi) * np.cosh(2 * j * eta)
-    northing = _K0 * _RADIUS_M * y + (0.0 if zone.north else _FALSE_NORTHING_M)
-    return _FALSE_EASTING_M + _K0 * _RADIUS_M * x, northing
-
-
-def unproject(easting_m: ArrayLike, northing_m: ArrayLike, zone: Zone) -> tuple[Metres, Metres]:
-    """Longitude and latitude, float64 degrees, of positions given in metres of the zone; the inverse of `project`."""
-    eta0 = (np.asarray(easting_m, dtype=np.float64) - _FALSE_EASTING_M) / (_K0 * _RADIUS_M)
-    xi0 = (np.asarray(northing_m, dtype=np.float64) - (0.0 if zone.north else _FALSE_NORTHING_M)) / (_K0 * _RADIUS_M)
-    xi, eta = xi0.copy(), eta0.copy()
-    for j, b in enumerate(_BETA, start=1):
-        xi -= b * np.sin(2 * j * xi0) * np.cosh(2 * j * eta0)
-        eta -= b * np.cos(2 * j * xi0) * np.sinh(2 * j * eta0)
-    chi = np.arcsin(np.sin(xi) / np.cosh(eta))
-    lat = chi.copy()
-    for j, d in enumerate(_DELTA, start=1):
-        lat += d * np.sin(2 * j * chi)
-    lon = np.degrees(np.arctan2(np.sinh(eta), np.cos(xi))) + zone.meridian_deg
-    return lon, np.degrees(lat)
-
 
 def _join(level: int, zone: Zone, column: Ids, row: Ids) -> Ids:
     prefix = level << _LEVEL_SHIFT | int(zone.north) << _HEMISPHERE_SHIFT | zone.number << _ZONE_SHIFT
@@ -124,14 +46,15 @@ def _join(level: int, zone: Zone, column: Ids, row: Ids) -> Ids:
 def cells_at(easting_m: ArrayLike, northing_m: ArrayLike, zone: Zone, level: int = 0) -> Ids:
     """Ids, int64, of the squares of ``level`` that hold the positions.
 
-    Raises ValueError where a position is outside the zone's numbers (easting 0 to 1,048,576 m, northing 0 to
-    16,777,216 m): such a position has no square.
+    Raises OutsideZone where a position is outside the zone's numbers (easting 0 to 1,048,576 m, northing 0 to
+    16,777,216 m): such a position has no square. NaN is refused as well.
     """
-    column = np.floor(np.asarray(easting_m, dtype=np.float64)).astype(np.int64)
-    row = np.floor(np.asarray(northing_m, dtype=np.float64)).astype(np.int64)
+    with np.errstate(invalid="ignore"):  # NaN becomes a number far outside, which is refused below
+        column = np.floor(np.asarray(easting_m, dtype=np.float64)).astype(np.int64)
+        row = np.floor(np.asarray(northing_m, dtype=np.float64)).astype(np.int64)
     for number, mask in ((column, _EASTING_MASK), (row, _NORTHING_MASK)):
         if number.size and not (int(number.min()) >= 0 and int(number.max()) <= mask):
-            raise ValueError("a position lies outside the UTM zone: check the city file's zone and the fixes' datum")
+            raise OutsideZone("a position lies outside the UTM zone: check the city file's zone and the fixes' datum")
     return _join(level, zone, column >> (2 * level), row >> (2 * level))
 
 
@@ -161,24 +84,36 @@ def is_cell(cell: int) -> bool:
 
 
 def parents(ids: ArrayLike, level: int) -> Ids:
-    """The squares of a coarser or equal ``level`` that hold the given ones (all of one level)."""
+    """The squares of a coarser or equal ``level`` that hold the given ones, which may be of several levels and zones.
+
+    Raises ValueError where one is coarser than ``level``, or where there is no such level.
+    """
     ids = np.asarray(ids, dtype=np.int64)
+    if level not in LEVELS:
+        raise ValueError(f"there is no level {level}: squares have levels 0 to 3")
     if not ids.size:
         return ids
-    own = int(ids.flat[0]) >> _LEVEL_SHIFT
-    if level < own:
-        raise ValueError(f"a square of level {own} has no parent of level {level}")
+    own = ids >> _LEVEL_SHIFT
+    if int(own.max()) > level:
+        raise ValueError(f"a square of level {int(own.max())} has no parent of level {level}")
     column, row = column_row(ids)
     shift = 2 * (level - own)
-    return _join(level, zone_of(int(ids.flat[0])), column >> shift, row >> shift)
+    prefix = (ids & _PREFIX_MASK) + ((level - own) << _LEVEL_SHIFT)
+    return np.asarray(prefix | (row >> shift) << _EASTING_BITS | column >> shift, dtype=np.int64)
 
 
 def neighbours(cell: int, reach: int = 1) -> Ids:
-    """The squares within ``reach`` of ``cell`` on both axes, itself among them, int64 ((2 reach + 1)**2,)."""
+    """The squares within ``reach`` of ``cell`` on both axes, itself among them, by rows from the south-west, int64
+    ((2 reach + 1)**2,). At the edge of the zone's numbers there are fewer: what has no number is left out."""
     step = np.arange(-reach, reach + 1, dtype=np.int64)
-    column, row = column_row(cell)
-    columns, rows = np.meshgrid(column + step, row + step)
-    return _join(cell >> _LEVEL_SHIFT, zone_of(cell), columns.ravel(), rows.ravel())
+    column, row = (int(v) for v in column_row(cell))
+    level = cell >> _LEVEL_SHIFT
+    last_column, last_row = _EASTING_MASK >> 2 * level, _NORTHING_MASK >> 2 * level
+    columns, rows = (v.ravel() for v in np.meshgrid(column + step, row + step))
+    if column < reach or row < reach or column > last_column - reach or row > last_row - reach:
+        there = (columns >= 0) & (rows >= 0) & (columns <= last_column) & (rows <= last_row)
+        columns, rows = columns[there], rows[there]
+    return _join(level, zone_of(cell), columns, rows)
 
 
 def blocks_of(ids: ArrayLike) -> Ids:
@@ -192,6 +127,14 @@ def index_in_block(ids: ArrayLike) -> Ids:
     """Place of each square in its block, 0 to 1023: row in the block times 32 plus column in the block."""
     column, row = column_row(ids)
     return (row & BLOCK - 1) << _BLOCK_BITS | column & BLOCK - 1
+
+
+def cells_in_block(blocks: ArrayLike, index: ArrayLike) -> Ids:
+    """The square at each place (0 to 1023) of each block: the inverse of `blocks_of` and `index_in_block`."""
+    blocks, index = np.asarray(blocks, dtype=np.int64), np.asarray(index, dtype=np.int64)
+    column, row = column_row(blocks)
+    row, column = row << _BLOCK_BITS | index >> _BLOCK_BITS, column << _BLOCK_BITS | index & BLOCK - 1
+    return (blocks & _PREFIX_MASK) | row << _EASTING_BITS | column
 
 
 def cells_of_block(block: int) -> Ids:
@@ -214,44 +157,17 @@ def corner_m(cell: int) -> tuple[float, float]:
     return float(column) * side, float(row) * side
 
 
-def polygon_deg(cell: int) -> list[tuple[float, float]]:
-    """The closed ring of a square as five (longitude, latitude) pairs, counter-clockwise from the south-west."""
-    x, y = corner_m(cell)
-    side = side_m(cell)
-    lon, lat = unproject([x, x + side, x + side, x, x], [y, y, y + side, y + side, y], zone_of(cell))
-    return [(round(float(a), 8), round(float(b), 8)) for a, b in zip(lon, lat, strict=True)]
-
-
-def blocks_in_box(west: float, south: float, east: float, north: float, zone: Zone, level: int, most: int) -> Ids:
-    """The blocks of ``level`` that a box in degrees touches, at most ``most``.
-
-    Raises ValueError when there are more: the caller asks for a smaller box or a coarser level.
-    """
-    edge = np.linspace(0.0, 1.0, 9)  # a box's sides are curved in UTM; nine points each bound them to centimetres
-    lon = west + (east - west) * edge
-    lat = south + (north - south) * edge
-    lons = np.concatenate([lon, lon, np.full(9, west), np.full(9, east)])
-    lats = np.concatenate([np.full(9, south), np.full(9, north), lat, lat])
-    x, y = project(lons, lats, zone)
-    size = BLOCK << 2 * level
-    low = [int(np.floor(max(float(v.min()), 0.0) / size)) for v in (x, y)]
-    high = [int(np.floor(max(float(v.max()), 0.0) / size)) for v in (x, y)]
-    count = (high[0] - low[0] + 1) * (high[1] - low[1] + 1)
-    if count > most:
-        raise ValueError(f"the box touches {count} blocks, the limit is {most}: ask for a smaller box")
-    columns, rows = np.meshgrid(np.arange(low[0], high[0] + 1), np.arange(low[1], high[1] + 1))
-    return _join(level, zone, columns.ravel().astype(np.int64), rows.ravel().astype(np.int64))
-
-
 def blocks_beside(block: int) -> dict[tuple[int, int], int]:
-    """The eight blocks around a block, by (column step, row step)."""
+    """The eight blocks around a block, by (column step, row step); fewer at the edge of the zone's numbers."""
     column, row = (int(v) for v in column_row(block))
     prefix = block & _PREFIX_MASK
+    bits = _BLOCK_BITS + 2 * (block >> _LEVEL_SHIFT)
+    last_column, last_row = _EASTING_MASK >> bits, _NORTHING_MASK >> bits
     return {
         (d_col, d_row): prefix | row + d_row << _EASTING_BITS | column + d_col
         for d_col in (-1, 0, 1)
         for d_row in (-1, 0, 1)
-        if (d_col or d_row) and column + d_col >= 0 and row + d_row >= 0
+        if (d_col or d_row) and 0 <= column + d_col <= last_column and 0 <= row + d_row <= last_row
     }
 
 
