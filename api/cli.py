@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, roads, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
 from .commands.condition import condition
@@ -119,6 +119,7 @@ app.command()(condition)
 app.command(epilog=roads.EXAMPLES)(roads.import_roads)
 app.command()(roads.roads)
 app.command()(archive.archive)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")
@@ -244,6 +245,9 @@ def bench_ingest(
         show(rows, False, "us of cpu per vehicle-second")
 
 
+benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
+
+
 @benches.command("match")
 def bench_match(
     drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
@@ -258,9 +262,6 @@ def bench_match(
     from .commands.match import measure  # noqa: PLC0415
 
     measure(drives, seed, links, traces, as_json)
-
-
-benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one
