@@ -34,6 +34,7 @@ from .planes import (
     PHONE_HIT_DEVICES,
     PHONE_LOGODDS,
 )
+from .rough import rough_deltas
 from .rows import bowed, heard, spread
 from .severity import severity_of_jolt
 from .sight import fine_moments, scan, seen, watch
@@ -232,6 +233,8 @@ def observe(
     found += _camera(chunk, kind, track, city, zone, slot, options, out)
     if kind == "box" and told is not None:  # without a model nobody looks at the lines
         scan(chunk, track, fine_moments(track, options), one.owned, strikes, one.apart, zone, options, out)
+    if kind == "box":
+        out.parts.append(rough_deltas(chunk, track, zone, options.rough))
     said = Observation(merge(out.parts), tuple(found), float(one.step_m[one.owned].sum()), track.faults)
     return said if weight == 1.0 else weighed(said, weight, options)
 

@@ -8,6 +8,7 @@ from ingest import FixOptions
 
 from .hits import JudgeOptions
 from .jolts import JoltOptions
+from .rough import RoughOptions
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,4 @@ class EvidenceOptions:
     judge: JudgeOptions = field(default_factory=JudgeOptions)
     jolt: JoltOptions = field(default_factory=JoltOptions)
     fixes: FixOptions = field(default_factory=FixOptions)
+    rough: RoughOptions = field(default_factory=RoughOptions)
