@@ -28,7 +28,7 @@ from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, sections, service, tiles
+from .routes import cells, devices, history, sections, service, tiles
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -90,6 +90,7 @@ def create_app(site: Site) -> FastAPI:
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
     app.include_router(cells.router)
+    app.include_router(history.router)
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)

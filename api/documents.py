@@ -21,7 +21,7 @@ from typing import Any
 import typer
 from fastapi.routing import APIRoute
 
-from defects import ALL_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
+from defects import ALL_TYPES, AREA_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
 from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 
 from .archive_days import COLUMNS
@@ -105,7 +105,8 @@ def judge_options() -> str:
 def other_constants() -> str:
     """Constants with a reason that stand beside the options."""
     return named_constants(
-        ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("defects/recognise.py", "MOST_SURE"),
+        ("defects/reach.py", "HALO"), ("defects/ghosts.py", "ROUNDS"), ("defects/cases.py", "REACH_M"),
+        ("defects/recognise.py", "MOST_SURE"),
         ("defects/naming.py", "LEAST_SURE"), ("grid/cells.py", "BLOCK"),
         ("ingest/datum.py", "ADDED_M"), ("ingest/redact.py", "SHORTEST_S"), ("ingest/quality.py", "NOT_UNDER_A_BOX"),
         ("ingest/condition.py", "LOOK_EVERY"), ("ingest/condition.py", "DAYS"), ("ingest/quality.py", "LATE_S"),
@@ -118,6 +119,7 @@ def taxonomy() -> str:
     severity = constants("defects/severity.py")
     depth: dict[str, float] = ast.literal_eval(severity["RED_DEPTH_MM"][0])
     area: dict[str, float] = ast.literal_eval(severity["RED_AREA_M2"][0])
+    yellow: dict[str, float] = ast.literal_eval(severity["YELLOW_MM"][0])
     always: tuple[str, ...] = ast.literal_eval(severity["RED_ALWAYS"][0])
     rows = []
     for t in ALL_TYPES:
@@ -127,10 +129,16 @@ def taxonomy() -> str:
         number = str(t.number) if t.number <= OF_THE_STANDARD else f"{t.number} (beyond the 16)"
         seen = [f"{p:.2f}" if p else "-" for p in (t.imu_detect, t.camera_detect)]
         named = "by how hard the jolt was" if t.number == 0 else " or ".join(red) or "never (yellow)"
-        rows.append((number, f"`{t.key}`", t.zh, t.en, *seen, "yes" if t.hazard else "", named))
+        counts = f">= {yellow[t.key]:g} mm" if t.key in yellow else "any"
+        how = "area" if t.number in AREA_TYPES else "point"
+        rows.append((number, f"`{t.key}`", t.zh, t.en, *seen, "yes" if t.hazard else "", how, counts, named))
     return table(
-        ("#", "key", "中文", "English", "IMU of a box", "camera of a box", "needed for green", "a camera's red"), rows
-    )
+        (
+            "#", "key", "中文", "English", "IMU of a box", "camera of a box", "needed for green", "read as", "yellow",
+            "red",
+        ),
+        rows,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- operations.md

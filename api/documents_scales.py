@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import fields
 
 from defects import ALL_TYPES, ScaleOptions
 
@@ -38,8 +37,7 @@ def grade_bounds() -> str:
 
 
 def _options(name: str) -> str:
-    (kind,) = (type(f.default_factory()) for f in fields(ScaleOptions) if f.name == name)  # type: ignore[misc]
-    return options_table(kind)
+    return options_table(type(getattr(ScaleOptions(), name)))
 
 
 def scale_options() -> str:
