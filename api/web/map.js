@@ -1,7 +1,7 @@
 // Where is what drawn? The map itself: plain ground, codes, sections and strips, what is chosen, the cases.
 
 import * as maplibre from "./vendor/maplibre-gl.mjs";
-import { markImage, ROAD_HITS, roadLayers, roadSources } from "./roadlayers.js";
+import { markImage, MARKS, ROAD_HITS, roadLayers, roadSources } from "./roadlayers.js";
 import { SQUARES_FROM } from "./roads.js";
 import { MAX_ZOOM, MIN_ZOOM } from "./tiles.js";
 import { t } from "./words.js";
@@ -87,9 +87,9 @@ export function makeMap({ container, view, look, load, on }) {
   map.addControl(new maplibre.ScaleControl({ maxWidth: 120, unit: "metric" }), "bottom-left");
   map.on("error", (event) => on.failed(event.error));
   map.on("moveend", on.moved);
-  map.on("styleimagemissing", ({ id }) => {
-    const mark = markImage(id);
-    if (mark && !map.hasImage(id)) map.addImage(id, mark);
+  // Before any strip is drawn: an image that comes later is not put on those that are there already.
+  map.on("style.load", () => {
+    for (const name of MARKS) if (!map.hasImage(name)) map.addImage(name, markImage(name));
   });
   const hits = (point, reach, layers) => {
     const box = [[point.x - reach, point.y - reach], [point.x + reach, point.y + reach]];

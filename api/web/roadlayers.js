@@ -64,7 +64,9 @@ export function roadLayers({ palette, shown, dark }, split = []) {
 
 export const ROAD_HITS = ["strip-red", "strip-yellow", "strip-green", "strip-grey", ...["", "-near"].flatMap((part) => ["red", "yellow", "green", "grey"].map((c) => `section-${c}${part}`))];
 
-/** The pattern `name` as {width, height, data}, or null if it is none of ours. */
+export const MARKS = ["mark-dots", "mark-bars"];
+
+/** The pattern `name`, one of MARKS, as {width, height, data}. */
 export function markImage(name) {
   const [width, height] = [8, 8];
   const inks = {
@@ -72,7 +74,6 @@ export function markImage(name) {
     "mark-bars": (x, y) => ((x + y) % 8 < 2 ? [255, 255, 255, 235] : null),
   };
   const ink = inks[name];
-  if (!ink) return null;
   const data = new Uint8Array(width * height * 4);
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) data.set(ink(x, y) ?? [0, 0, 0, 0], (y * width + x) * 4);

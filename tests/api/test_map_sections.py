@@ -129,6 +129,16 @@ def test_what_is_not_known_is_dashed_and_narrower_than_any_colour(visit: Any, ci
 
 
 @pytest.mark.browser
+def test_strips_carry_their_marks_from_the_first_moment(visit: Any, city: FakeCity) -> None:
+    strip = next(f for f in city.strips[city.section_of("yellow")] if f["properties"]["colour"] == "yellow")
+    lon, lat = np.mean(strip["geometry"]["coordinates"][0][:4], axis=0).tolist()
+    seen = visit()
+    seen.open(f"#17.6/{lat}/{lon}")
+    seen.await_middle(PLAIN.yellow, reach=8)
+    assert share(pixels(seen, 8), (23, 33, 43), 50) > 0.02
+
+
+@pytest.mark.browser
 def test_a_click_on_a_section_tells_how_it_is_and_how_well_that_is_known(visit: Any, city: FakeCity) -> None:
     seen = visit()
     number = city.section_of("red")
