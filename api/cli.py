@@ -11,7 +11,9 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, roads, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
+from .commands import bench_fusion as fusion
+from .commands import bench_scale as scale
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -117,11 +119,16 @@ app.command()(condition)
 app.command(epilog=roads.EXAMPLES)(roads.import_roads)
 app.command()(roads.roads)
 app.command()(archive.archive)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")
+app.add_typer(register.register, name="register")
+app.add_typer(register.permit, name="permit")
+app.add_typer(register.repair, name="repair")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
+benches.command("fusion")(fusion.bench_fusion)
 
 
 # ---------------------------------------------------------------- proof
@@ -146,6 +153,18 @@ def verify(
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
                    .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
     raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
+
+
+@app.command()
+def history(
+    cell: Annotated[int, typer.Argument(help="the square's number, as the map shows it")],
+    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell how a square's code changed, which passes moved each change, and what the registers say of it."""
+    from .commands.history import tell  # noqa: PLC0415
+
+    tell(given(home=home), cell, as_json)
 
 
 @app.command()
@@ -226,6 +245,25 @@ def bench_ingest(
         show(rows, False, "us of cpu per vehicle-second")
 
 
+benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
+
+
+@benches.command("match")
+def bench_match(
+    drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="of the simulated town and drives")] = 4,
+    links: Annotated[
+        Path | None, typer.Option(help="a road file with columns dir and road_name; with --traces")
+    ] = None,
+    traces: Annotated[Path | None, typer.Option(help="CSV of agent_id, time, lng, lat, .gz too")] = None,
+    as_json: Json = False,
+) -> None:
+    """Map matching on a simulated town beside the nearest road; with --links and --traces on real ones too."""
+    from .commands.match import measure  # noqa: PLC0415
+
+    measure(drives, seed, links, traces, as_json)
+
+
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one
 
 
@@ -293,7 +331,7 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -21,13 +21,14 @@ from typing import Any
 import typer
 from fastapi.routing import APIRoute
 
-from defects import ALL_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
+from defects import ALL_TYPES, AREA_TYPES, OF_THE_STANDARD, EvidenceOptions, HealthOptions
 from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 
 from .archive_days import COLUMNS
 from .cli import app as command_line
 from .code_text import constants, doc, named_constants, options_table, table
 from .documents_roads import road_classes, road_columns, road_constants, road_refusals, road_widths, zone_areas
+from .documents_scales import deduct_points, grade_bounds, pci_options, rough_options, scale_options
 from .documents_seeing import (
     camera_assumed,
     drive_sets,
@@ -38,7 +39,7 @@ from .documents_seeing import (
     simulator_constants,
     superclasses,
 )
-from .routes import cells, devices, service, tiles
+from .routes import cells, devices, sections, service, tiles
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +105,8 @@ def judge_options() -> str:
 def other_constants() -> str:
     """Constants with a reason that stand beside the options."""
     return named_constants(
-        ("defects/health.py", "HALO"), ("defects/cases.py", "REACH_M"), ("defects/recognise.py", "MOST_SURE"),
+        ("defects/reach.py", "HALO"), ("defects/ghosts.py", "ROUNDS"), ("defects/cases.py", "REACH_M"),
+        ("defects/recognise.py", "MOST_SURE"),
         ("defects/naming.py", "LEAST_SURE"), ("grid/cells.py", "BLOCK"),
         ("ingest/datum.py", "ADDED_M"), ("ingest/redact.py", "SHORTEST_S"), ("ingest/quality.py", "NOT_UNDER_A_BOX"),
         ("ingest/condition.py", "LOOK_EVERY"), ("ingest/condition.py", "DAYS"), ("ingest/quality.py", "LATE_S"),
@@ -117,6 +119,7 @@ def taxonomy() -> str:
     severity = constants("defects/severity.py")
     depth: dict[str, float] = ast.literal_eval(severity["RED_DEPTH_MM"][0])
     area: dict[str, float] = ast.literal_eval(severity["RED_AREA_M2"][0])
+    yellow: dict[str, float] = ast.literal_eval(severity["YELLOW_MM"][0])
     always: tuple[str, ...] = ast.literal_eval(severity["RED_ALWAYS"][0])
     rows = []
     for t in ALL_TYPES:
@@ -126,10 +129,16 @@ def taxonomy() -> str:
         number = str(t.number) if t.number <= OF_THE_STANDARD else f"{t.number} (beyond the 16)"
         seen = [f"{p:.2f}" if p else "-" for p in (t.imu_detect, t.camera_detect)]
         named = "by how hard the jolt was" if t.number == 0 else " or ".join(red) or "never (yellow)"
-        rows.append((number, f"`{t.key}`", t.zh, t.en, *seen, "yes" if t.hazard else "", named))
+        counts = f">= {yellow[t.key]:g} mm" if t.key in yellow else "any"
+        how = "area" if t.number in AREA_TYPES else "point"
+        rows.append((number, f"`{t.key}`", t.zh, t.en, *seen, "yes" if t.hazard else "", how, counts, named))
     return table(
-        ("#", "key", "中文", "English", "IMU of a box", "camera of a box", "needed for green", "a camera's red"), rows
-    )
+        (
+            "#", "key", "中文", "English", "IMU of a box", "camera of a box", "needed for green", "read as", "yellow",
+            "red",
+        ),
+        rows,
+    )  # fmt: skip
 
 
 # ---------------------------------------------------------------- operations.md
@@ -201,7 +210,8 @@ def targets() -> str:
 
 def answers() -> str:
     """What HTTP answers."""
-    routes = [r for router in (service, cells, tiles, devices) for r in router.router.routes if isinstance(r, APIRoute)]
+    rooms = (service, cells, sections, tiles, devices)
+    routes = [r for room in rooms for r in room.router.routes if isinstance(r, APIRoute)]
     rows = [(f"`{'/'.join(sorted(r.methods or ()))} {r.path}`", doc(r.endpoint)) for r in routes]
     return table(("request", "answer"), rows)
 
@@ -237,6 +247,11 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "targets": targets,
     "answers": answers,
     "archive-columns": archive_columns,
+    "deduct-points": deduct_points,
+    "grade-bounds": grade_bounds,
+    "scale-options": scale_options,
+    "pci-options": pci_options,
+    "rough-options": rough_options,
     "road-columns": road_columns,
     "road-classes": road_classes,
     "road-widths": road_widths,

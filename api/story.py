@@ -105,12 +105,13 @@ def _tell(
         "side_m": side_m(cell),
         "polygon": polygon_deg(cell),
         **reading.describe(code),
+        **reading.details(code),
         "kind": None if kind == NO_KIND else _type(kind),
         "seen": [t.key for t in seen],
         "not_seen": [t.key for t in TYPES[:OF_THE_STANDARD] if t not in seen],
         "of": OF_THE_STANDARD,
         "passes": int(code["passes"]),
-        "evidence": _days(conn, cell, health) if turn.is_coarse(cell) else _passes(conn, cell, city, options),
+        "evidence": days_told(conn, cell, health) if turn.is_coarse(cell) else _passes(conn, cell, city, options),
         "kept_from": _kept_from(conn),
         "history": defects_store.changes_of(conn, cell),
         "case": defects_store.case_of(conn, cell),
@@ -136,7 +137,15 @@ def status_of(steps: list[Step]) -> str:
 
 def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -> list[dict[str, Any]]:
     """What each kept chunk of a box said of a square of 1 m, newest first."""
-    rows = ingest_store.chunks_by_id(conn, defects_store.chunks_past(conn, int(blocks_of(cell)), MOST_PASSES))
+    chunks = defects_store.chunks_past(conn, int(blocks_of(cell)), MOST_PASSES)
+    return passes_of_chunks(conn, cell, chunks, city, options)
+
+
+def passes_of_chunks(
+    conn: Connection, cell: int, chunks: list[int], city: City, options: EvidenceOptions
+) -> list[dict[str, Any]]:
+    """What each of some kept chunks said of a square of 1 m, newest first: of boxes only."""
+    rows = ingest_store.chunks_by_id(conn, chunks)
     told: list[dict[str, Any]] = []
     days = Days()
     for _, day, device, kind, raw in rows:
@@ -179,7 +188,7 @@ def _recognised(story: PassStory) -> dict[str, Any]:
     }
 
 
-def _days(conn: Connection, cell: int, health: HealthOptions) -> list[dict[str, Any]]:
+def days_told(conn: Connection, cell: int, health: HealthOptions) -> list[dict[str, Any]]:
     """What a coarse square's closed days said, newest first: days on which enough different devices felt something,
     without their number, single passes or hours."""
     block = int(blocks_of(cell))

@@ -6,6 +6,8 @@ One byte a pixel, row-major from the top-left:
     bits 0-2  0 no block here, 1 grey (not known), 2 green, 3 yellow, 4 red
     bit  3    suspected (one kind of witness), as against confirmed
     bits 4-5  level of the square that is shown: 0, 1, 2 for 1, 4, 16 m
+    bit  6    grey, for a works permit holds
+    bit  7    grey, and once yellow or red: it has expired
 
 Coarser squares lie under finer ones, and a fine square hides a coarse one only where it knows something. A pixel wider
 than a square shows the worst square it touches, so that no red is lost between pixels.
@@ -20,7 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from defects import CODE, Codes, Colour, State
+from defects import Codes, Colour, Flag, State
 from grid import BLOCK, Zone, blocks_of, cells_at, column_row, level_of, project
 
 TILE_PX: Final = 256
@@ -37,6 +39,8 @@ LEVELS: Final = (0, 1, 2)
 NOTHING: Final = 0
 SUSPECTED_BIT: Final = 8
 LEVEL_SHIFT: Final = 4
+WORKS_BIT: Final = 64
+EXPIRED_BIT: Final = 128
 
 _EARTH_TURN_DEG = 360.0
 _REACH_DEG = 5.0
@@ -53,18 +57,35 @@ _POOL_M = {14: 4, 15: 2}
 # 5 mm, one of zoom 14 only to 7 cm, and to 5 mm again in four by four parts.
 _NODES = {14: 5, 15: 3}
 
-# Inside, a square is its rank times four plus how fine it is, so that the worst of several is their maximum. Ranks:
-# 0 no block, 1 grey, 2 green, 4 and 5 yellow suspected and confirmed, 6 and 7 red.
-_FIRST_KNOWN = 2 << 2
+# Inside, a square is its rank times four plus how fine it is, so that the worst of several is their maximum. Ranks: 0
+# where there is no block, then these.
+_RANKS = (
+    (Colour.GREY, State.NONE, Flag(0)),
+    (Colour.GREY, State.NONE, Flag.EXPIRED),
+    (Colour.GREY, State.NONE, Flag.WORKS),
+    (Colour.GREEN, State.NONE, Flag(0)),
+    (Colour.YELLOW, State.SUSPECTED, Flag(0)),
+    (Colour.YELLOW, State.CONFIRMED, Flag(0)),
+    (Colour.RED, State.SUSPECTED, Flag(0)),
+    (Colour.RED, State.CONFIRMED, Flag(0)),
+)
+_FIRST_KNOWN = 3 << 2  # works: what has expired hides nothing that is known of a coarser square
+_SHOWN_FLAGS = Flag.WORKS | Flag.EXPIRED
 
 
 def _rank_table() -> NDArray[np.uint8]:
-    """Rank times four by the first two bytes of a code, colour and state."""
-    table = np.zeros(0x0304, dtype=np.uint8)
-    for state in range(4):
-        sure = 0 if state == State.SUSPECTED else 1
-        for colour, rank in ((Colour.GREY, 1), (Colour.GREEN, 2), (Colour.YELLOW, 4 + sure), (Colour.RED, 6 + sure)):
-            table[state << 8 | colour] = rank << 2
+    """Rank times four by colour, state and shown flags in one number, as `_layer` makes it."""
+    table = np.zeros(64, dtype=np.uint8)
+    for number in range(64):
+        colour, state, flags = Colour(number & 3), number >> 2 & 3, Flag(number >> 3 & int(_SHOWN_FLAGS))
+        said: tuple[Colour, State, Flag]
+        if colour == Colour.GREY:
+            said = (colour, State.NONE, Flag.WORKS if Flag.WORKS in flags else flags)
+        elif colour == Colour.GREEN:
+            said = (colour, State.NONE, Flag(0))
+        else:
+            said = (colour, State.SUSPECTED if state == State.SUSPECTED else State.CONFIRMED, Flag(0))
+        table[number] = _RANKS.index(said) + 1 << 2
     return table
 
 
@@ -228,9 +249,9 @@ def _layer(window: _Window, level: int, ids: NDArray[np.int64], blocks: Mapping[
     inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
     whole = np.zeros((rows, BLOCK, columns, BLOCK), dtype=np.uint8)
     if inside.any():
-        # The first two bytes of a code are colour and state: as one number they index the rank.
-        codes = np.stack([blocks[i] for i in ids[inside].tolist()]).view("<u2")[:, :: CODE.itemsize // 2]
-        ranks = _RANK_OF.take(codes & 0x0303) | (2 - level)
+        codes = np.stack([blocks[i] for i in ids[inside].tolist()])
+        said = codes["colour"] & 3 | (codes["state"] & 3) << 2 | (codes["flags"] & int(_SHOWN_FLAGS)) << 3
+        ranks = _RANK_OF.take(said) | (2 - level)
         whole[row[inside], :, column[inside], :] = ranks.reshape(-1, BLOCK, BLOCK)
     bottom, left = south - first_row * BLOCK, west - first_column * BLOCK
     return whole.reshape(rows * BLOCK, columns * BLOCK)[bottom : bottom + height, left : left + width]
@@ -238,11 +259,12 @@ def _layer(window: _Window, level: int, ids: NDArray[np.int64], blocks: Mapping[
 
 def _byte_of(ranked: int) -> int:
     rank, level = ranked >> 2, 2 - (ranked & 3)
-    if rank in (0, 3) or level < 0:
+    if not 0 < rank <= len(_RANKS) or level < 0:
         return NOTHING
-    colour = (Colour.GREY, Colour.GREEN, Colour.GREEN, Colour.YELLOW, Colour.YELLOW, Colour.RED, Colour.RED)[rank - 1]
-    suspected = SUSPECTED_BIT if rank in (4, 6) else 0
-    return (int(colour) + 1) | suspected | level << LEVEL_SHIFT
+    colour, state, flags = _RANKS[rank - 1]
+    suspected = SUSPECTED_BIT if state == State.SUSPECTED else 0
+    held = (WORKS_BIT if flags == Flag.WORKS else 0) | (EXPIRED_BIT if flags == Flag.EXPIRED else 0)
+    return (int(colour) + 1) | suspected | level << LEVEL_SHIFT | held
 
 
-_BYTE: NDArray[np.uint8] = np.array([_byte_of(r) for r in range(32)], dtype=np.uint8)
+_BYTE: NDArray[np.uint8] = np.array([_byte_of(r) for r in range(64)], dtype=np.uint8)

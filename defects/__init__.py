@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import recode, retention, store, turn
+from . import learnt, planes, recode, register, register_store, register_text, retention, scales_store, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -16,16 +16,20 @@ from .code import (
     unknown_codes,
     unpack_codes,
 )
-from .evidence import BlockEvidence, Deltas, fold, merge
+from .evidence import UNIT, BlockEvidence, Deltas, fold, merge, tally
 from .ground import HARMLESS, Ground, plain_ground
 from .health import HealthOptions
 from .listening import listen
 from .naming import Name
-from .observe import Finding, Observation, observe, place
+from .observe import Finding, Observation, observe
 from .options import EvidenceOptions
+from .placing import place
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
+from .rough import RoughOptions, rough_deltas
+from .scales import ScaleOptions
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
+from .severity import AREA_TYPES
 from .shipped import load_model, model_digests, shipped_models
 from .story import PassStory, pass_story
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, LEAVES, OF_THE_STANDARD, TYPES, UNEVEN, DefectType, Leaf
@@ -34,6 +38,7 @@ from .warm import warm_up
 
 __all__ = [
     "ALL_TYPES",
+    "AREA_TYPES",
     "BLOCK_CELLS",
     "BY_KEY",
     "CODE",
@@ -44,6 +49,7 @@ __all__ = [
     "OF_THE_STANDARD",
     "TYPES",
     "UNEVEN",
+    "UNIT",
     "BlockEvidence",
     "Case",
     "Change",
@@ -63,12 +69,15 @@ __all__ = [
     "PassStory",
     "PublicDay",
     "Rate",
+    "RoughOptions",
+    "ScaleOptions",
     "State",
     "Told",
     "evidence_leaf",
     "fold",
     "join",
     "last_public_day",
+    "learnt",
     "listen",
     "load_model",
     "merge",
@@ -78,14 +87,21 @@ __all__ = [
     "pass_story",
     "place",
     "plain_ground",
+    "planes",
     "public_days",
     "publishable",
     "rate",
     "recode",
+    "register",
+    "register_store",
+    "register_text",
     "retention",
+    "rough_deltas",
+    "scales_store",
     "shipped_models",
     "slots_are_sealed",
     "store",
+    "tally",
     "turn",
     "unknown_codes",
     "unpack_codes",

@@ -2,64 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import blocks_beside, blocks_of, cells_of_block, index_in_block, level_of
+from grid import blocks_of, cells_of_block, level_of, parents
 
-from .code import NO_KIND, Change, Codes, Colour, State, unknown_codes
-from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, pack_block, to_block
-from .health import Belief, HealthOptions, believe, read_out, rivals, surround
+from .carry import Carry, Reading
+from .code import NO_KIND, Change, Codes, Colour, Flag, State, unknown_codes
+from .evidence import EMPTY, BlockEvidence, by_block, fold_in, pack_block
+from .ground import Ground
+from .health import HealthOptions
 from .planes import PASSES, PHONE_PASSES
 from .taxonomy import ALL_TYPES
 
+__all__ = ["by_block", "fold_in"]  # of `evidence`, reached through here too
+
 NO_EVIDENCE = EMPTY
+NOWHERE: Mapping[int, Ground] = {}
+NOTHING: Mapping[int, Carry] = {}
 Days = Mapping[date, BlockEvidence]
 TOLD = (Colour.YELLOW, Colour.RED)
 """Colours whose comings and goings are recorded square by square; green and grey are recorded by block."""
 
 
-def by_block(deltas: Deltas) -> dict[int, BlockEvidence]:
-    """Deltas of many squares as evidence of each block."""
-    if not len(deltas.cell):
-        return {}
-    blocks = blocks_of(deltas.cell)
-    index = index_in_block(deltas.cell)
-    order = np.lexsort((deltas.plane, index, blocks))
-    blocks, index = blocks[order], index[order]
-    plane, value = deltas.plane[order], deltas.value[order]
-    first = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
-    stop = np.r_[first[1:], len(blocks)]
-    return {int(blocks[a]): to_block(index[a:b], plane[a:b], value[a:b]) for a, b in zip(first, stop, strict=True)}
+def recode(
+    blocks: set[int],
+    evidence: Mapping[int, Days],
+    today: date,
+    options: HealthOptions,
+    ground: Mapping[int, Ground] = NOWHERE,
+    carried: Mapping[int, Carry] = NOTHING,
+) -> dict[int, Codes]:
+    """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any: all of
+    their days, or of a block that is in ``carried`` at least those after it. Where it holds the coarse blocks above
+    blocks of 1 m squares too (`above`), what phones say is heard there."""
+    return reread(blocks, evidence, today, options, ground, carried).codes
 
 
-def fold_in(taken: Mapping[date, list[Deltas]], stored: Mapping[int, Days]) -> dict[tuple[int, date], BlockEvidence]:
-    """The new evidence of every block and day that the taken deltas touch."""
-    folded: dict[tuple[int, date], BlockEvidence] = {}
-    for day, parts in taken.items():
-        for block, added in by_block(merge(parts)).items():
-            folded[block, day] = fold(stored.get(block, {}).get(day, EMPTY), added)
-    return folded
+def reread(
+    blocks: set[int],
+    evidence: Mapping[int, Days],
+    today: date,
+    options: HealthOptions,
+    ground: Mapping[int, Ground] = NOWHERE,
+    carried: Mapping[int, Carry] = NOTHING,
+    keep: bool = False,
+) -> Reading:
+    """`recode`, and the states that may be carried on from the last sealed day where ``keep`` asks for them."""
+    from .readout import felt_around, read  # noqa: PLC0415  (it wakes the compiler, for which who only shows codes must not wait)
+
+    codes: dict[int, Codes] = {}
+    kept: dict[int, Carry] = {}
+    for level in sorted({int(level_of(block)) for block in blocks}):
+        mine = {block for block in blocks if int(level_of(block)) == level}
+        told = {block: days for block, days in evidence.items() if int(level_of(block)) == level}
+        states = {block: carry for block, carry in carried.items() if int(level_of(block)) == level}
+        coarse = {} if level else {block: days for block, days in evidence.items() if int(level_of(block)) > 0}
+        lifts = felt_around(told.keys() | states.keys(), coarse, today, options) if coarse else {}
+        reading = read(mine, told, today, options, ground, states, keep, lifts)
+        codes |= reading.codes
+        kept |= reading.carried
+    return Reading(codes, kept)
 
 
-def recode(blocks: set[int], evidence: Mapping[int, Days], today: date, options: HealthOptions) -> dict[int, Codes]:
-    """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any."""
-    beliefs: dict[int, Belief] = {
-        block: believe(list(days.items()), today, int(level_of(block)), options) for block, days in evidence.items()
-    }
-    strong = {block: rivals(belief, options) for block, belief in beliefs.items()}
-    codes = {}
-    for block in sorted(blocks):
-        if block not in beliefs:
-            codes[block] = unknown_codes()
-            continue
-        around = {step: strong[b] for step, b in blocks_beside(block).items() if b in strong}
-        codes[block] = read_out(beliefs[block], surround(strong[block], around), options)
-    return codes
+def above(blocks: Iterable[int]) -> set[int]:
+    """The coarse blocks whose squares hold squares of blocks of 1 m squares, where phones may have something to say."""
+    corners = [cells_of_block(block)[[0, -1]] for block in blocks if int(level_of(block)) == 0]
+    if not corners:
+        return set()
+    cells = np.concatenate(corners)
+    return {int(b) for level in (1, 2) for b in np.unique(blocks_of(parents(cells, level)))}
 
 
 def stored_bytes(evidence: BlockEvidence) -> int:
@@ -82,9 +98,32 @@ def describe(code: np.void) -> dict[str, Any]:
     }
 
 
+def details(code: np.void) -> dict[str, Any]:
+    """What a code says besides its colour, as a small map: flags by name; severity (1 is yellow, 2 red), size and the
+    place's uncertainty on one axis of a yellow or red, None where not known."""
+    flags = int(code["flags"])
+    return {
+        "flags": [(flag.name or "").lower() for flag in Flag if flags & flag],
+        "severity": round(int(code["severity"]) / 64, 2) or None,
+        "size_mm": int(code["size_mm"]) or None,
+        "sigma_m": int(code["sigma_dm"]) / 10 or None,
+    }
+
+
 def _why(before: np.void, after: np.void) -> str:
     then, now = Colour(int(before["colour"])), Colour(int(after["colour"]))
+    flags, came = int(after["flags"]), int(after["flags"]) & ~int(before["flags"])
     if now not in TOLD:
+        if came & Flag.WORKS:
+            return "a works permit holds"
+        if came & Flag.EXPIRED:
+            return "nobody has felt or seen it again for too long: it has expired"
+        if came & Flag.MENDED:
+            return "a repair was entered: what was said before counts no more"
+        if came & Flag.HARMLESS:
+            return "a known harmless object lies there"
+        if flags & Flag.GHOST:
+            return "a stronger square beside it explains it"
         return "passes no longer confirm it" if then in TOLD else "passes found nothing"
     if then not in TOLD:
         return "passes felt or saw it"

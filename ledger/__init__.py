@@ -20,6 +20,7 @@ from .records import (
     context_record,
     encode,
     parse,
+    register_record,
     seal_record,
 )
 from .store import (
@@ -86,6 +87,7 @@ __all__ = [
     "prove",
     "record",
     "record_count",
+    "register_record",
     "root_of",
     "seal_record",
     "seals",

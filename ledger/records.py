@@ -172,6 +172,25 @@ def case_record(case: int, step: str, cells: Sequence[int], at_ms: int, why: Pla
     return _record("case", case, origin, case=case, step=step, cells=sorted(cells), at_ms=at_ms, why=why)
 
 
+def register_record(
+    step: str, register: str, day: date, at_ms: int, entries: int, entries_root: bytes, why: Plain, origin: Origin
+) -> Record:
+    """A change of a register: how many entries were put or ended, and the Merkle root of their hashes. `step` is put or
+    ended; `at_ms` unix milliseconds."""
+    return _record(
+        "register",
+        None,
+        origin,
+        step=step,
+        register=register,
+        day=day.isoformat(),
+        at_ms=at_ms,
+        entries=entries,
+        entries_root=_digest("entries_root", entries_root),
+        why=why,
+    )
+
+
 def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, origin: Origin) -> Record:
     """The seal of a service day: nothing is taken for it any more, and this is the Merkle root of its evidence."""
     return _record(

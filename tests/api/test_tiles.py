@@ -20,7 +20,7 @@ from api.tiles import (
     paint,
     parse_address,
 )
-from defects import Colour, State, unknown_codes
+from defects import Colour, Flag, State, unknown_codes
 from grid import Zone, blocks_of, cells_at, index_in_block, polygon_deg, project
 
 ZONE = Zone(51)
@@ -43,9 +43,9 @@ def cell_at(lon: float, lat: float, level: int = 0) -> int:
     return int(cells_at(easting, northing, ZONE, level))
 
 
-def put(blocks: Blocks, cell: int, colour: Colour, state: State = State.NONE) -> None:
+def put(blocks: Blocks, cell: int, colour: Colour, state: State = State.NONE, flags: int = 0) -> None:
     codes = blocks.setdefault(int(blocks_of(cell)), unknown_codes())
-    codes[int(index_in_block(cell))] = (colour, state, 255, 1, 0, 0, 0, 0, 0)
+    codes[int(index_in_block(cell))] = (colour, state, 255, 1, 0, flags, 0, 0, 0)
 
 
 def painted(z: int, lon: float, lat: float, blocks: Blocks) -> tuple[NDArray[np.uint8], int, int]:
@@ -139,7 +139,7 @@ def test_a_pixel_wider_than_a_square_shows_the_worst(z: int) -> None:
     block = int(blocks_of(cell_at(LON, LAT)))
     codes = unknown_codes()
     codes["colour"] = Colour.GREEN
-    codes[500] = (Colour.RED, State.SUSPECTED, 9, 1, 0)
+    codes[500] = (Colour.RED, State.SUSPECTED, 9, 1, 0, 0, 0, 0, 0)
     image, _, _ = painted(z, LON, LAT, {block: codes})
     values = set(np.unique(image)) - {0}
     assert values == {GREEN, RED | SUSPECTED} or values == {RED | SUSPECTED}
@@ -218,7 +218,28 @@ def test_the_south_has_its_own_squares() -> None:
     easting, northing = project(lon, lat, zone)
     cell = int(cells_at(easting, northing, zone))
     codes = unknown_codes()
-    codes[int(index_in_block(cell))] = (Colour.RED, State.CONFIRMED, 9, 1, 0)
+    codes[int(index_in_block(cell))] = (Colour.RED, State.CONFIRMED, 9, 1, 0, 0, 0, 0, 0)
     x, y = mercator(lon, lat, 19)
     image = np.frombuffer(paint(19, int(x), int(y), zone, {int(blocks_of(cell)): codes}), dtype=np.uint8)
     assert image.reshape(TILE_PX, TILE_PX)[int(y % 1 * TILE_PX), int(x % 1 * TILE_PX)] == RED
+
+
+@pytest.mark.parametrize(
+    ("flags", "byte"),
+    [(0, GREY), (Flag.WORKS, GREY | 64), (Flag.EXPIRED, GREY | 128), (Flag.WORKS | Flag.EXPIRED, GREY | 64),
+     (Flag.HARMLESS | Flag.GHOST, GREY)],
+)  # fmt: skip
+def test_works_are_told_from_what_has_expired_and_from_what_nobody_knows(flags: int, byte: int) -> None:
+    blocks: Blocks = {}
+    put(blocks, cell_at(LON, LAT), Colour.GREY, State.NONE, flags)
+    image, x, y = painted(21, LON, LAT, blocks)
+    assert image[y, x] == byte
+
+
+def test_what_has_expired_hides_no_coarser_square_and_works_do() -> None:
+    for flag, shown in ((Flag.EXPIRED, YELLOW | SUSPECTED | 1 << 4), (Flag.WORKS, GREY | 64)):
+        blocks: Blocks = {}
+        put(blocks, cell_at(LON, LAT), Colour.GREY, State.NONE, flag)
+        put(blocks, cell_at(LON, LAT, 1), Colour.YELLOW, State.SUSPECTED)
+        image, x, y = painted(21, LON, LAT, blocks)
+        assert image[y, x] == shown

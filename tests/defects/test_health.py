@@ -4,47 +4,16 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-import numpy as np
 import pytest
 
 from defects import ALL_TYPES, BY_KEY, HAZARDS, Colour, HealthOptions, State
 from defects import recode as reading
-from defects.evidence import UNIT, BlockEvidence, Deltas, merge, tally, to_block
-from defects.planes import DEVICES, EXPOSURE_BOX, HIT_DEVICES, LOGODDS, PASSES, TALLY
+from defects.planes import DEVICES, PASSES
 from grid import Zone, blocks_of, cells_at
 
-DAY = date(2026, 11, 20)
+from .blocks import BLOCK, DAY, MIDDLE, evidence, hits, quiet, together
+
 OPTIONS = HealthOptions()
-BLOCK = int(blocks_of(cells_at(500_000.0, 3_350_000.0, Zone(51))))
-MIDDLE = 16 * 32 + 16
-
-
-def evidence(entries: dict[tuple[int, int], int]) -> BlockEvidence:
-    index, plane = (np.array(v) for v in zip(*entries, strict=True))
-    one = merge([Deltas(index.astype(np.int64), plane.astype(np.uint8), np.array(list(entries.values()), np.int64))])
-    return to_block(one.cell, one.plane, one.value)
-
-
-def quiet(n: int, devices: int, at: int = MIDDLE, each: float = 1.06) -> dict[tuple[int, int], int]:
-    """n quiet passes of so many devices."""
-    return {
-        (at, PASSES): n,
-        (at, DEVICES): (1 << devices) - 1,
-        (at, EXPOSURE_BOX): round(n * each * UNIT),
-    }
-
-
-def hits(
-    n: int, devices: int, at: int = MIDDLE, kind: int = 0, severity: float = 2.5, each: float = 6.0
-) -> dict[tuple[int, int], int]:
-    """n hits of so many devices."""
-    return {
-        (at, PASSES): n,
-        (at, DEVICES): (1 << devices) - 1,
-        (at, HIT_DEVICES): (1 << devices) - 1,
-        (at, LOGODDS + kind): round(n * each * UNIT),
-        (at, TALLY + kind): tally(n, n * severity),
-    }
 
 
 def code(entries: dict[tuple[int, int], int], today: date = DAY, at: int = MIDDLE, day: date = DAY):  # type: ignore[no-untyped-def]
@@ -146,18 +115,10 @@ def test_no_evidence_outlives_its_validity() -> None:
 
 @pytest.mark.parametrize("quiet_passes", [30, 100, 300])
 def test_quiet_mornings_do_not_outvote_who_falls_into_the_hole_at_noon(quiet_passes: int) -> None:
-    both = merge_of(quiet(quiet_passes, 8), hits(3, 3))
+    both = together(quiet(quiet_passes, 8), hits(3, 3))
     assert Colour(code(both)["colour"]) in (Colour.GREY, Colour.RED)
-    more = merge_of(quiet(quiet_passes, 8), hits(12, 6))
+    more = together(quiet(quiet_passes, 8), hits(12, 6))
     assert Colour(code(more)["colour"]) == Colour.RED, "six boxes that were thrown twice are believed the same day"
-
-
-def merge_of(a: dict[tuple[int, int], int], b: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
-    """Both on one day: sums added, bits joined."""
-    return {
-        key: (a.get(key, 0) | b.get(key, 0)) if key[1] in (DEVICES, HIT_DEVICES) else a.get(key, 0) + b.get(key, 0)
-        for key in a | b
-    }
 
 
 def test_witnesses_of_years_ago_confirm_nothing_today() -> None:
