@@ -74,7 +74,7 @@ def run_bench() -> list[dict[str, Any]]:
     blocks = {block: {day: e} for block, e in evidence.items()}
     x0, y0 = float(x[0]), float(y[0])
     lon0, lat0 = unproject(x0, y0, zone)
-    tile = _tile_at(float(lon0), float(lat0), 19)
+    tile = tile_at(float(lon0), float(lat0), 19)
     codes = {block: unknown_codes() for block in blocks_needed(*tile, zone)}
     parts: list[tuple[str, str, float, _Timed]] = [
         ("position to square", "points", n, _time(lambda: cells_at(*project(lon, lat, zone), zone))),
@@ -94,7 +94,8 @@ def run_bench() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _tile_at(lon: float, lat: float, z: int) -> tuple[int, int, int]:
+def tile_at(lon: float, lat: float, z: int) -> tuple[int, int, int]:
+    """Zoom, column and row of the map tile that holds a place in degrees."""
     size = 1 << z
     mercator = np.arcsinh(np.tan(np.radians(lat)))
     return z, int((lon + 180) / 360 * size), int((1 - mercator / np.pi) / 2 * size)

@@ -12,6 +12,7 @@ import typer
 from pydantic import ValidationError
 
 from .commands import archive, cost, dead_letter, device, evaluate, phone, register, roads, simulate, tls, train
+from .commands import bench_scale as scale
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -239,6 +240,9 @@ def bench_ingest(
     else:
         rows = [{"figure": name, "value": json.dumps(value)} for name, value in figures.items()]
         show(rows, False, "us of cpu per vehicle-second")
+
+
+benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Case, Change, Codes, HealthOptions, join, last_public_day, turn
+from defects import Case, Change, Codes, Ground, HealthOptions, join, last_public_day, register_store, turn
 from defects import recode as reading
 from defects import store as defects_store
 from grid import BLOCK, blocks_beside, column_row, corner_m, side_m, unproject, zone_of
+from grid import store as roads
 from ingest import City
 from ingest import store as ingest_store
 from ledger import Record, block_record, case_record, code_record, enqueue, leaf_hash, root_of
@@ -52,17 +53,22 @@ def coarse_day(city: City, now_s: float) -> date:
     return city.service_day(now_s - _TURN_S)
 
 
-def step(conn: Connection, city: City, options: HealthOptions, now_s: float, most: int = 200) -> Folded:
-    """One fold. Commits. Gives `NOTHING` where there was nothing to do or another coder holds the lease."""
+def step(
+    conn: Connection, city: City, options: HealthOptions, now_s: float, most: int = 200, quiet_s: float = 0.0
+) -> Folded:
+    """One fold. Commits. Gives `NOTHING` where there was nothing to do or another coder holds the lease. Evidence of
+    blocks where nothing was found may wait ``quiet_s``: many passes are then folded in one go, which costs hardly more
+    than one."""
     today = city.service_day(now_s)
     with conn.transaction():
         if not defects_store.hold_coder_lease(conn):
             return NOTHING
-        taken = defects_store.take_journal(conn, most)
+        taken = defects_store.take_journal(conn, most, quiet_s)
         deltas = {day: parts for day, parts in taken.items() if parts}
         touched = {b for parts in deltas.values() for p in parts for b in defects_store.blocks_of_deltas(p)}
-        stale = set(defects_store.stale_blocks(conn, today, most))
-        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched)) if touched else {}
+        changed = set(register_store.stale_ground(conn, most))
+        stale = set(defects_store.stale_blocks(conn, today, most)) | changed
+        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched, deltas)) if touched else {}
         defects_store.put_evidence(conn, folded)
         rows = sum(len(parts) for parts in deltas.values())
         told = _turn_of_day(conn, city, options, now_s, most, {b for b in touched if turn.is_coarse(b)})
@@ -70,15 +76,34 @@ def step(conn: Connection, city: City, options: HealthOptions, now_s: float, mos
         if not touched and not stale:
             return Folded(rows, told.blocks, told.changes, told.cases)
         beside = {b for block in touched for b in blocks_beside(block).values()}
-        recoded = touched | stale | {b for b in beside if b in defects_store.codes_of(conn, beside)}
-        halo = recoded | {b for block in recoded for b in blocks_beside(block).values()}
-        evidence = defects_store.evidence_of(conn, halo)
-        codes = reading.recode(recoded, evidence, today, options)
+        recoded = touched | stale | defects_store.coded(conn, beside)
+        codes = _read(conn, recoded, today, options, keep=bool(stale))
+        register_store.settle_ground(conn, changed)
         days: dict[int, set[date]] = {}
         for block, day in folded:
             days.setdefault(block, set()).add(day)
         fine = _tell(conn, city, codes, days, today, datetime.fromtimestamp(now_s, UTC))
         return Folded(rows, fine.blocks + told.blocks, fine.changes + told.changes, fine.cases + told.cases)
+
+
+def ground(conn: Connection, blocks: set[int], today: date, options: HealthOptions) -> dict[int, Ground]:
+    """What registers and the road network say of blocks on a day."""
+    return register_store.ground_of(conn, blocks, today, options.ground, roads.classes_of(conn, blocks))
+
+
+def _read(conn: Connection, blocks: set[int], today: date, options: HealthOptions, keep: bool) -> dict[int, Codes]:
+    """The codes of blocks of 1 m squares, from what is carried of them and the days after it. ``keep``: on a new day
+    the states at the end of the last sealed one are carried on."""
+    halo = blocks | {b for block in blocks for b in blocks_beside(block).values()}
+    carried = defects_store.carry_of(conn, halo)
+    evidence = defects_store.evidence_after(conn, {block: carry.asof for block, carry in carried.items()})
+    evidence |= defects_store.evidence_of(conn, (halo - carried.keys()) | reading.above(halo))
+    found = reading.reread(blocks, evidence, today, options, ground(conn, halo, today, options), carried, keep)
+    defects_store.put_carry(conn, {
+        block: carry for block, carry in found.carried.items()
+        if block not in carried or carried[block].asof < carry.asof
+    })  # fmt: skip
+    return found.codes
 
 
 def _turn_of_day(
@@ -95,7 +120,9 @@ def _turn_of_day(
     if not blocks:
         return NOTHING
     halo = blocks | {b for block in blocks for b in blocks_beside(block).values()}
-    codes = reading.recode(blocks, defects_store.evidence_of(conn, halo), today, options)
+    known = ground(conn, halo, today, options)
+    codes = reading.recode(blocks, defects_store.evidence_of(conn, halo), today, options, known)
+    register_store.settle_ground(conn, blocks)
     turn.mark_turned(conn, sorted(blocks), today)
     # The context of the newest day that is told: whether today has one yet says whether somebody drives already.
     context_day = last_public_day(today, options)

@@ -29,7 +29,7 @@ from .picture import picture
 from .platform import Platform, running
 from .recount import recount
 from .replay import replay
-from .run import fleet_command
+from .run import fleet_command, lay_streets
 from .settings import Settings
 from .tiles import blocks_needed, paint
 
@@ -69,6 +69,7 @@ def run_demo(settings: Settings, out: Path, say: Callable[[str], None]) -> Demo:
     with running(settings) as platform:
         say(f"map at {platform.url} while the demo runs")
         say("a simulated fleet drives two streets, and sends some broken chunks on purpose ...")
+        lay_streets(platform)
         fleet = _drive(platform, say)
         drives: dict[str, Any] = {}
         waiting = fleet["waiting"]

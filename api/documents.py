@@ -27,6 +27,7 @@ from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 from .archive_days import COLUMNS
 from .cli import app as command_line
 from .code_text import constants, doc, named_constants, options_table, table
+from .documents_roads import road_classes, road_columns, road_constants, road_refusals, road_widths, zone_areas
 from .documents_seeing import (
     camera_assumed,
     drive_sets,
@@ -244,6 +245,12 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "targets": targets,
     "answers": answers,
     "archive-columns": archive_columns,
+    "road-columns": road_columns,
+    "road-classes": road_classes,
+    "road-widths": road_widths,
+    "road-refusals": road_refusals,
+    "road-constants": road_constants,
+    "zone-areas": zone_areas,
 }
 
 

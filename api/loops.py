@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 
 from defects import listen, observe
+from defects import store as defects_store
 from ledger import AnchorOptions, ChainAway, LeaseHeld, Log, WrongContract
 from ledger import step as anchor_step
 
@@ -135,7 +136,9 @@ def run_coder(settings: Settings) -> None:
         return wiring.database(settings)
 
     def fold(conn: wiring.Connection) -> float:
-        done = coder.step(conn, city, health, time.time())
+        done = coder.step(conn, city, health, time.time(), quiet_s=settings.fold_quiet_s)
+        if done.rows:
+            defects_store.sweep_journal(conn)
         return 0.0 if done.rows else settings.fold_every_s
 
     _until_told("coder", _connected(connect, fold), (psycopg.Error,), Heartbeat(connect, "coder"))

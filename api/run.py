@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,11 +15,13 @@ from ingest import store as ingest_store
 from ledger import newest_anchor, record_count
 
 from . import outside, wiring
+from .commands.roads import Asked, run_import
 from .embedded import PumpCommand, PumpOptions, Pumps, environment_of, stop_signals
 from .platform import Platform, running
 from .settings import Settings
 
 _LINE_S = 5.0
+_STREETS_S = 60.0  # for writing two lines: longer, and something hangs
 BOXES, PHONES = 4, 3
 _FLEET = "fleet"
 
@@ -55,7 +58,19 @@ def fleet_command(platform: Platform, arguments: list[str]) -> list[str]:
     ]  # fmt: skip
 
 
+def lay_streets(platform: Platform) -> None:
+    """Imports the streets that the simulated fleet drives, so that the map has sections."""
+    file = platform.services.folder.home / "streets.geojson"
+    city = platform.settings.city
+    command = [sys.executable, "-m", "sensors_sim", "--city", str(city), "--roads", str(file)]
+    environment = environment_of(wiring.environment(platform.settings))
+    subprocess.run(command, check=True, timeout=_STREETS_S, env=environment)
+    with wiring.database(platform.settings) as conn:
+        run_import(conn, platform.settings.read_city(), file, Asked(source="simulated"), time.time())
+
+
 def _fleet(platform: Platform) -> Pumps:
+    lay_streets(platform)
     home = platform.services.folder.home
     command = fleet_command(platform, ["--truth", str(home / "truth.json"), "--passes", "4", "--forever"])
     pump = PumpCommand(_FLEET, tuple(command), environment_of(wiring.environment(platform.settings)))

@@ -70,6 +70,11 @@ class Settings(BaseSettings):
         description="different phones that must have felt something in a square on a day before it is told of",
     )
     fold_every_s: float = Field(default=1.0, gt=0, le=60, description="how often the coder looks for new evidence")
+    fold_quiet_s: float = Field(
+        default=0.0, ge=0, le=60,
+        description="how long evidence may wait of blocks where nothing was found; 10 to 60 from about 1,000 vehicles "
+        "on, so that one fold takes many passes",
+    )  # fmt: skip
     batch_most: int = Field(default=256, ge=1, le=5000, description="chunks in a worker's batch at the most")
     batch_age_s: float = Field(default=0.2, gt=0, le=5, description="how long a batch waits to fill")
 

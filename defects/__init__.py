@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import learnt, recode, register, register_store, register_text, retention, store, turn
+from . import learnt, planes, recode, register, register_store, register_text, retention, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -16,7 +16,7 @@ from .code import (
     unknown_codes,
     unpack_codes,
 )
-from .evidence import BlockEvidence, Deltas, fold, merge
+from .evidence import UNIT, BlockEvidence, Deltas, fold, merge, tally
 from .ground import HARMLESS, Ground, plain_ground
 from .health import HealthOptions
 from .listening import listen
@@ -46,6 +46,7 @@ __all__ = [
     "OF_THE_STANDARD",
     "TYPES",
     "UNEVEN",
+    "UNIT",
     "BlockEvidence",
     "Case",
     "Change",
@@ -81,6 +82,7 @@ __all__ = [
     "pass_story",
     "place",
     "plain_ground",
+    "planes",
     "public_days",
     "publishable",
     "rate",
@@ -92,6 +94,7 @@ __all__ = [
     "shipped_models",
     "slots_are_sealed",
     "store",
+    "tally",
     "turn",
     "unknown_codes",
     "unpack_codes",

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import blocks_of, cells_of_block, index_in_block, level_of, parents
+from grid import blocks_of, cells_of_block, level_of, parents
 
 from .carry import Carry, Reading
 from .code import NO_KIND, Change, Codes, Colour, Flag, State, unknown_codes
-from .evidence import EMPTY, BlockEvidence, Deltas, fold, merge, pack_block, to_block
+from .evidence import EMPTY, BlockEvidence, by_block, fold_in, pack_block
 from .ground import Ground
 from .health import HealthOptions
 from .planes import PASSES, PHONE_PASSES
 from .taxonomy import ALL_TYPES
+
+__all__ = ["by_block", "fold_in"]  # of `evidence`, reached through here too
 
 NO_EVIDENCE = EMPTY
 NOWHERE: Mapping[int, Ground] = {}
@@ -25,29 +27,6 @@ NOTHING: Mapping[int, Carry] = {}
 Days = Mapping[date, BlockEvidence]
 TOLD = (Colour.YELLOW, Colour.RED)
 """Colours whose comings and goings are recorded square by square; green and grey are recorded by block."""
-
-
-def by_block(deltas: Deltas) -> dict[int, BlockEvidence]:
-    """Deltas of many squares as evidence of each block."""
-    if not len(deltas.cell):
-        return {}
-    blocks = blocks_of(deltas.cell)
-    index = index_in_block(deltas.cell)
-    order = np.lexsort((deltas.plane, index, blocks))
-    blocks, index = blocks[order], index[order]
-    plane, value = deltas.plane[order], deltas.value[order]
-    first = np.flatnonzero(np.r_[True, blocks[1:] != blocks[:-1]])
-    stop = np.r_[first[1:], len(blocks)]
-    return {int(blocks[a]): to_block(index[a:b], plane[a:b], value[a:b]) for a, b in zip(first, stop, strict=True)}
-
-
-def fold_in(taken: Mapping[date, list[Deltas]], stored: Mapping[int, Days]) -> dict[tuple[int, date], BlockEvidence]:
-    """The new evidence of every block and day that the taken deltas touch."""
-    folded: dict[tuple[int, date], BlockEvidence] = {}
-    for day, parts in taken.items():
-        for block, added in by_block(merge(parts)).items():
-            folded[block, day] = fold(stored.get(block, {}).get(day, EMPTY), added)
-    return folded
 
 
 def recode(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from itertools import islice
 from typing import Any
 
 import psycopg
@@ -80,10 +81,19 @@ def evidence_of_day(conn: Connection, day: date) -> Iterator[tuple[int, BlockEvi
 
 def seal_evidence(conn: Connection, day: date) -> Iterator[tuple[int, BlockEvidence]]:
     """Takes the slots out of a day's evidence, and gives each block's as it stands now, in rising order."""
-    for block, evidence in evidence_of_day(conn, day):
-        kept = sealed(evidence)
-        conn.execute("UPDATE evidence SET d = %s WHERE blk = %s AND day = %s", (pack_block(kept), block, day))
-        yield block, kept
+    for some in _portions(evidence_of_day(conn, day)):
+        kept = [(block, sealed(evidence)) for block, evidence in some]
+        conn.execute(
+            "UPDATE evidence SET d = new.d FROM unnest(%b::bigint[], %b::bytea[]) AS new (blk, d) "
+            "WHERE evidence.blk = new.blk AND evidence.day = %b",
+            ([block for block, _ in kept], [pack_block(evidence) for _, evidence in kept], day),
+        )
+        yield from kept
+
+
+def _portions(rows: Iterator[tuple[int, BlockEvidence]]) -> Iterator[list[tuple[int, BlockEvidence]]]:
+    while some := list(islice(rows, _AT_ONCE)):
+        yield some
 
 
 def forget_boxes(conn: Connection, day: date) -> None:

@@ -12,32 +12,43 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
-from grid import blocks_of
-
 from .cases import Case, centre_m
 from .code import BLOCK_CELLS, Change, Codes, Colour, pack_codes, unpack_codes
-from .evidence import BlockEvidence, Deltas, pack, pack_block, unpack, unpack_block
+from .evidence_store import (
+    append_journal,
+    blocks_of_deltas,
+    carry_of,
+    evidence_after,
+    evidence_keys,
+    evidence_of,
+    journal_rows,
+    put_carry,
+    put_evidence,
+    read_journal,
+    sweep_journal,
+    take_journal,
+)
 from .observe import Finding
+
+__all__ = [
+    "append_journal",
+    "blocks_of_deltas",
+    "carry_of",
+    "evidence_after",
+    "evidence_keys",
+    "evidence_of",
+    "journal_rows",
+    "put_carry",
+    "put_evidence",
+    "read_journal",
+    "sweep_journal",
+    "take_journal",
+]  # what `evidence_store` keeps is reached through here too
 
 Connection = psycopg.Connection[Any]
 
 _COUNTED = (Colour.GREEN, Colour.YELLOW, Colour.RED)
 CODER_LEASE = 0x726F6164_636F6465  # "roadcode": the advisory lock under which one coder folds
-
-
-def append_journal(conn: Connection, day: date, deltas: Deltas, blocks_by_chunk: Mapping[int, Iterable[int]]) -> None:
-    """One row for a batch's deltas of one day, and which blocks each of its stored chunks spoke about."""
-    if not len(deltas.cell):
-        return
-    row = conn.execute("INSERT INTO journal (day, d) VALUES (%s, %s) RETURNING id", (day, pack(deltas))).fetchone()
-    if row is None:
-        raise LookupError("the database gave a journal row no number")
-    rows = [(blk, day, chunk, row[0]) for chunk, blocks in sorted(blocks_by_chunk.items()) for blk in sorted(blocks)]
-    into = "COPY pass (blk, day, chunk, journal) FROM STDIN (FORMAT binary)"
-    with conn.cursor() as cursor, cursor.copy(into) as copy:
-        copy.set_types(("int8", "date", "int8", "int8"))
-        for one in rows:
-            copy.write_row(one)
 
 
 def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
@@ -81,60 +92,15 @@ def hold_coder_lease(conn: Connection) -> bool:
     return bool(row and row[0])
 
 
-def read_journal(conn: Connection) -> dict[date, list[Deltas]]:
-    """What waits to be folded, by day, left where it is."""
-    waiting: dict[date, list[Deltas]] = defaultdict(list)
-    for day, d in conn.execute("SELECT day, d FROM journal"):
-        waiting[day].append(unpack(bytes(d)))
-    return dict(waiting)
-
-
-def take_journal(conn: Connection, most: int) -> dict[date, list[Deltas]]:
-    """Takes up to ``most`` journal rows away and gives their deltas by day."""
-    rows = conn.execute(
-        "DELETE FROM journal WHERE id IN (SELECT id FROM journal ORDER BY id LIMIT %s) RETURNING day, d", (most,)
-    )
-    taken: dict[date, list[Deltas]] = defaultdict(list)
-    for day, d in rows:
-        taken[day].append(unpack(bytes(d)))
-    return dict(taken)
-
-
-def journal_rows(conn: Connection) -> int:
-    """Batches that wait to be folded."""
-    row = conn.execute("SELECT count(*) FROM journal").fetchone()
-    return int(row[0]) if row else 0
-
-
-def evidence_of(conn: Connection, blocks: Iterable[int]) -> dict[int, dict[date, BlockEvidence]]:
-    """Evidence of blocks, by block and day."""
-    found: dict[int, dict[date, BlockEvidence]] = defaultdict(dict)
-    rows = conn.execute("SELECT blk, day, d FROM evidence WHERE blk = ANY(%s)", (sorted(set(blocks)),))
-    for blk, day, d in rows:
-        found[blk][day] = unpack_block(bytes(d))
-    return dict(found)
-
-
-def evidence_keys(conn: Connection) -> list[tuple[int, date]]:
-    """Every block and day that has evidence."""
-    return [(r[0], r[1]) for r in conn.execute("SELECT blk, day FROM evidence ORDER BY blk, day")]
-
-
-def put_evidence(conn: Connection, evidence: Mapping[tuple[int, date], BlockEvidence]) -> None:
-    """Writes the whole evidence of blocks and days."""
-    rows = [(blk, day, pack_block(e)) for (blk, day), e in sorted(evidence.items())]
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO evidence (blk, day, d) VALUES (%s, %s, %s) "
-            "ON CONFLICT (blk, day) DO UPDATE SET d = excluded.d",
-            rows,
-        )
-
-
 def codes_of(conn: Connection, blocks: Iterable[int]) -> dict[int, tuple[int, Codes]]:
     """Revision and codes of those of the blocks that have any."""
     rows = conn.execute("SELECT blk, rev, d FROM code WHERE blk = ANY(%s)", (sorted(set(blocks)),))
     return {r[0]: (r[1], unpack_codes(bytes(r[2]))) for r in rows}
+
+
+def coded(conn: Connection, blocks: Iterable[int]) -> set[int]:
+    """Those of the blocks that have codes."""
+    return {r[0] for r in conn.execute("SELECT blk FROM code WHERE blk = ANY(%s)", (sorted(set(blocks)),))}
 
 
 def all_code_blocks(conn: Connection) -> list[int]:
@@ -177,13 +143,15 @@ def put_codes(conn: Connection, day: date, codes: Mapping[int, tuple[int, Codes]
     rows = []
     for blk, (rev, c) in sorted(codes.items()):
         counts = np.bincount(c["colour"], minlength=4)
-        rows.append((blk, rev, *(int(counts[k]) for k in _COUNTED), day, pack_codes(c), at))
-    with conn.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO code (blk, rev, green, yellow, red, read_on, d, at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
+        rows.append((blk, rev, *(int(counts[k]) for k in _COUNTED), pack_codes(c)))
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        conn.execute(
+            "INSERT INTO code (blk, rev, green, yellow, red, d, read_on, at) SELECT *, %b::date, %b::timestamptz FROM "
+            "unnest(%b::bigint[], %b::bigint[], %b::int[], %b::int[], %b::int[], %b::bytea[]) "
             "ON CONFLICT (blk) DO UPDATE SET rev = excluded.rev, green = excluded.green, yellow = excluded.yellow, "
             "red = excluded.red, read_on = excluded.read_on, d = excluded.d, at = excluded.at",
-            rows,
+            (day, at, *columns),
         )
 
 
@@ -295,11 +263,6 @@ def put_case(conn: Connection, case: Case, at: datetime) -> Case:
             [(cell, number) for cell in case.cells],
         )
     return Case(number, case.kind, case.cells)
-
-
-def blocks_of_deltas(deltas: Deltas) -> list[int]:
-    """The blocks that deltas speak about."""
-    return [int(b) for b in np.unique(blocks_of(deltas.cell))] if len(deltas.cell) else []
 
 
 def said_by(conn: Connection, chunks: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -129,6 +129,14 @@ def index_in_block(ids: ArrayLike) -> Ids:
     return (row & BLOCK - 1) << _BLOCK_BITS | column & BLOCK - 1
 
 
+def cells_in_block(blocks: ArrayLike, index: ArrayLike) -> Ids:
+    """The square at each place (0 to 1023) of each block: the inverse of `blocks_of` and `index_in_block`."""
+    blocks, index = np.asarray(blocks, dtype=np.int64), np.asarray(index, dtype=np.int64)
+    column, row = column_row(blocks)
+    row, column = row << _BLOCK_BITS | index >> _BLOCK_BITS, column << _BLOCK_BITS | index & BLOCK - 1
+    return (blocks & _PREFIX_MASK) | row << _EASTING_BITS | column
+
+
 def cells_of_block(block: int) -> Ids:
     """The 1,024 squares of a block, int64, in the order of `index_in_block`."""
     column, row = column_row(block)

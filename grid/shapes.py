@@ -1,6 +1,7 @@
 """Files of roads and of districts: Shapefile, GeoPackage, GeoJSON (each also in a zip) and GraphML, as plain arrays.
 
-All but GraphML are read by geopandas, which is no part of the running platform: it is asked for here only.
+All but GraphML and plain GeoJSON are read by geopandas, which is no part of the running platform: it is asked for here
+only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .geojson import BadGeoJson, is_plain, read_geojson
 from .graphml import BadGraph, Graph, read_graphml
 
 Degrees = NDArray[np.float64]
@@ -67,6 +69,8 @@ def read_features(path: Path, layer: str = "", reference: str = "", encoding: st
     place, member = _place(path, layer)
     if (member or path.name).lower().endswith(".graphml"):
         return _of_graph(path, member)
+    if not member and not reference and is_plain(path):
+        return _of_geojson(path)
     shapely, frame, crs, said = _read(place, path, member, layer, reference, encoding)
     kinds = shapely.get_type_id(frame.geometry.array)
     empty = shapely.is_empty(frame.geometry.array) | (kinds < 0)
@@ -79,6 +83,17 @@ def read_features(path: Path, layer: str = "", reference: str = "", encoding: st
     columns = {str(name): frame[name].astype(object).tolist() for name in frame.columns if name != frame.geometry.name}
     declared = _declared(path, member, f"{crs.name} {getattr(crs.geodetic_crs, 'name', '')}")
     return Features(columns, lines, row, len(frame), +faults, declared, str(crs.name), said)
+
+
+def _of_geojson(path: Path) -> Features:
+    try:
+        found = read_geojson(path)
+    except BadGeoJson as error:
+        raise RoadFileError(str(error)) from None
+    faults = +Counter({"no_geometry": found.without, "not_a_line": found.others})
+    return Features(
+        found.columns, found.geometry, found.row, found.count, faults, _declared(path, "", ""), "GeoJSON, degrees", []
+    )
 
 
 def read_areas(path: Path, name_field: str = "", layer: str = "") -> list[Area]:

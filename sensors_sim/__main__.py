@@ -21,7 +21,7 @@ from ingest import City, CityFileError, Credential, OutboxError, SenderError, en
 from .faults import Faults
 from .fleet import BOX, LEGS, PHONE, live, trips
 from .publish import Fleet, Totals, paced
-from .truth import crossing, write_truth
+from .truth import crossing, write_roads, write_truth
 
 _CHUNKS_A_RUN = 8.5  # of 400 m at the mean speed; only the progress bar's length hangs on it
 _TELL_S = 3.0
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="publish over MQTT as the devices whose credentials (*.json) lie here, by name",
     )
+    where.add_argument("--roads", type=Path, metavar="FILE", help="write the streets as GeoJSON, drive nothing")
     where.add_argument("--files", type=Path, metavar="DIR", help="write each chunk as a .cbor file instead")
     parser.add_argument("--truth", type=Path, metavar="FILE", help="write what is really on the streets, as JSON")
     parser.add_argument("--boxes", type=int, default=4, help="boxes on buses (default: %(default)s)")
@@ -227,6 +228,9 @@ def main(arguments: list[str] | None = None) -> int:
     until_s = time.time() if options.until is None else options.until
     if options.truth:
         write_truth(options.truth, crossing(city.centre_deg))
+    if options.roads:
+        write_roads(options.roads, crossing(city.centre_deg))
+        return 0
     if options.files:
         sys.stdout.write(json.dumps(_write_files(options, city, until_s)) + "\n")
         return 0

@@ -230,3 +230,32 @@ def write_truth(path: Path, truth: Truth) -> None:
     part.parent.mkdir(parents=True, exist_ok=True)
     part.write_text(json.dumps(truth_tree(truth), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     part.replace(path)
+
+
+def roads_tree(truth: Truth) -> dict[str, Any]:
+    """The streets as GeoJSON, as a survey would draw them: the middle of each, with name, class, width and lanes."""
+    return {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "geometry": {
+                    "type": "LineString",
+                    "coordinates": truth.place.lonlat(
+                        street.xy(np.linspace(0, street.length_m, 21), np.zeros(21))
+                    ).round(8).tolist(),
+                },
+                "properties": {
+                    "id": f"street-{number}", "name": street.name, "road_class": "secondary",
+                    "width_m": 2 * LANE_M, "lanes": 2,
+                },
+            }
+            for number, street in enumerate(truth.streets)
+        ],
+    }  # fmt: skip
+
+
+def write_roads(path: Path, truth: Truth) -> None:
+    """Writes the streets as GeoJSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(roads_tree(truth), ensure_ascii=False) + "\n", encoding="utf-8")
