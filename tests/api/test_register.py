@@ -179,6 +179,30 @@ def test_what_is_known_decides_the_colour(conn: Conn, city: City) -> None:
     assert reds() == 0
 
 
+def test_the_coder_reads_out_again_what_a_register_changed(conn: Conn, city: City) -> None:
+    drive(conn, city)
+
+    def reds() -> int:
+        while step(conn, city, wiring.HEALTH, NOW_S + 60).blocks:
+            pass
+        assert register_store.stale_ground(conn, 100) == []
+        row = conn.execute("SELECT sum(red) FROM code WHERE blk >> 51 = 0").fetchone()
+        return int(row[0]) if row else 0
+
+    before = reds()
+    assert before > 0
+    (number,) = registers.put(conn, [entry(city)], city, NOW_S, "a bump").numbers
+    assert reds() == 0
+    (said,) = conn.execute("SELECT after->>'colour' FROM code_change ORDER BY id DESC LIMIT 1").fetchone() or ("",)
+    assert said != "red"
+    registers.end(conn, number, "object", None, city, NOW_S, "no bump")
+    assert reds() == before
+    (mended,) = registers.put(conn, [entry(city, "repair", "patch")], city, NOW_S, "mended").numbers
+    assert reds() == 0
+    registers.end(conn, mended, "repair", None, city, NOW_S, "it was not done")
+    assert reds() == before
+
+
 def test_the_ground_of_a_road_class_comes_along(conn: Conn, city: City) -> None:
     block = int(blocks_of(entry(city).cells[0]))
     classes = {block: np.full(1024, 4, np.uint8)}
