@@ -11,7 +11,8 @@ from grid import Trace, Track, sample
 from ingest import Chunk
 
 from .options import EvidenceOptions
-from .taxonomy import BY_KEY
+from .planes import FELT_TYPES
+from .taxonomy import ALL_TYPES, BY_KEY
 from .told import Told, speed_bins
 
 Series = NDArray[np.float64]
@@ -64,3 +65,18 @@ def most_said(told: Told, chunk: Chunk) -> Series:
         part = most[max(0, i - reach) : i + reach + 1]
         np.minimum(part, max(0.0, -ratio), out=part)
     return most
+
+
+def kinds_said(told: Told, candidate: int) -> Series | None:
+    """What a candidate says of each type of `FELT_TYPES`, float64 (11,): the log of its probability given a defect,
+    over its share of the leaves that the model knows, which are alike before anything is heard. None where it is more
+    likely no defect, of which no kind is asked. A type that the model does not know gets 0."""
+    if told.log_ratio[candidate] <= 0:
+        return None
+    said = np.zeros(len(FELT_TYPES))
+    for row, number in enumerate(FELT_TYPES):
+        mine = [i for i, leaf in enumerate(told.leaves) if leaf.key == ALL_TYPES[number].key]
+        if mine:
+            p = sum(float(told.kinds[candidate, i]) for i in mine)
+            said[row] = np.log(max(p, 1e-9) * len(told.leaves) / len(mine))
+    return said
