@@ -87,6 +87,7 @@ class Walk:
             ],
             "/api/v1/at": [f"?lon={lon + d * 1e-4}&lat={lat + e * 1e-4}" for d in (0, 7, 8, 20) for e in (0, 27)],
             "/api/v1/cells/{cell}": [f"/api/v1/cells/{cell}" for cell in sorted(squares)],
+            "/api/v1/cells/{cell}/history": [f"/api/v1/cells/{cell}/history" for cell in sorted(squares)],
             "/tiles/{z}/{x}/{y}": [
                 f"/tiles/{z}/{column + i}/{row(lat, z) + j}"
                 for column, z in (tile(16), tile(18))
