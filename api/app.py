@@ -27,7 +27,8 @@ from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
-from .routes import cells, devices, history, service, tiles
+from .report import NoSuchDay
+from .routes import cells, devices, history, sections, service, tiles
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -91,6 +92,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(cells.router)
     app.include_router(history.router)
     app.include_router(tiles.router)
+    app.include_router(sections.router)
     app.include_router(devices.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
@@ -144,6 +146,8 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(NoSuchCell, answer(404, "no_such_cell"))
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
+    app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
+    app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)

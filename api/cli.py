@@ -11,7 +11,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, roads, simulate, tls, train
+from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
 from .commands.condition import condition
@@ -119,6 +119,7 @@ app.command()(condition)
 app.command(epilog=roads.EXAMPLES)(roads.import_roads)
 app.command()(roads.roads)
 app.command()(archive.archive)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")
@@ -245,6 +246,22 @@ def bench_ingest(
 
 
 benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
+
+
+@benches.command("match")
+def bench_match(
+    drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
+    seed: Annotated[int, typer.Option(help="of the simulated town and drives")] = 4,
+    links: Annotated[
+        Path | None, typer.Option(help="a road file with columns dir and road_name; with --traces")
+    ] = None,
+    traces: Annotated[Path | None, typer.Option(help="CSV of agent_id, time, lng, lat, .gz too")] = None,
+    as_json: Json = False,
+) -> None:
+    """Map matching on a simulated town beside the nearest road; with --links and --traces on real ones too."""
+    from .commands.match import measure  # noqa: PLC0415
+
+    measure(drives, seed, links, traces, as_json)
 
 
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Case, Change, Codes, HealthOptions, join, last_public_day, turn
+from defects import Case, Change, Codes, Ground, HealthOptions, join, last_public_day, register_store, turn
 from defects import recode as reading
 from defects import store as defects_store
 from grid import BLOCK, blocks_beside, column_row, corner_m, side_m, unproject, zone_of
+from grid import store as roads
 from ingest import City
 from ingest import store as ingest_store
 from ledger import Record, block_record, case_record, code_record, enqueue, leaf_hash, root_of
@@ -65,7 +66,8 @@ def step(
         taken = defects_store.take_journal(conn, most, quiet_s)
         deltas = {day: parts for day, parts in taken.items() if parts}
         touched = {b for parts in deltas.values() for p in parts for b in defects_store.blocks_of_deltas(p)}
-        stale = set(defects_store.stale_blocks(conn, today, most))
+        changed = set(register_store.stale_ground(conn, most))
+        stale = set(defects_store.stale_blocks(conn, today, most)) | changed
         folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched, deltas)) if touched else {}
         defects_store.put_evidence(conn, folded)
         rows = sum(len(parts) for parts in deltas.values())
@@ -76,11 +78,17 @@ def step(
         beside = {b for block in touched for b in blocks_beside(block).values()}
         recoded = touched | stale | defects_store.coded(conn, beside)
         codes = _read(conn, recoded, today, options, keep=bool(stale))
+        register_store.settle_ground(conn, changed)
         days: dict[int, set[date]] = {}
         for block, day in folded:
             days.setdefault(block, set()).add(day)
         fine = _tell(conn, city, codes, days, today, datetime.fromtimestamp(now_s, UTC))
         return Folded(rows, fine.blocks + told.blocks, fine.changes + told.changes, fine.cases + told.cases)
+
+
+def ground(conn: Connection, blocks: set[int], today: date, options: HealthOptions) -> dict[int, Ground]:
+    """What registers and the road network say of blocks on a day."""
+    return register_store.ground_of(conn, blocks, today, options.ground, roads.classes_of(conn, blocks))
 
 
 def _read(conn: Connection, blocks: set[int], today: date, options: HealthOptions, keep: bool) -> dict[int, Codes]:
@@ -90,7 +98,7 @@ def _read(conn: Connection, blocks: set[int], today: date, options: HealthOption
     carried = defects_store.carry_of(conn, halo)
     evidence = defects_store.evidence_after(conn, {block: carry.asof for block, carry in carried.items()})
     evidence |= defects_store.evidence_of(conn, (halo - carried.keys()) | reading.above(halo))
-    found = reading.reread(blocks, evidence, today, options, carried=carried, keep=keep)
+    found = reading.reread(blocks, evidence, today, options, ground(conn, halo, today, options), carried, keep)
     defects_store.put_carry(conn, {
         block: carry for block, carry in found.carried.items()
         if block not in carried or carried[block].asof < carry.asof
@@ -112,7 +120,9 @@ def _turn_of_day(
     if not blocks:
         return NOTHING
     halo = blocks | {b for block in blocks for b in blocks_beside(block).values()}
-    codes = reading.recode(blocks, defects_store.evidence_of(conn, halo), today, options)
+    known = ground(conn, halo, today, options)
+    codes = reading.recode(blocks, defects_store.evidence_of(conn, halo), today, options, known)
+    register_store.settle_ground(conn, blocks)
     turn.mark_turned(conn, sorted(blocks), today)
     # The context of the newest day that is told: whether today has one yet says whether somebody drives already.
     context_day = last_public_day(today, options)

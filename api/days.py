@@ -11,6 +11,8 @@ from typing import Any
 
 import psycopg
 
+from defects import register_store
+from grid import store as roads
 from ingest import (
     ConditionOptions,
     Reason,
@@ -26,8 +28,8 @@ from ingest import store as ingest_store
 from ledger import Record, enqueue
 
 Connection = psycopg.Connection[Any]
-ContextMaker = Callable[[date, str], Record]
-"""Makes a day's context record of the day and the hash of its weights."""
+ContextMaker = Callable[[date, str, Mapping[str, str]], Record]
+"""Makes a day's context record of the day, the hash of its weights, and what was known of the ground when it opened."""
 _KEPT = 7
 """Days that a process keeps at hand: chunks of three days are taken, and two of a backlog alternate."""
 
@@ -56,7 +58,8 @@ def open_day(conn: Connection, day: date, context: ContextMaker, options: Condit
         if condition_store.known_day(conn, day) is None:
             weights = weights_for(conn, day, options)
             salt = secrets.token_bytes(16)
-            record = context(day, weights_digest(salt, {name: t.weight_pct for name, t in weights.items()}))
+            digest = weights_digest(salt, {name: t.weight_pct for name, t in weights.items()})
+            record = context(day, digest, known_ground(conn, day))
             body = record.body
             if ingest_store.open_day(conn, day, salt, body, hashlib.sha256(body).digest()):
                 condition_store.put_weights(conn, day, weights)
@@ -65,6 +68,16 @@ def open_day(conn: Connection, day: date, context: ContextMaker, options: Condit
     if not found.salt:
         raise Refused(Reason.TOO_LATE, f"service day {day} is sealed")
     return found
+
+
+def known_ground(conn: Connection, day: date) -> dict[str, str]:
+    """Hash of all register entries in force on a day, and the newest import of roads. What is entered later in the day
+    is in the registers with its days, not in the day's context."""
+    newest = roads.newest_import(conn)
+    return {
+        "registers": register_store.ground_digest(conn, day).hex(),
+        "roads": "none" if newest is None else f"import {newest}",
+    }
 
 
 def read_day(conn: Connection, day: date) -> OpenDay:

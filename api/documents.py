@@ -28,6 +28,7 @@ from .archive_days import COLUMNS
 from .cli import app as command_line
 from .code_text import constants, doc, named_constants, options_table, table
 from .documents_roads import road_classes, road_columns, road_constants, road_refusals, road_widths, zone_areas
+from .documents_scales import deduct_points, grade_bounds, pci_options, rough_options, scale_options
 from .documents_seeing import (
     camera_assumed,
     drive_sets,
@@ -38,7 +39,7 @@ from .documents_seeing import (
     simulator_constants,
     superclasses,
 )
-from .routes import cells, devices, service, tiles
+from .routes import cells, devices, sections, service, tiles
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +105,7 @@ def judge_options() -> str:
 def other_constants() -> str:
     """Constants with a reason that stand beside the options."""
     return named_constants(
-        ("defects/ghosts.py", "HALO"), ("defects/ghosts.py", "ROUNDS"), ("defects/cases.py", "REACH_M"),
+        ("defects/reach.py", "HALO"), ("defects/ghosts.py", "ROUNDS"), ("defects/cases.py", "REACH_M"),
         ("defects/recognise.py", "MOST_SURE"),
         ("defects/naming.py", "LEAST_SURE"), ("grid/cells.py", "BLOCK"),
         ("ingest/datum.py", "ADDED_M"), ("ingest/redact.py", "SHORTEST_S"), ("ingest/quality.py", "NOT_UNDER_A_BOX"),
@@ -209,7 +210,8 @@ def targets() -> str:
 
 def answers() -> str:
     """What HTTP answers."""
-    routes = [r for router in (service, cells, tiles, devices) for r in router.router.routes if isinstance(r, APIRoute)]
+    rooms = (service, cells, sections, tiles, devices)
+    routes = [r for room in rooms for r in room.router.routes if isinstance(r, APIRoute)]
     rows = [(f"`{'/'.join(sorted(r.methods or ()))} {r.path}`", doc(r.endpoint)) for r in routes]
     return table(("request", "answer"), rows)
 
@@ -245,6 +247,11 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "targets": targets,
     "answers": answers,
     "archive-columns": archive_columns,
+    "deduct-points": deduct_points,
+    "grade-bounds": grade_bounds,
+    "scale-options": scale_options,
+    "pci-options": pci_options,
+    "rough-options": rough_options,
     "road-columns": road_columns,
     "road-classes": road_classes,
     "road-widths": road_widths,

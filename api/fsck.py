@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Codes, EvidenceOptions, HealthOptions, evidence_leaf, slots_are_sealed
+from defects import Codes, EvidenceOptions, HealthOptions, evidence_leaf, register_store, slots_are_sealed
 from defects import recode as reading
 from defects import retention as defects_retention
 from defects import store as defects_store
@@ -20,10 +20,12 @@ from ingest import raw as ingest_raw
 from ledger import Fault, latest_record, leaf_hash, parse, root_of, seals, subjects, waiting
 from ledger import fsck as ledger_fsck
 
+from .coder import ground
 from .recount import recount
 from .story import Ledger, one_moment
 
 Connection = psycopg.Connection[Any]
+_ALL = 1 << 31
 
 
 def fsck(
@@ -131,11 +133,16 @@ def _seals(conn: Connection) -> list[Fault]:
 def judged_again(conn: Connection, health: HealthOptions) -> list[Fault]:
     """Codes follow from evidence: whoever writes a colour into the database, with a record to match, is found here."""
     faults = []
+    changed = set(register_store.stale_ground(conn, _ALL)) | set(register_store.stale_ground(conn, _ALL, coarse=True))
     for block, read_on in defects_store.read_days(conn):
+        if block in changed:
+            continue  # a register has changed, and it is to be read out again
         around = {block, *blocks_beside(block).values()}
+        evidence = around | (reading.above(around) if level_of(block) == 0 else set())
         try:
             shown = defects_store.codes_of(conn, [block])[block][1]
-            right = reading.recode({block}, defects_store.evidence_of(conn, around), read_on, health)[block]
+            known = ground(conn, around, read_on, health)
+            right = reading.recode({block}, defects_store.evidence_of(conn, evidence), read_on, health, known)[block]
         except ValueError:
             continue  # damage that is named elsewhere
         if shown.tobytes() != right.tobytes():

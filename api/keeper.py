@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from defects import evidence_leaf
+from defects import evidence_leaf, scales_store
 from defects import retention as defects_retention
 from ingest import City, condition_store, devices
 from ingest import letters as ingest_letters
@@ -98,6 +98,7 @@ class Keeper:
         for device in devices.to_be_erased(conn):  # what a crash or a broken connection has left
             self._try(conn, done, "an erasure", None, partial(erase_one, conn, device))
         self._try(conn, done, "what is old", None, partial(self._expire, conn, now, done))
+        self._try(conn, done, "sections", None, partial(scales_store.refresh_due, conn, self._city, now))
         self._clean(conn, now_s, done)
         return done
 

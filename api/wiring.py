@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -155,7 +155,7 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
     """Makes a day's context record: everything that the day's evidence and codes depend on, as text. `recogniser`: the
     models in force, by the hashes of their cards. Raises NotConfigured where one cannot be used."""
 
-    def of(day: date, weights: str) -> Record:
+    def of(day: date, weights: str, ground: Mapping[str, str]) -> Record:
         content = {
             "city": city.sha256,
             "evidence": json.dumps(asdict(EVIDENCE), sort_keys=True),
@@ -163,6 +163,7 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
             "conditions": json.dumps(asdict(CONDITIONS), sort_keys=True),
             "weights": weights,
             "recogniser": json.dumps(models_in_force(), sort_keys=True),
+            **ground,
         }
         return context_record(day, content, city.origins)
 

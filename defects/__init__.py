@@ -1,6 +1,6 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import learnt, planes, recode, register, register_store, register_text, retention, store, turn
+from . import learnt, planes, recode, register, register_store, register_text, retention, scales_store, store, turn
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -26,6 +26,8 @@ from .options import EvidenceOptions
 from .placing import place
 from .public import PublicDay, last_public_day, public_days, publishable
 from .rates import Rate, rate
+from .rough import RoughOptions, rough_deltas
+from .scales import ScaleOptions
 from .sealing import evidence_leaf, slots_are_sealed, without_slots
 from .severity import AREA_TYPES
 from .shipped import load_model, model_digests, shipped_models
@@ -67,6 +69,8 @@ __all__ = [
     "PassStory",
     "PublicDay",
     "Rate",
+    "RoughOptions",
+    "ScaleOptions",
     "State",
     "Told",
     "evidence_leaf",
@@ -92,6 +96,8 @@ __all__ = [
     "register_store",
     "register_text",
     "retention",
+    "rough_deltas",
+    "scales_store",
     "shipped_models",
     "slots_are_sealed",
     "store",

@@ -35,12 +35,14 @@ class State(IntEnum):
 class Flag(IntFlag):
     """What else a code says. HARMLESS: something known lies there that throws wheels and is no defect. WORKS: a permit
     holds: drawn hatched, never red. EXPIRED: it was yellow or red, and nobody has passed for so long that nothing is
-    known any more. GHOST: something is felt here that a stronger square beside it explains."""
+    known any more. GHOST: something is felt here that a stronger square beside it explains. MENDED: a repair of the
+    last month is entered."""
 
     HARMLESS = 1
     WORKS = 2
     EXPIRED = 4
     GHOST = 8
+    MENDED = 16
 
 
 CODE = np.dtype(

@@ -11,11 +11,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from .reach import HALO
+
 Int64 = NDArray[np.int64]
 
-HALO = 3
-"""Squares: the other wheel of a vehicle is 1.8 m away, so a ghost is at most three squares from what it is a ghost of.
-At 2 ghosts of rotated streets survive, at 4 two real holes hide one another."""
 ROUNDS = 5
 """How often the rest is looked at again. What a square becomes depends on squares within 2 * HALO of it a round: with 6
 that is more than the block beside it, which is all that is read; with 1 a hole behind a ghost of another is lost."""

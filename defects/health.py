@@ -20,8 +20,9 @@ able to see that type looked long enough and found nothing. Everything else is g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from .register import GroundOptions
 from .taxonomy import TYPES
 
 
@@ -45,7 +46,7 @@ class HealthOptions:
     with 2 each of two neighbours sees the other in the map, with 10 a quiet street is never told of. public_after_days:
     so many days later; with 3 the day is over for 48 h and no chunk of it is taken any more, with less a chunk that
     comes late changes what was told already and stands out as one drive, with more the map is older for nothing. It is
-    also how old a day is when it counts as sealed for what is held over days.
+    also how old a day is when it counts as sealed for what is held over days. ground: of registers and roads.
     """
 
     prior: float = 1e-4
@@ -70,6 +71,7 @@ class HealthOptions:
     name_passes: float = 3.0
     public_contributors: int = 3
     public_after_days: int = 3
+    ground: GroundOptions = field(default_factory=GroundOptions)
 
 
 FELT = tuple(t.number for t in TYPES if t.imu_detect > 0 or t.key in ("broken_slab", "defective_cover"))

@@ -63,7 +63,7 @@ class Felt:
 
 
 @lru_cache(maxsize=64)
-def _band_pass(rate_hz: float, low_hz: float, high_hz: float, taps_s: float) -> Series:
+def band_pass(rate_hz: float, low_hz: float, high_hz: float, taps_s: float) -> Series:
     """A linear-phase band-pass (windowed sinc), odd length, so that a peak stays at its sample."""
     n = int(taps_s * rate_hz) // 2 * 2 + 1
     k = np.arange(n) - n // 2
@@ -92,7 +92,7 @@ def feel(chunk: Chunk, speed_mps: Series, has_forward_axis: bool, options: JoltO
     if len(acc) < 8 or gravity < 1.0:
         return Felt(np.zeros(len(acc)), np.zeros(len(acc)))
     vertical_g = ((acc * (mean / gravity)).sum(axis=1) - gravity) / G_MPS2
-    taps = _band_pass(chunk.rate_hz, options.low_hz, options.high_hz, options.taps_s)
+    taps = band_pass(chunk.rate_hz, options.low_hz, options.high_hz, options.taps_s)
     heave = np.convolve(vertical_g, taps, "full")[len(taps) // 2 :][: len(acc)]
     good_road_g = options.good_road_g * options.carrier_scale[chunk.carrier]
     scale_g = good_road_g * np.sqrt(np.maximum(speed_mps, options.slowest_mps) / options.reference_mps)

@@ -16,12 +16,13 @@ from . import filter as days
 from .carry import Carry, Reading
 from .code import BLOCK_CELLS, CODE, NO_KIND, Codes, Colour, Flag, State, unknown_codes
 from .evidence import UNIT, BlockEvidence
-from .ghosts import HALO, PLACE, keys_of, sort_out, spread_m2
+from .ghosts import PLACE, keys_of, sort_out, spread_m2
 from .ground import HARMLESS, Ground
 from .health import FELT, HealthOptions
 from .numbers import exposure_share, nights, numbers
 from .planes import FELT_TYPES
 from .public import last_public_day, publishable
+from .reach import HALO
 from .severity import AREA_TYPES, RED_AREA_M2, severity_of_size
 from .taxonomy import ALL_TYPES, BY_KEY, HAZARDS, UNEVEN
 
@@ -31,6 +32,7 @@ _COVER = HARMLESS.index("cover")
 _HAZARD_BITS = sum(1 << n - 1 for n in HAZARDS)
 _COVER_KINDS = tuple(BY_KEY[key].number for key in ("defective_cover", "frame_level", "pothole"))
 NO_LIFTS: Mapping[int, NDArray[np.int32]] = {}
+_MENDED_DAYS = 30
 _SQUARE_SIGMA2 = 1 / 12  # variance of a place in a square of which nothing is known but that it is the one
 
 
@@ -72,7 +74,7 @@ def read(
         kept = _carries(believed, sealed_until(today, options)) if keep else {}
         codes |= _codes(believed, blocks & set(known), level, options, ground)
     for block in blocks & ground.keys():
-        codes[block] = _with_ground(codes[block], ground[block])
+        codes[block] = _with_ground(codes[block], ground[block], today)
     return Reading(codes, kept)
 
 
@@ -321,9 +323,12 @@ def _byte(value: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.minimum(np.rint(value), 255).astype(np.uint8)
 
 
-def _with_ground(codes: Codes, known: Ground) -> Codes:
+def _with_ground(codes: Codes, known: Ground, today: date) -> Codes:
     """The codes with what is known of the ground: no colour where a works permit holds."""
     out = codes.copy()
+    for day, squares in known.repairs:
+        if 0 <= (today - day).days <= _MENDED_DAYS:
+            out["flags"] |= np.where(squares, np.uint8(Flag.MENDED), np.uint8(0))
     out["flags"] |= np.where(known.harmless > 0, np.uint8(Flag.HARMLESS), np.uint8(0))
     works = known.works
     if works.any():

@@ -118,6 +118,8 @@ def _why(before: np.void, after: np.void) -> str:
             return "a works permit holds"
         if came & Flag.EXPIRED:
             return "nobody has felt or seen it again for too long: it has expired"
+        if came & Flag.MENDED:
+            return "a repair was entered: what was said before counts no more"
         if came & Flag.HARMLESS:
             return "a known harmless object lies there"
         if flags & Flag.GHOST:

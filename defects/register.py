@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import ROAD_CLASSES, blocks_of, cells_of_block, index_in_block, parents
+from grid import ROAD_CLASSES, blocks_of, cells_of_block, index_in_block, neighbours, parents
 
 from .code import BLOCK_CELLS
 from .footprint import Ids
 from .ground import HARMLESS, Ground
+from .reach import HALO
 
 OBJECT, PERMIT, REPAIR = "object", "permit", "repair"
 REGISTERS = (OBJECT, PERMIT, REPAIR)
@@ -144,18 +145,25 @@ def footprint(entry: Entry) -> dict[int, bytes]:
 
     A phone cannot tell which part of a coarse square threw it, so every coarse square that an entry touches is the
     entry's too, with one exception: what does not lie across the lane (a cover, `other`) does not speak for 16 m.
-    Covers lie every 30 m or so, and phones would see nothing any more.
+    Covers lie every 30 m or so, and phones would see nothing any more. A repair speaks of all squares that its defect
+    may have ghosts in, or one of them would come forward as soon as the place itself is forgotten.
     """
+    told = _grown(entry.cells) if entry.register == REPAIR else entry.cells
     levels = (0, 1) if entry.register == OBJECT and entry.kind not in ACROSS else (0, 1, 2)
     bits: dict[int, bytes] = {}
     for level in levels:
-        cells = np.unique(parents(entry.cells, level))
+        cells = np.unique(parents(told, level))
         blocks, index = blocks_of(cells), index_in_block(cells)
         for block in np.unique(blocks).tolist():
             row = np.zeros(BLOCK_CELLS, bool)
             row[index[blocks == block]] = True
             bits[block] = np.packbits(row, bitorder="little").tobytes()
     return bits
+
+
+def _grown(cells: Ids) -> Ids:
+    """Squares with all within `HALO` of them."""
+    return np.unique(np.concatenate([neighbours(cell, HALO) for cell in cells.tolist()]))
 
 
 @dataclass(frozen=True)

@@ -187,13 +187,21 @@ def ground_digest(conn: Connection, day: date) -> bytes:
 
 def mark_stale(conn: Connection, blocks: Iterable[int]) -> None:
     """Notes that codes of blocks, and of those beside them (a ghost's rival may lie there), do not say any more what
-    the registers say. Only of blocks that have evidence: the others have no codes to mend."""
+    the registers say. Only of blocks that have evidence: the others have no codes to mend. What is carried of them
+    goes: a repair of a day that was carried already changes it."""
     wanted = {b for block in blocks for b in (block, *blocks_beside(block).values())}
     conn.execute(
         "INSERT INTO register_stale (blk) SELECT b FROM unnest(%s::bigint[]) AS b "
         "WHERE EXISTS (SELECT FROM evidence WHERE evidence.blk = b) ON CONFLICT DO NOTHING",
         (sorted(wanted),),
     )
+    conn.execute("DELETE FROM carry WHERE blk = ANY(%s)", (sorted(wanted),))
+
+
+def mark_all_stale(conn: Connection) -> None:
+    """The same of all blocks: the road network has changed, and with it how long their colours hold."""
+    await_coder(conn)
+    conn.execute("INSERT INTO register_stale (blk) SELECT blk FROM code ON CONFLICT DO NOTHING")
 
 
 def stale_ground(conn: Connection, most: int, *, coarse: bool = False) -> list[int]:

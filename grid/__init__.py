@@ -35,10 +35,13 @@ from .cover import (
 )
 from .fields import KNOWN as FIELDS
 from .fields import NoSuchField, find_fields
+from .match import OPTIONS as MATCHING
+from .match import FixesError, Matched, MatchOptions, match, nearest_sections
 from .mgrs import BadMgrs, NoMgrs, cell_of_mgrs, mgrs_of
 from .network import LEFT_OUT, REFUSED, Taken, areas_in_metres, roads_of, with_districts
 from .projection import REACH_DEG, OutsideZone, Zone, project, unproject, within_reach
 from .recognise_datum import DatumUnclear, recognise
+from .roadnet import RoadNet, RoadsError, road_net
 from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Road, SameNumber, Section, cut, middle_of, number_of
 from .shapes import Features, NeedsExtra, RoadFileError, read_areas, read_features
 from .track import Trace, Track, locate, sample, traces
@@ -49,6 +52,7 @@ __all__ = [
     "LANE_M",
     "LEFT_OUT",
     "LEVELS",
+    "MATCHING",
     "NOT_A_ROAD",
     "OF_CENSUS",
     "OF_OSM",
@@ -64,12 +68,17 @@ __all__ = [
     "BoxTooLarge",
     "DatumUnclear",
     "Features",
+    "FixesError",
+    "MatchOptions",
+    "Matched",
     "NeedsExtra",
     "NoMgrs",
     "NoSuchField",
     "OutsideZone",
     "Road",
     "RoadFileError",
+    "RoadNet",
+    "RoadsError",
     "SameNumber",
     "Section",
     "Strip",
@@ -98,9 +107,11 @@ __all__ = [
     "is_cell",
     "level_of",
     "locate",
+    "match",
     "mgrs_of",
     "middle_of",
     "name_of",
+    "nearest_sections",
     "neighbours",
     "number_of",
     "parents",
@@ -111,6 +122,7 @@ __all__ = [
     "read_features",
     "recognise",
     "road_class_of",
+    "road_net",
     "roads_of",
     "sample",
     "section_cells",

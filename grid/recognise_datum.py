@@ -23,8 +23,8 @@ _LEAST_PLACES = 100
 """Places from which a datum is recognised. Fewer lie on one street, beside which another may run by chance."""
 _ENOUGH = 0.4
 """Share of the places that must have a line of the right datum. Higher, and cars whose fixes err by 10 m on wide roads
-are not enough: of those on record in Xi'an 57 % have a line; lower, and a dense network fits by chance: in the wrong datum
-10 to 13 % of them have one (chosen with these figures in view)."""
+are not enough: of those on record in Xi'an 57 % have a line; lower, and a dense network fits by chance: in the wrong
+datum 10 to 13 % of them have one (chosen with these figures in view)."""
 _AHEAD = 0.25
 """How far its share must be ahead of the next. Smaller, and chance decides; larger, and a dense network is never
 clear."""

@@ -162,6 +162,12 @@ def imports(conn: Connection) -> list[dict[str, Any]]:
     return [{"import": r[0], "source": r[1], "day": r[2], **r[3]} for r in rows]
 
 
+def newest_import(conn: Connection) -> int | None:
+    """Number of the newest import that changed something."""
+    row = conn.execute("SELECT max(id) FROM road_import").fetchone()
+    return None if row is None or row[0] is None else int(row[0])
+
+
 def section_numbers(conn: Connection) -> list[int]:
     """Numbers of the sections of today, rising."""
     return [r[0] for r in conn.execute("SELECT number FROM road_section WHERE valid_to IS NULL ORDER BY number")]

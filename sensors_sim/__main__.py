@@ -29,7 +29,7 @@ _LAST_WAIT_S = 60.0
 _STOP_WAIT_S = 10.0
 """For verdicts after SIGTERM: whoever stops us waits, and a chunk without a verdict is known to be without one."""
 
-_COMMANDS = {"clips": "clips", "ground": "ground_command", "signatures": "signatures", "simulate": "simulate"}
+_COMMANDS = {"clips": "clips", "ground": "ground_command", "iri": "iri_command", "signatures": "signatures", "simulate": "simulate"}
 """Sub-commands and the module whose `main` takes the rest of the command line."""
 
 _EPILOG = """\

@@ -135,6 +135,7 @@ def run_import(conn: psycopg.Connection[Any], city: City, file: Path, asked: Ask
     """Does the import in one transaction and gives its report. conn: in autocommit."""
     import psycopg  # noqa: PLC0415
 
+    from defects import register_store  # noqa: PLC0415
     from grid import Zone, cut, find_fields, read_features, roads_of, store  # noqa: PLC0415
 
     begun = time.monotonic()
@@ -177,6 +178,8 @@ def run_import(conn: psycopg.Connection[Any], city: City, file: Path, asked: Ask
                 )
             if asked.dry_run:
                 raise psycopg.Rollback
+            if report.new or report.changed or report.gone:
+                register_store.mark_all_stale(conn)
     return {
         "source": asked.source, "dry_run": asked.dry_run, **details,
         "sections": {"new": report.new, "changed": report.changed, "gone": report.gone, "same": report.same},

@@ -36,7 +36,8 @@ class BadBox(ValueError):
     """A bbox that cannot be answered; the text says what it should be."""
 
 
-def _box(text: str) -> tuple[float, float, float, float]:
+def read_box(text: str) -> tuple[float, float, float, float]:
+    """West, south, east, north of a bbox. Raises BadBox."""
     try:
         west, south, east, north = (float(v) for v in text.split(","))
     except ValueError:
@@ -54,7 +55,7 @@ def in_box(
 ) -> dict[str, Any]:
     """Squares with a known code in a box, as GeoJSON; at most 5,000 (`truncated` says that there are more)."""
     site = request.app.state.site
-    west, south, east, north = _box(bbox)
+    west, south, east, north = read_box(bbox)
     names = {c.name.lower(): int(c) for c in Colour}
     wanted = [names[c] for c in colour.split(",") if c in names]
     if not wanted or len(wanted) != len(colour.split(",")):

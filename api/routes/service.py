@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from grid import BLOCK, Zone, column_row, unproject
 from ingest import store as ingest_store
 from ledger import anchor_count, newest_anchor, record_count
 
+from .. import roads
 from ..metrics import exposition
 from ..probes import ask_all
 
@@ -23,12 +25,15 @@ router = APIRouter()
 
 @router.get("/api/v1/city")
 def city(request: Request) -> dict[str, Any]:
-    """Which city this is, and what its data are."""
-    c = request.app.state.site.city
+    """Which city this is, what its data are, and how its roads are: `roads` has totals, by_class, by_district."""
+    site = request.app.state.site
+    c = site.city
+    with site.pool.connection() as conn:
+        whole = roads.roll_up(conn, c.service_day(time.time()))
     return {
         "name": c.name, "name_zh": c.name_zh, "banner": c.banner, "centre": list(c.centre_deg), "utm_zone": c.utm_zone,
         "utm_north": c.utm_north, "region_code": c.region_code, "origins": list(c.origins), "frame": c.frame,
-        "version": "1",
+        "version": "1", "roads": whole,
     }  # fmt: skip
 
 

@@ -1,12 +1,15 @@
 // What happens when? Puts the parts of the page together.
 
+import { showCityRoads, showRoads, showScale } from "./cityroads.js";
+import { makeDesk } from "./desk.js";
 import { byId, el, fill } from "./elements.js";
 import { getJson, getTile, listen, ServerError } from "./http.js";
 import { hasWebgl, makeMap } from "./map.js";
 import { showCases, showLegend, showSummary } from "./overview.js";
-import { readPlace, readQuery, writePlace } from "./place.js";
+import { readPlace, readQuery } from "./place.js";
+import { makeRoads, scaleAt, SECTIONS_FROM, SQUARES_FROM } from "./roads.js";
 import { makeSheet } from "./sheet.js";
-import { failureText, showFailure, showLoading, showNowhere, showStory } from "./story.js";
+import { failureText } from "./story.js";
 import { COLOURS, makeTiles, MIN_ZOOM, PALETTES } from "./tiles.js";
 import { currentLanguage, moment, setLanguage, t } from "./words.js";
 
@@ -16,7 +19,7 @@ const keep = (name, value) => { try { localStorage.setItem(name, value); } catch
 const darkness = matchMedia("(prefers-color-scheme: dark)");
 const now = {
   city: null, summary: null, summaryError: null, cases: null, casesError: null,
-  cell: null, story: null, asked: 0,
+  roadsBroken: false,
   shown: new Set(COLOURS), palette: kept("palette") === "blind" ? "blind" : "plain",
   heard: null, connection: "wait",
 };
@@ -51,11 +54,12 @@ function drawOverview() {
     if (shown) now.shown.add(colour);
     else now.shown.delete(colour);
     stage?.repaint();
+    stage?.dress();
   });
   drawCases();
 }
 
-const drawCases = () => showCases(byId("cases"), now.cases, view(), now.casesError, openCase, refreshCases);
+const drawCases = () => showCases(byId("cases"), now.cases, view(), now.casesError, desk.openCase, refreshCases);
 
 function drawTools() {
   const language = byId("language");
@@ -68,8 +72,6 @@ function drawTools() {
   fill(palette, el("i", { class: "dots", "aria-hidden": "true" }, el("i"), el("i"), el("i")), el("span", {}, t("paletteName")));
   palette.setAttribute("aria-pressed", String(now.palette === "blind"));
   document.documentElement.dataset.palette = now.palette;
-  const query = byId("query");
-  query.placeholder = t("searchHint");
   byId("panel").setAttribute("aria-label", t("summary"));
   sheet.relabel();
   drawConnection();
@@ -86,101 +88,51 @@ function drawConnection() {
 
 function drawZoom() {
   const closer = byId("closer");
-  const far = Boolean(stage) && stage.map.getZoom() < MIN_ZOOM - 1;
+  const zoom = stage?.map.getZoom();
+  const far = Boolean(stage) && zoom < (roads.known() ? SECTIONS_FROM : MIN_ZOOM - 1);
   closer.hidden = !far;
-  closer.textContent = far ? t("closer") : "";
+  closer.textContent = far ? t(roads.known() ? "closerRoads" : "closer") : "";
 }
 
-/* ---- squares ---- */
+/* ---- roads ---- */
 
-const storyNode = byId("story");
+const roads = makeRoads({
+  ask: getJson,
+  changed() {
+    now.roadsBroken = false;
+    drawRoadsSoon();
+  },
+  failed() {
+    now.roadsBroken = true;
+    drawRoadsSoon();
+    clearTimeout(askingAgain);
+    askingAgain = setTimeout(() => stage && roads.look(view()), 4000);
+  },
+});
+let askingAgain = null;
+let roadsTimer = null;
 
-function showPanel(open) {
-  storyNode.hidden = !open;
-  byId("overview").hidden = open;
-  byId("panel-body").scrollTop = 0;
-  if (open) sheet.atLeast("half");
+/** Strips come one section after the other: one drawing for those of a tenth of a second. */
+function drawRoadsSoon() {
+  roadsTimer ??= setTimeout(() => {
+    roadsTimer = null;
+    drawRoads();
+  }, 100);
 }
 
-function closeStory() {
-  now.asked += 1;
-  now.cell = now.story = null;
-  stage?.choose(null);
-  showPanel(false);
-  sheet.set("peek");
-  if (stage) writePlace(stage.view(), null);
-  byId("map").querySelector("canvas")?.focus({ preventScroll: true });
+function drawRoads() {
+  const seen = view();
+  const features = roads.inView(seen);
+  // Where no section lies in view, squares are what there is to see.
+  const has = roads.known() && (features.length > 0 || seen.zoom < SECTIONS_FROM);
+  stage?.roads(roads.drawn(), has ? SQUARES_FROM : 0);
+  showScale(byId("scale"), { scale: scaleAt(seen.zoom ?? 0, has), features, known: roads.known(), truncated: roads.truncated(), broken: now.roadsBroken });
+  byId("query").placeholder = t(roads.known() ? "searchRoads" : "searchHint");
+  showRoads(byId("roads"), { features, known: roads.known() }, (number) => desk.openSection(number, { move: true }));
+  drawZoom();
 }
 
-/** Run `ask` for the panel; a later question makes an earlier answer void. */
-async function tell(ask, quiet, again) {
-  // A quiet refresh gives way to whatever a person asks; it does not make that answer void.
-  if (!quiet) now.asked += 1;
-  const mine = now.asked;
-  if (!quiet) {
-    now.cell = now.story = null;
-    showPanel(true);
-    showLoading(storyNode, closeStory);
-  }
-  try {
-    const show = await ask();
-    if (mine !== now.asked) return;
-    show();
-    if (!quiet) byId("story-title")?.focus({ preventScroll: true });
-  } catch (error) {
-    if (mine !== now.asked || quiet) return;
-    showFailure(storyNode, error, again, closeStory);
-  }
-}
-
-function present(cell, { move, quiet }) {
-  now.cell = cell.cell;
-  now.story = cell;
-  const scroll = byId("panel-body").scrollTop;
-  showStory(storyNode, cell, closeStory);
-  if (quiet) byId("panel-body").scrollTop = scroll;
-  else say(`${t("opensAt")(cell.name)}. ${t("found")(t("colour", cell.colour))}`);
-  if (!stage) return;
-  stage.choose(cell.polygon);
-  const middle = [0, 1].map((i) => (cell.polygon[0][i] + cell.polygon[2][i]) / 2);
-  const padding = { top: 0, left: 0, right: 0, bottom: sheet.covers() };
-  if (move) stage.map.easeTo({ center: middle, zoom: Math.max(stage.map.getZoom(), 19.5), padding, duration: 500 });
-  else if (!quiet && padding.bottom) stage.map.easeTo({ center: middle, padding, duration: 300 });
-  writePlace(stage.view(), now.cell);
-}
-
-function openCell(id, { move = false, quiet = false } = {}) {
-  return tell(async () => {
-    const cell = await getJson(`api/v1/cells/${id}`);
-    return () => present(cell, { move, quiet });
-  }, quiet, () => openCell(id, { move }));
-}
-
-function openAt(lon, lat, { move = false } = {}) {
-  return tell(async () => {
-    const { cell: id } = await getJson(`api/v1/at?lon=${lon}&lat=${lat}`);
-    if (id === null) {
-      return () => {
-        now.cell = now.story = null;
-        stage?.choose(null);
-        if (stage) {
-          if (move) stage.map.easeTo({ center: [lon, lat], zoom: Math.max(stage.map.getZoom(), 18) });
-          writePlace(stage.view(), null);
-        }
-        showNowhere(storyNode, `${lon.toFixed(6)}, ${lat.toFixed(6)}`, closeStory);
-        say(t("nowhere"));
-      };
-    }
-    const cell = await getJson(`api/v1/cells/${id}`);
-    return () => present(cell, { move, quiet: false });
-  }, false, () => openAt(lon, lat, { move }));
-}
-
-function openCase(feature) {
-  const { cells } = feature.properties;
-  const [lon, lat] = feature.geometry.coordinates;
-  return Array.isArray(cells) && cells.length ? openCell(cells[0], { move: true }) : openAt(lon, lat, { move: true });
-}
+const desk = makeDesk({ node: byId("story"), overview: byId("overview"), sheet, stage: () => stage, roads: () => roads, say });
 
 /* ---- what the server says ---- */
 
@@ -207,6 +159,16 @@ async function refreshCases() {
   drawCases();
 }
 
+/** The city again, for its roads: names do not change while a page is open. */
+async function refreshCity() {
+  try {
+    now.city = await getJson("api/v1/city");
+    showCityRoads(byId("city-roads"), now.city.roads);
+  } catch {
+    // What was shown stays; a lost connection is said elsewhere.
+  }
+}
+
 let touched = [];
 let timer = null;
 let overview = null;
@@ -217,6 +179,8 @@ function refreshOverview() {
     overview = null;
     refreshSummary();
     refreshCases();
+    refreshCity();
+    roads.look(view());
   }, 2000);
 }
 
@@ -229,10 +193,11 @@ function onCodes(bbox) {
     touched = [];
     timer = null;
     stage?.repaint(boxes.flatMap((box) => tiles?.forget(box) ?? []));
+    roads.forget(boxes);
     refreshOverview();
-    const ring = now.story?.polygon;
-    const meets = (b) => b === null || (ring && ring[0][0] <= b[2] && ring[2][0] >= b[0] && ring[0][1] <= b[3] && ring[2][1] >= b[1]);
-    if (now.cell && boxes.some(meets)) openCell(now.cell, { quiet: true });
+    const open = desk.openBox();
+    const meets = (b) => b === null || (open && open[0] <= b[2] && open[2] >= b[0] && open[1] <= b[3] && open[3] >= b[1]);
+    if (boxes.some(meets)) desk.refresh();
   }, 300);
 }
 
@@ -259,8 +224,9 @@ function speak(language) {
   drawTools();
   drawCity();
   drawOverview();
+  drawRoads();
   stage?.relabel();
-  if (now.story) showStory(storyNode, now.story, closeStory);
+  desk.again();
 }
 
 byId("language").addEventListener("click", () => {
@@ -274,33 +240,37 @@ byId("palette").addEventListener("click", () => {
   keep("palette", now.palette);
   drawTools();
   stage?.repaint();
+  stage?.dress();
 });
 
 byId("search").addEventListener("submit", (event) => {
   event.preventDefault();
   const wanted = readQuery(byId("query").value);
+  const road = wanted ? undefined : roads.named(byId("query").value);
   const answer = byId("search-answer");
-  answer.hidden = Boolean(wanted);
-  answer.textContent = wanted ? "" : t("searchNone");
+  answer.hidden = Boolean(wanted ?? road);
+  answer.textContent = wanted ?? road ? "" : t("searchNone");
+  if (road) desk.openSection(road.properties.number, { move: true });
   if (!wanted) return;
-  if (wanted.cell) openCell(wanted.cell, { move: true });
-  else openAt(wanted.lon, wanted.lat, { move: true });
+  if (wanted.cell) desk.openCell(wanted.cell, { move: true });
+  else desk.openAt(wanted.lon, wanted.lat, { move: true });
 });
 
 byId("query").addEventListener("input", () => { byId("search-answer").hidden = true; });
 
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !storyNode.hidden) closeStory();
+  if (event.key === "Escape" && !byId("story").hidden) desk.close();
 });
 
 addEventListener("hashchange", () => {
-  const { view: wanted, cell } = readPlace(location.hash);
+  const { view: wanted, cell, section } = readPlace(location.hash);
   if (wanted && stage) stage.map.jumpTo({ center: wanted.centre, zoom: wanted.zoom });
-  if (cell && cell !== now.cell) openCell(cell);
+  if (cell && cell !== desk.open.cell) desk.openCell(cell);
+  if (section && section !== desk.open.section) desk.openSection(section);
 });
 
 darkness.addEventListener("change", () => {
-  stage?.theme(darkness.matches);
+  stage?.theme();
   stage?.repaint();
 });
 
@@ -317,13 +287,23 @@ function firstView(place) {
   const wide = Math.max(box[2] - box[0], 1e-6);
   const high = Math.max(box[3] - box[1], 1e-6) / Math.cos((box[1] * Math.PI) / 180);
   const fit = Math.min(Math.log2((node.clientWidth * 0.86 * 360) / (512 * wide)), Math.log2(((node.clientHeight - sheet.covers()) * 0.8 * 360) / (512 * high)));
-  return { centre: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], zoom: Math.min(Math.max(fit, 10), 18.5) };
+  return { centre: [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], zoom: Math.min(Math.max(fit, 10), roads.known() ? 17.5 : 18.5) };
 }
 
 function zoneOf(city) {
   const said = /^(\d{1,2})\s*([A-Z])?/i.exec(String(city.utm_zone));
   const letter = said?.[2]?.toUpperCase();
   return { number: Number(said?.[1] ?? 31), north: letter ? letter >= "N" : city.centre[1] >= 0 };
+}
+
+/** Whether there are roads around what was measured, or else around the middle of the city. */
+async function firstRoads() {
+  const [lon, lat] = now.city.centre;
+  try {
+    await roads.first(now.summary?.bbox ?? [lon - 0.02, lat - 0.02, lon + 0.02, lat + 0.02]);
+  } catch {
+    // Asked again with the first view of the map; until then the page is as it is without roads.
+  }
 }
 
 let failing = null;
@@ -339,24 +319,28 @@ async function begin() {
     return;
   }
   now.city = city.value;
+  await firstRoads();
   drawCity();
+  showCityRoads(byId("city-roads"), now.city.roads);
   tiles = makeTiles({ fetchTile: getTile, look, zone: zoneOf(now.city) });
   if (hasWebgl()) {
     stage = makeMap({
       container: byId("map"),
-      view: { ...firstView(place), covered: sheet.covers() },
-      dark: darkness.matches,
+      view: { ...firstView(place), covered: sheet.covers(), codesFrom: roads.known() ? SQUARES_FROM : 0 },
+      look,
       load: tiles.load,
       on: {
         moved() {
-          writePlace(stage.view(), now.cell);
-          drawZoom();
+          desk.write();
+          drawRoads();
           drawCases();
+          roads.look(view());
         },
-        pressed: (lon, lat) => openAt(lon, lat),
+        pressed: (lon, lat) => desk.openAt(lon, lat),
+        section: (number, chosen) => desk.openSection(number, { chosen }),
         picked(id) {
           const feature = now.cases?.find((f) => String(f.properties.id) === id);
-          if (feature) openCase(feature);
+          if (feature) desk.openCase(feature);
         },
         failed(error) {
           if (!(error instanceof ServerError)) return;
@@ -371,11 +355,13 @@ async function begin() {
     canvas.addEventListener("focus", () => { byId("aim").hidden = !canvas.matches(":focus-visible"); });
     canvas.addEventListener("blur", () => { byId("aim").hidden = true; });
     if (now.cases) stage.cases({ type: "FeatureCollection", features: now.cases });
-    drawZoom();
+    drawRoads();
     drawCases();
+    roads.look(view());
   } else broken(t("noWebgl"));
   listen({ codes: onCodes, up: onUp, down: onDown });
-  if (place.cell) openCell(place.cell, { move: !place.view });
+  if (place.cell) desk.openCell(place.cell, { move: !place.view });
+  else if (place.section) desk.openSection(place.section, { move: !place.view });
 }
 
 begin();

@@ -3,8 +3,12 @@
 export const byId = (id) => document.getElementById(id);
 
 /** An element. attrs: `class`, `on` ({event: handler}), `data` ({name: value}); others as attributes, false and null left out. */
-export function el(tag, attrs = {}, ...children) {
-  const node = document.createElement(tag);
+export const el = (tag, attrs, ...children) => furnish(document.createElement(tag), attrs, children);
+
+/** The same for a part of a drawing. */
+export const svg = (tag, attrs, ...children) => furnish(document.createElementNS("http://www.w3.org/2000/svg", tag), attrs, children);
+
+function furnish(node, attrs = {}, children = []) {
   for (const [name, value] of Object.entries(attrs)) {
     if (value === false || value === null || value === undefined) continue;
     if (name === "on") for (const [event, handler] of Object.entries(value)) node.addEventListener(event, handler);
@@ -12,11 +16,11 @@ export function el(tag, attrs = {}, ...children) {
     else if (name === "style") for (const [key, v] of Object.entries(value)) node.style.setProperty(key, v);
     else node.setAttribute(name, value === true ? "" : String(value));
   }
-  node.append(...children.flat(3).filter((c) => c !== null && c !== undefined && c !== false));
+  node.append(...children.flat(4).filter((c) => c !== null && c !== undefined && c !== false));
   return node;
 }
 
 export function fill(node, ...children) {
-  node.replaceChildren(...children.flat(3).filter((c) => c !== null && c !== undefined && c !== false));
+  node.replaceChildren(...children.flat(4).filter((c) => c !== null && c !== undefined && c !== false));
   return node;
 }

@@ -38,7 +38,7 @@ export function showLegend(node, summary, shown, onChange) {
   fill(
     node,
     el("ul", { class: "legend" }, FROM_WORST.map(line)),
-    el("ul", { class: "marks" }, mark("", t("confirmedMark"), { colour: "red", state: "confirmed" }), mark("", t("suspectedMark"), { colour: "red", state: "suspected" }), mark("coarse", t("coarseMark"), { colour: "red" }), mark("ring", t("caseMark"), {})),
+    el("ul", { class: "marks" }, mark("", t("confirmedMark"), { colour: "red", state: "confirmed" }), mark("", t("suspectedMark"), { colour: "red", state: "suspected" }), mark("coarse", t("coarseMark"), { colour: "red" }), mark("works", t("worksMark"), {}), mark("expired", t("expiredMark"), {}), mark("ring", t("caseMark"), {})),
   );
 }
 

@@ -1,15 +1,20 @@
-// Which view does the address name? #zoom/lat/lon/cell, and what a person typed into the search.
+// Which view does the address name? #zoom/lat/lon/cell or #zoom/lat/lon/sNUMBER of a section, and what a person typed.
 
 import { cellOfName } from "./metres.js";
 
 export function readPlace(hash) {
-  const [zoom, lat, lon, cell] = hash.replace(/^#/, "").split("/").map((part) => (part === "" || part === undefined ? NaN : Number(part)));
+  const parts = hash.replace(/^#/, "").split("/");
+  const [zoom, lat, lon] = parts.map((part) => (part === "" ? NaN : Number(part)));
   const good = zoom >= 0 && zoom <= 24 && Math.abs(lat) <= 85 && Math.abs(lon) <= 180;
-  return { view: good ? { centre: [lon, lat], zoom } : null, cell: Number.isSafeInteger(cell) && cell > 0 ? cell : null };
+  const [, kind, digits] = /^(s?)(\d{1,16})$/.exec(parts[3] ?? "") ?? [];
+  const number = Number.isSafeInteger(Number(digits)) && Number(digits) > 0 ? Number(digits) : null;
+  return { view: good ? { centre: [lon, lat], zoom } : null, cell: kind === "" ? number : null, section: kind === "s" ? number : null };
 }
 
-export function writePlace({ centre, zoom }, cell) {
-  const text = `#${zoom.toFixed(2)}/${centre[1].toFixed(6)}/${centre[0].toFixed(6)}${cell ? `/${cell}` : ""}`;
+/** open: what stands in the panel, {cell} or {section}, each a number or null. */
+export function writePlace({ centre, zoom }, { cell, section }) {
+  const ending = cell ? `/${cell}` : section ? `/s${section}` : "";
+  const text = `#${zoom.toFixed(2)}/${centre[1].toFixed(6)}/${centre[0].toFixed(6)}${ending}`;
   // Not pushed: a pan of the map is no page to go back to.
   history.replaceState(null, "", text);
 }

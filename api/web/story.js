@@ -1,7 +1,7 @@
 // Why does this square have this colour, and can it be proven? The panel that opens on a click.
 
 import { el, fill } from "./elements.js";
-import { kindName, minute, moment, number, percent, t } from "./words.js";
+import { dayText, kindName, minute, moment, number, percent, t } from "./words.js";
 
 const FIRST_PASSES = 8;
 
@@ -12,9 +12,11 @@ const chip = (code) =>
 
 const stateWord = (code) => (code.state && code.state !== "none" ? ` · ${t("state", code.state)}` : null);
 
-const section = (title, ...content) => el("section", { class: "part" }, el("h3", {}, title), content);
+/** A part of a panel; without a title, only what it holds. */
+export const part = (title, ...content) => el("section", { class: "part" }, title ? el("h3", {}, title) : null, content);
 
-function head(title, close, ...content) {
+/** The head of a panel with its close button. */
+export function head(title, close, ...content) {
   return el(
     "header",
     { class: "story-head" },
@@ -34,9 +36,10 @@ function because(cell) {
 function why(cell) {
   const reason = cell.state === "confirmed" ? t("confirmedWhy") : cell.state === "suspected" ? t("suspectedWhy") : null;
   const types = (keys, mark) => keys.map((key) => el("li", { data: { mark } }, kindName(key)));
-  return section(
+  return part(
     t("why"),
     el("p", { class: "because" }, because(cell)),
+    measures(cell),
     reason ? el("p", {}, reason) : null,
     cell.side_m > 1 ? el("p", { class: "note" }, t("coarse")(cell.side_m)) : null,
     el(
@@ -58,7 +61,7 @@ function recognised(pass) {
   return el("small", {}, [t("isDefect")(percent(pass.p)), named, size].filter(Boolean).join("; "));
 }
 
-function passRow(pass) {
+function passRow(pass, withPlace) {
   const strength = pass.g === null || pass.g === undefined ? null : `${number(pass.g, 2)} g`;
   const kind = pass.kind && pass.kind !== "uneven" ? el("small", {}, kindName(pass.kind)) : null;
   const day = pass.devices_at_least ? el("small", {}, t("daySum")(pass.passes, pass.devices_at_least)) : null;
@@ -70,42 +73,84 @@ function passRow(pass) {
     el("td", {}, t("sensors", pass.sensor)),
     el("td", {}, [t("what", pass.what), strength].filter(Boolean).join(" "), kind, day, recognised(pass)),
     el("td", { class: "num" }, pass.speed_kmh === null || pass.speed_kmh === undefined ? "—" : `${number(pass.speed_kmh)} km/h`),
-    el("td", { class: "num" }, pass.sigma_m === null ? "—" : `± ${number(pass.sigma_m, 1)} m`),
+    withPlace ? el("td", { class: "num" }, pass.sigma_m === null || pass.sigma_m === undefined ? "—" : `± ${number(pass.sigma_m, 1)} m`) : null,
     el("td", { class: "num weight", data: { sign: weight > 0 ? "for" : weight < 0 ? "against" : "none" } }, `${weight > 0 ? "+" : weight < 0 ? "−" : ""}${number(Math.abs(weight), 2)}`),
   );
 }
 
 function evidence(cell) {
-  if (!cell.evidence.length) return section(t("evidence"), el("p", { class: "empty" }, t("evidenceNone")));
-  const body = el("tbody", {}, cell.evidence.slice(0, FIRST_PASSES).map(passRow));
+  if (!cell.evidence.length) return part(t("evidence"), el("p", { class: "empty" }, t("evidenceNone")));
+  return part(t("evidence"), passTable(cell.evidence, t("evidence"), true), el("p", { class: "fine" }, `${t("weight")}: ${t("weightHint")}.`));
+}
+
+/** The first few passes as a table, and a button for the rest. */
+function passTable(passes, label, withPlace) {
+  const rows = (some) => some.map((pass) => passRow(pass, withPlace));
+  const body = el("tbody", {}, rows(passes.slice(0, FIRST_PASSES)));
   const column = (name, cls, hint) => el("th", { scope: "col", class: cls, title: hint }, t(name));
-  const all = cell.evidence.length > FIRST_PASSES
-    ? el("button", { type: "button", class: "plain", on: { click: (e) => { fill(body, cell.evidence.map(passRow)); e.currentTarget.remove(); } } }, t("evidenceAll")(cell.evidence.length))
+  const all = passes.length > FIRST_PASSES
+    ? el("button", { type: "button", class: "plain", on: { click: (e) => { fill(body, rows(passes)); e.currentTarget.remove(); } } }, t("evidenceAll")(passes.length))
     : null;
-  return section(
-    t("evidence"),
+  return [
     el(
       "div",
-      { class: "scroll", tabindex: "0", role: "region", "aria-label": t("evidence") },
-      el("table", {}, el("thead", {}, el("tr", {}, column("at"), column("sensor"), column("felt"), column("speed", "num"), column("sigma", "num"), column("weight", "num", t("weightHint")))), body),
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
+      el("table", {}, el("thead", {}, el("tr", {}, column("at"), column("sensor"), column("felt"), column("speed", "num"), withPlace ? column("sigma", "num") : null, column("weight", "num", t("weightHint")))), body),
     ),
     all,
-    el("p", { class: "fine" }, `${t("weight")}: ${t("weightHint")}.`),
-  );
+  ];
 }
 
 function history(cell) {
-  if (!cell.history.length) return section(t("history"), el("p", { class: "empty" }, t("historyNone")));
-  return section(
-    t("history"),
-    el("ol", { class: "history" }, cell.history.map((h) => el("li", {}, el("time", { datetime: h.at }, moment(h.at)), el("div", { class: "change" }, chip(h.before), el("span", { class: "arrow", "aria-hidden": "true" }, "→"), chip(h.after)), h.why ? el("p", { class: "fine" }, String(h.why)) : null))),
+  // The history of its own tells more: which passes moved each change.
+  const changes = cell.past?.changes ?? cell.history;
+  if (!changes.length) return part(t("history"), el("p", { class: "empty" }, t("historyNone")));
+  return part(t("history"), el("ol", { class: "history" }, changes.map(change)), cell.past?.truncated ? el("p", { class: "fine" }, t("historyCut")(changes.length)) : null);
+}
+
+function change(h) {
+  const when = h.at ? moment(h.at) : dayText(h.day);
+  return el(
+    "li",
+    {},
+    el("time", { datetime: h.at ?? h.day }, when),
+    el("div", { class: "change" }, chip(h.before), el("span", { class: "arrow", "aria-hidden": "true" }, "→"), chip(h.after)),
+    h.why ? el("p", { class: "fine" }, String(h.why)) : null,
+    !h.passes ? null : !h.passes.length ? el("p", { class: "fine" }, t(h.passes_told === false ? "movedByNotAsked" : "movedByNone")) : el("details", {}, el("summary", {}, t("movedBy")(h.passes.length)), passTable(h.passes, `${t("movedBy")(h.passes.length)}, ${when}`, false)),
   );
+}
+
+/** What the code says besides its colour, and what the registers say of the place. */
+function notes(cell) {
+  const flags = new Set(cell.flags ?? []);
+  const register = cell.past?.register ?? {};
+  const harmless = register.harmless;
+  const permits = register.works ?? [];
+  const repairs = register.repairs ?? [];
+  const lost = (cell.past?.changes ?? cell.history).find((h) => h.after?.colour === "grey" && ["yellow", "red"].includes(h.before?.colour));
+  const line = (mark, text, ...more) => el("li", { data: { mark } }, el("span", {}, text, more.map((m) => (m ? el("small", {}, m) : null))));
+  const days = (p) => t("permit")(String(p.number ?? ""), dayText(p.from), p.to ? dayText(p.to) : t("openEnd"));
+  const lines = [
+    flags.has("works") || permits.length ? line("works", flags.has("works") ? t("works") : days(permits[0]), permits.slice(flags.has("works") ? 0 : 1).map(days)) : null,
+    flags.has("harmless") || harmless ? line("harmless", t("harmless")(t("harmlessKind", harmless?.kind ?? "other")), harmless ? t("harmlessFrom")(t("registerSource", harmless.source), dayText(harmless.since)) : null) : null,
+    flags.has("expired") ? line("expired", t("expired")(lost ? t("colour", lost.before.colour).split(/[:：]/)[0] : t("expiredColour"))) : null,
+    flags.has("ghost") ? line("ghost", t("ghost")) : null,
+    ...repairs.map((r) => line("repair", t("repair")(dayText(r.day), r.kind ? t("repairKind", r.kind) : ""))),
+  ].filter(Boolean);
+  return lines.length ? part(t("flags"), el("ul", { class: "flags" }, lines)) : null;
+}
+
+/** How far the place may be off, how bad, how deep: of a yellow or red only. */
+function measures(cell) {
+  if (!["yellow", "red"].includes(cell.colour)) return null;
+  const told = [cell.sigma_m ? t("placeSigma")(number(cell.sigma_m, 1)) : null, cell.severity ? t("severityIs")(number(cell.severity, 1)) : null, cell.size_mm ? t("sizeMm")(number(cell.size_mm)) : null].filter(Boolean);
+  return told.length ? el("p", { class: "measures" }, told.join(" · ")) : null;
 }
 
 function proof(cell) {
   const { status, steps = [], record } = cell.proof;
   const sign = (ok) => (ok === true ? "✓" : ok === false ? "✗" : "…");
-  return section(
+  return part(
     t("proof"),
     el("p", { class: "proof-status", data: { status } }, t("proofStatus", status)),
     steps.length
@@ -116,8 +161,8 @@ function proof(cell) {
   );
 }
 
-/** Show the story of a square. */
-export function showStory(node, cell, close) {
+/** Show the story of a square. road: {name, go} of the section it lies on, if that is known. */
+export function showStory(node, cell, close, road = null) {
   const origins = (cell.origin ?? []).map((o) => t("origins", o)).join(" + ");
   fill(
     node,
@@ -126,9 +171,11 @@ export function showStory(node, cell, close) {
       close,
       el("p", { class: "verdict", data: { colour: cell.colour } }, swatch(cell.colour, cell.state), el("strong", {}, t("colour", cell.colour)), cell.state !== "none" ? el("span", { class: "tag", data: { state: cell.state } }, t("state", cell.state)) : null, cell.kind ? el("span", {}, kindName(cell.kind)) : null),
       el("p", { class: "fine" }, [t("side")(cell.side_m), t("passes")(cell.passes), `${t("number")} ${cell.cell}`, origins ? `${t("origin")}: ${origins}` : null].filter(Boolean).join(" · ")),
+      road ? el("p", {}, el("button", { type: "button", class: "plain up", on: { click: road.go } }, `${t("section")}: ${road.name}`)) : null,
     ),
+    notes(cell),
     why(cell),
-    cell.case ? section(t("caseTitle"), el("p", {}, t("caseOf")(cell.case.id, t("caseState", cell.case.state)))) : null,
+    cell.case ? part(t("caseTitle"), el("p", {}, t("caseOf")(cell.case.id, t("caseState", cell.case.state)))) : null,
     evidence(cell),
     history(cell),
     proof(cell),

@@ -26,13 +26,20 @@ const rgb = (hex) => [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16));
 const pixel = ([r, g, b], alpha) => ((Math.round(alpha * 255) << 24) | (b << 16) | (g << 8) | r) >>> 0;
 const darker = ([r, g, b], by) => [r * by, g * by, b * by].map(Math.round);
 
-/** Colours of every code as little-endian RGBA: fill, stripe (every other band of a suspected one) and outline. */
+const levelOf = (code) => Math.min((code >> 4) & 3, 2);
+// Works are crossed both ways, suspected squares striped one way; expired ones carry dots, as nothing else that is grey.
+const WORKS = 64;
+const EXPIRED = 128;
+
+/** Colours of every code as little-endian RGBA: fill, stripe (every other band of a suspected one), mark (of works and of
+ *  what expired) and outline. */
 function lookOf({ palette, shown, dark }, z) {
-  const table = { fill: new Uint32Array(64), stripe: new Uint32Array(64), outline: new Uint32Array(64) };
+  const table = { fill: new Uint32Array(256), stripe: new Uint32Array(256), mark: new Uint32Array(256), outline: new Uint32Array(256) };
   const ink = dark ? [255, 255, 255] : [20, 32, 44];
-  for (let code = 0; code < 64; code += 1) {
+  for (let code = 0; code < 256; code += 1) {
     const name = COLOURS[(code & 7) - 1];
-    const level = Math.min(code >> 4, 2);
+    const level = levelOf(code);
+    table.mark[code] = pixel(ink, code & WORKS ? 0.62 : 0.7);
     if (!name || !shown.has(name)) {
       table.outline[code] = pixel(ink, dark ? 0.06 : 0.065);
       continue;
@@ -83,11 +90,18 @@ export function paintTile(raw, z, x, y, look, zone) {
   const gridLevel = GRID[z];
   const period = z >= 20 ? 15 : 7;
   const half = (period + 1) / 2;
+  // A mark every so many pixels, and how many of them it is wide.
+  const [apart, wide] = z >= 20 ? [16, 3] : z >= HATCH_ZOOM ? [8, 2] : [6, 1];
+  const thin = Math.max(wide - 1, 1);
+  const marked = (code, px, py) => {
+    if (code & WORKS) return (px - py + side) % apart < thin || (px + py) % apart < thin;
+    return (code & EXPIRED) !== 0 && px % apart < wide && py % apart < wide;
+  };
   numberSquares(nw, ne, sw, se);
   for (let j = 0; j < SIDE; j += 1) {
     for (let i = 0; i < SIDE; i += 1) {
       const code = raw ? raw[j * SIDE + i] : 0;
-      const level = Math.min(code >> 4, 2);
+      const level = levelOf(code);
       const at = (j + 1) * FRAMED + i + 1;
       // Which squares does a border run between? The highest bit in which two numbers differ says the widest.
       let crossed = (columns[at] ^ columns[at - 1]) | (rows[at] ^ rows[at - FRAMED]);
@@ -96,14 +110,14 @@ export function paintTile(raw, z, x, y, look, zone) {
       const line = crossed >= 64 ? 3 : crossed >= 16 ? 2 : crossed >= 4 ? 1 : crossed >= 1 ? 0 : -1;
       const outlined = known ? line >= level && z >= OUTLINE[level] : line >= gridLevel;
       if (twice === 1) {
-        out[j * SIDE + i] = outlined ? table.outline[code] : table.fill[code];
+        out[j * SIDE + i] = outlined ? table.outline[code] : code >= WORKS && marked(code, i, j) ? table.mark[code] : table.fill[code];
         continue;
       }
       for (let k = 0; k < 4; k += 1) {
         const px = 2 * i + (k & 1);
         const py = 2 * j + (k >> 1);
         const striped = ((px + py) & period) >= half;
-        out[py * side + px] = outlined ? table.outline[code] : striped ? table.stripe[code] : table.fill[code];
+        out[py * side + px] = outlined ? table.outline[code] : code >= WORKS && marked(code, px, py) ? table.mark[code] : striped ? table.stripe[code] : table.fill[code];
       }
     }
   }

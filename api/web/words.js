@@ -1,5 +1,7 @@
 // What does the page say? Every text in Chinese and English, and how numbers and moments are written.
 
+import { ROAD_TEXTS } from "./roadwords.js";
+
 const TEXTS = {
   zh: {
     product: "路面健康码",
@@ -271,6 +273,8 @@ const CLASSES = {
   rough: ["路面粗糙", "rough surface"],
 };
 
+for (const [spoken, texts] of Object.entries(ROAD_TEXTS)) Object.assign(TEXTS[spoken], texts);
+
 let language = "en";
 
 export function setLanguage(wanted) {
@@ -317,3 +321,9 @@ function written(iso, parts) {
 
 export const moment = (iso) => written(iso, { second: "2-digit" });
 export const minute = (iso) => written(iso, {});
+
+/** A day as in 2026-11-25; what is none is shown as it came. */
+export function dayText(day) {
+  const at = new Date(`${day}T00:00:00Z`);
+  return Number.isNaN(at.getTime()) ? String(day ?? "—") : new Intl.DateTimeFormat(locale(), { year: "numeric", month: "short", day: "numeric", timeZone: "UTC" }).format(at);
+}

@@ -3,104 +3,51 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
+import httpx
 import pytest
-from PIL import Image
 
 from api.picture import COLOUR_BLIND, PLAIN
 
+from .visits import PHONE, running_browser, visits_of
+
 pytestmark = pytest.mark.browser
-
-playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install it")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--no-sandbox",  # in a container without user namespaces chromium does not start otherwise
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-quic",
-    "--use-angle=swiftshader",  # machines that test have no graphics card
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-]
-WIDE = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-PATIENCE_MS = 20_000
-"""Software rendering on two loaded cores boots a map in 5 to 7 s."""
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine: the map page is tested where one is installed")
-    with playwright_api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
+    with running_browser() as browser:
+        yield browser
 
 
-class Visit:
-    """One visit of the page, with what the browser complained of."""
+@pytest.fixture(scope="module")
+def lacking(site: Any) -> dict[str, str]:
+    """Answers in the place of routes that the platform does not have; without a road network they say no more."""
+    stand_ins = {
+        "**/api/v1/sections?*": ("api/v1/sections?bbox=0,0,1,1", '{"type": "FeatureCollection", "features": []}'),
+        "**/api/v1/cells/*/history": (f"api/v1/cells/{site.red_cell}/history", "null"),
+    }
+    return {p: body for p, (path, body) in stand_ins.items() if httpx.get(site.url + "/" + path).status_code == 404}
 
-    def __init__(self, browser: Any, site: Any, **context: Any) -> None:
-        self.site = site
-        self.context = browser.new_context(**{"viewport": WIDE, "locale": "en-GB", **context})
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(PATIENCE_MS)
-        self.complaints: list[str] = []
-        self.page.on("console", lambda m: m.type == "error" and self.complaints.append(m.text))
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
 
-    def open(self, place: str = "", *, ready: bool = True) -> Any:
-        self.page.goto(self.site.url.rstrip("/") + "/" + place)
-        if ready:
-            self.page.wait_for_selector("html[data-ready]")
-        return self.page
-
-    def on_red(self, zoom: float = 20) -> str:
-        lon, lat = self.site.red_lonlat
-        return f"#{zoom}/{lat}/{lon}"
-
-    def middle(self) -> tuple[float, float]:
-        box = self.page.locator("#map").bounding_box()
-        assert box is not None
-        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-    def middle_has(self, colour: tuple[int, int, int], reach: int = 5) -> bool:
-        """Whether a pixel near the middle of the map has the colour; rings of cases are further out."""
-        x, y = self.middle()
-        clip = {"x": x - reach, "y": y - reach, "width": 2 * reach, "height": 2 * reach}
-        pixels = np.asarray(Image.open(io.BytesIO(self.page.screenshot(clip=clip))).convert("RGB")).astype(int)
-        return bool((np.abs(pixels - colour).max(axis=2) <= 12).any())
-
-    def await_middle(self, colour: tuple[int, int, int], *, there: bool = True) -> None:
-        for _ in range(100):
-            if self.middle_has(colour) == there:
-                return
-            self.page.wait_for_timeout(100)
-        raise AssertionError(f"the middle of the map {'never shows' if there else 'still shows'} {colour}")
+def answering(body: str) -> Callable[[Any], None]:
+    return lambda route: route.fulfill(body=body, content_type="application/json")
 
 
 @pytest.fixture
-def visit(browser: Any, site: Any) -> Iterator[Any]:
-    visits: list[Visit] = []
+def visit(browser: Any, site: Any, lacking: dict[str, str]) -> Iterator[Any]:
+    def begin(**context: Any) -> Any:
+        seen = start(**context)
+        for pattern, body in lacking.items():
+            seen.page.route(pattern, answering(body))
+        return seen
 
-    def begin(**context: Any) -> Visit:
-        visits.append(Visit(browser, site, **context))
-        return visits[-1]
-
-    yield begin
-    for each in visits:
-        each.context.close()
+    with visits_of(browser, site) as start:
+        yield begin
 
 
 def test_the_page_boots_with_its_banner_and_without_complaint(visit: Any) -> None:
@@ -226,10 +173,19 @@ def test_what_the_server_says_is_text_and_never_markup(visit: Any) -> None:
         cell["proof"]["steps"] = [{"name": trap, "ok": True, "detail": trap}]
         route.fulfill(response=answer, body=json.dumps(cell))
 
+    def past(route: Any) -> None:
+        change = {"at": None, "day": trap, "before": {"colour": trap}, "after": {"colour": trap}, "why": trap}
+        register = {"harmless": {"kind": trap, "source": trap, "since": trap}, "works": [{"number": trap}]}
+        repairs = [{"day": trap, "kind": trap}]
+        body = {"changes": [{**change, "passes": []}], "register": {**register, "repairs": repairs}}
+        route.fulfill(json=body)
+
     seen.page.route("**/api/v1/cells/*", poisoned)
+    seen.page.route("**/api/v1/cells/*/history", past)
     page = seen.open(f"{seen.on_red()}/{seen.site.red_cell}")
     page.wait_for_selector("#story .steps li")
     assert page.locator("#story img").count() == 0
+    assert trap in page.locator("#story .flags").inner_text()
     assert trap in page.locator("#story-title").inner_text()
     assert page.title() != "taken"
 

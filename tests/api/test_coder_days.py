@@ -1,0 +1,109 @@
+"""Days go by at the coder: what is carried says what evidence says, and registers change colours at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from api import wiring
+from api.coder import NOTHING, step
+from api.fsck import judged_again
+from defects import Colour, Flag, register_store
+from defects import store as defects_store
+from defects.register import OBJECT, REPAIR, Entry
+from grid import cells_of_block
+from ingest import City
+
+from .test_coder import NOW_S, START_S, Conn, colours, conn, connect, drives, fold_all, take
+
+__all__ = ["conn", "connect"]
+DAY_S = 86_400.0
+
+
+def red_cells(conn: Conn) -> list[int]:
+    codes = defects_store.codes_of(conn, defects_store.all_code_blocks(conn))
+    return [
+        int(cells_of_block(block)[i])
+        for block, (_, c) in codes.items()
+        for i in np.flatnonzero(c["colour"] == Colour.RED)
+    ]
+
+
+def entry(register: str, kind: str, cell: int, city: City, day: int) -> Entry:
+    at = city.service_day(START_S + day * DAY_S)
+    return Entry(
+        register, kind, f"{register}-{cell}", "person", at, None,
+        {"type": "Point", "coordinates": list(city.centre_deg)}, 1.0, np.array([cell], np.int64),
+    )  # fmt: skip
+
+
+def test_what_is_carried_over_days_says_what_evidence_says(
+    connect: Callable[[], Conn], conn: Conn, city: City
+) -> None:
+    for day in (0, 1, 4):
+        take(connect, city, drives(city, 2, START_S + day * DAY_S), now_s=NOW_S + day * DAY_S)
+        fold_all(conn, city, NOW_S + day * DAY_S)
+    for day in (5, 9):
+        fold_all(conn, city, NOW_S + day * DAY_S)
+        row = conn.execute("SELECT count(*), min(asof), max(asof) FROM carry").fetchone()
+        assert row is not None
+        sealed = city.service_day(NOW_S + day * DAY_S) - timedelta(days=wiring.HEALTH.public_after_days)
+        assert row[0] > 0
+        assert row[1:] == (sealed, sealed)
+        assert judged_again(conn, wiring.HEALTH) == [], "read from evidence alone it is the same"
+    assert colours(conn)[Colour.RED] >= 1
+
+
+def test_late_evidence_of_a_day_that_is_carried_takes_the_carry_away(
+    connect: Callable[[], Conn], conn: Conn, city: City
+) -> None:
+    take(connect, city, drives(city, 2))
+    fold_all(conn, city)
+    fold_all(conn, city, NOW_S + 4 * DAY_S)
+    take(connect, city, drives(city, 4))  # a worker that was frozen for days commits now
+    fold_all(conn, city, NOW_S + 4 * DAY_S)
+    assert judged_again(conn, wiring.HEALTH) == []
+    assert conn.execute("SELECT count(*) FROM carry JOIN pass USING (blk)").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_repair_is_seen_at_the_next_step_also_where_its_day_is_carried(
+    connect: Callable[[], Conn], conn: Conn, city: City, carried: bool
+) -> None:
+    take(connect, city, drives(city))
+    fold_all(conn, city)
+    now_s = NOW_S + (5 * DAY_S if carried else 0)
+    fold_all(conn, city, now_s)
+    (cell,) = red_cells(conn)
+    with conn.transaction():
+        register_store.put_entries(conn, [entry(REPAIR, "patch", cell, city, 0)], city.service_day(now_s))
+    assert step(conn, city, wiring.HEALTH, now_s) != NOTHING
+    assert red_cells(conn) == [], "what was said up to the repair counts no more"
+    assert step(conn, city, wiring.HEALTH, now_s) == NOTHING
+    assert judged_again(conn, wiring.HEALTH) == []
+    why = conn.execute("SELECT why FROM code_change WHERE cell = %s ORDER BY id DESC LIMIT 1", (cell,)).fetchone()
+    assert why == ("a repair was entered: what was said before counts no more",)
+
+
+def test_an_object_that_is_entered_takes_the_red_away_and_its_end_brings_it_back(
+    connect: Callable[[], Conn], conn: Conn, city: City
+) -> None:
+    take(connect, city, drives(city))
+    fold_all(conn, city)
+    (cell,) = red_cells(conn)
+    today = city.service_day(NOW_S)
+    with conn.transaction():
+        put = register_store.put_entries(conn, [entry(OBJECT, "speed_bump", cell, city, 0)], today)
+    fold_all(conn, city)
+    assert red_cells(conn) == []
+    code = defects_store.codes_of(conn, defects_store.all_code_blocks(conn))
+    flags = {int(c["flags"][cells_of_block(b) == cell][0]) for b, (_, c) in code.items() if cell in cells_of_block(b)}
+    assert flags == {int(Flag.HARMLESS)}
+    with conn.transaction():
+        register_store.end_entry(conn, put.numbers[0], OBJECT, today - timedelta(days=1))
+    fold_all(conn, city)
+    assert red_cells(conn) == [cell]
+    assert judged_again(conn, wiring.HEALTH) == []
