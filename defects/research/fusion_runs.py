@@ -36,8 +36,8 @@ a jolt is a square beside its cause as often as not. Smaller, and known covers t
 holes beside them are never seen."""
 
 _MENDED_M = 1.5
-"""So far around a mended thing a repair order makes passes forgotten. At .5 squares beside it keep what they took from
-its jolts, turn red in its place, and no wheel heals them: on the test streets most ordered repairs never got green."""
+"""So far around a mended thing a repair order makes passes forgotten (proposed). Smaller, and squares beside it keep
+what they took from its jolts, and no wheel heals them; larger, and a hole beside it is forgotten too."""
 
 
 @dataclass(frozen=True)
