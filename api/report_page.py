@@ -62,7 +62,7 @@ tr { break-inside: avoid; }
 .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 6px; }
 .fine, .none { font-size: 11.5px; color: #55626f; }
 footer { margin-top: 26px; padding-top: 10px; border-top: 1px solid #dde2e6; font-size: 11px; color: #55626f; }
-@media (max-width: 700px) {
+@media screen and (max-width: 700px) {
   main { margin: 0; padding: 20px 16px 28px; box-shadow: none; }
   .tiles { grid-template-columns: 1fr 1fr; } .two { grid-template-columns: 1fr; } .day { text-align: left; }
 }

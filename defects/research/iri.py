@@ -3,6 +3,7 @@
     python -m sensors_sim iri --out var/iri-first --physics first
     python -m sensors_sim iri --out var/iri-second --physics second --km 40
     python -m defects.research.iri --fit var/iri-first --test var/iri-second --json
+    python -m defects.research.iri --order FOLDER_OF_REAL_DRIVES
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ import gzip
 import itertools
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from grid import Zone, sample, traces
-from ingest import City, read_city
+from grid import Zone, locate, sample, traces
+from ingest import City, read_city, recordings
 
-from ..rough import TERMS, RoughOptions, rough_passes
+from ..rough import TERMS, RoughOptions, ln_iri, rough_passes
 from .drives import chunks_of, manifest_of
 
 Series = NDArray[np.float64]
@@ -31,6 +32,8 @@ SPEEDS_KMH = (20, 30, 40, 50, 60, 100)
 _RIDGE = 1e-3
 """Of the fit, times the number of passes: smaller, and bands that say the same get large weights of opposite sign,
 which another family's vehicles do not share; larger, and the slopes shrink (looked at on the first family only)."""
+_PHONE_M = 20.0  # radius of a phone's position that is good enough where only the order of whole drives is asked for
+_END_S = 1_795_500_000.0
 _PIECE = 6  # passes of a vehicle in a row that stand for a section of about 100 m
 
 
@@ -129,19 +132,45 @@ def judged(known: Known, weights: Series, options: RoughOptions) -> dict[str, An
     }  # fmt: skip
 
 
+def order_of(folder: Path, city: City, options: RoughOptions) -> dict[str, dict[str, float]]:
+    """Of each real drive with a phone in a car: passes over 16 m, their median IRI by the formula, and median speed.
+    The formula was not made for phones; that a worse road reads higher is all that this can show."""
+    zone = Zone(city.utm_zone, city.utm_north)
+    coarse = replace(options, farthest_m=_PHONE_M)
+    found = {}
+    for path in recordings.drives_in(folder):
+        said: list[float] = []
+        speed: list[float] = []
+        for chunk in recordings.recorded(recordings.read_drive(path), city, _END_S):
+            told = rough_passes(replace(chunk, carrier="car"), locate(chunk, city), zone, coarse)
+            said += ln_iri(told, options).tolist()
+            speed += told.speed_mps.tolist()
+        if said:
+            found[path.name] = {
+                "passes": len(said), "iri": float(np.exp(np.median(said))), "kmh": float(np.median(speed)) * 3.6,
+            }  # fmt: skip
+    return found
+
+
 def main(arguments: list[str]) -> int:
     """Runs the command line; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m defects.research.iri", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--fit", type=Path, help="folder to fit on; without it the formula in force is judged")
-    parser.add_argument("--test", type=Path, required=True, help="folder of the other family, to judge on")
+    parser.add_argument("--test", type=Path, help="folder of the other family, to judge on")
+    parser.add_argument("--order", type=Path, help="folder of real drives: only their order says something, for phones")
     parser.add_argument("--city", type=Path, default=Path("city.toml"), help="(default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args(arguments)
     city, options = read_city(given.city.read_text(encoding="utf-8")), RoughOptions()
     weights = np.array(options.weights)
     told: dict[str, Any] = {}
+    if given.order is not None:
+        sys.stdout.write(json.dumps(order_of(given.order, city, options), indent=1) + "\n")
+        return 0
+    if given.test is None:
+        parser.error("--test or --order names a folder")
     if given.fit is not None:
         known = known_passes(given.fit, city, options)
         weights = np.round(fitted(known), 4)

@@ -7,6 +7,7 @@ import math
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,14 @@ from api import wiring
 from api.coder import coarse_day, step
 from api.settings import Settings
 from api.worker import Worker
+from defects import scales_store, turn
 from defects import store as defects_store
-from defects import turn
 from grid import LEVELS, Zone, cells_at, project
+from grid import store as grid_store
 from ingest import Arrived, City, encode
 from ingest import store as ingest_store
 
+from ..network import road
 from ..roads import START_S, straight
 from ..street import until
 from .test_app import served
@@ -33,6 +36,7 @@ from .test_app import served
 DAY_S = 86_400.0
 PHONES = tuple(f"citizen-{n:02d}" for n in range(9))
 TRIP = "c0ffee5ec2e7"
+SECTION = 7
 NORTH_M = 300.0
 """The phones' street: apart from the boxes', so that all that is told near it is told of phones."""
 MOVES = ("roadcode_payloads_total", "roadcode_bytes_total", 'roadcode_accepted_total{kind="phone"}',
@@ -45,6 +49,8 @@ def fold(conn: wiring.Connection, city: City, now_s: float) -> None:
         pass
     while turn.blocks_waiting(conn, coarse_day(city, now_s)):
         step(conn, city, wiring.HEALTH, now_s)
+    with conn.transaction():
+        scales_store.refresh_due(conn, city, datetime.fromtimestamp(now_s, UTC))
 
 
 def send(conn: wiring.Connection, city: City, devices: tuple[str, ...], start_s: float, north_m: float) -> None:
@@ -86,6 +92,9 @@ class Walk:
                 f"?bbox={lon - 4e-3},{lat - 1e-3},{lon + 4e-3},{lat + 4e-3}&colour=grey,green,yellow,red"
             ],
             "/api/v1/at": [f"?lon={lon + d * 1e-4}&lat={lat + e * 1e-4}" for d in (0, 7, 8, 20) for e in (0, 27)],
+            "/api/v1/sections": [f"?bbox={lon - 4e-3},{lat - 1e-3},{lon + 4e-3},{lat + 4e-3}"],
+            "/api/v1/sections/{number}": [f"/api/v1/sections/{SECTION}"],
+            "/api/v1/sections/{number}/strips": [f"/api/v1/sections/{SECTION}/strips"],
             "/api/v1/cells/{cell}": [f"/api/v1/cells/{cell}" for cell in sorted(squares)],
             "/api/v1/cells/{cell}/history": [f"/api/v1/cells/{cell}/history" for cell in sorted(squares)],
             "/tiles/{z}/{x}/{y}": [
@@ -133,6 +142,10 @@ def platform(database: str, city: City, tmp_path: Path) -> Iterator[tuple[wiring
             ingest_store.enrol(conn, device, "phone", "x")
         for n in range(4):
             ingest_store.enrol(conn, f"bus-{n}", "box", "x")
+        section = road(city, SECTION)
+        section = replace(section, y_m=section.y_m + NORTH_M)
+        zone = Zone(city.utm_zone, city.utm_north)
+        grid_store.put_sections(conn, [section], city.service_day(START_S), "test", zone)
         send(conn, city, tuple(f"bus-{n}" for n in range(4)), START_S, 0.0)
         with served(Settings(home=tmp_path, database_url=SecretStr(database))) as client:
             yield conn, client

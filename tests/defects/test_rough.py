@@ -14,7 +14,7 @@ import pytest
 from defects import RoughOptions, rough_deltas
 from defects.evidence import UNIT
 from defects.planes import ROUGH, ROUGH_PASSES
-from defects.research.iri import fitted, judged, known_passes
+from defects.research.iri import fitted, judged, known_passes, order_of
 from defects.rough import TERMS, WEIGHTS, ln_iri, rough_passes
 from grid import Track, Zone, locate
 from ingest import Chunk, City
@@ -109,3 +109,13 @@ def test_on_the_second_family_of_physics_the_formula_tells_rough_roads_from_smoo
     said = known.terms @ np.array(OPTIONS.weights)
     assert np.corrcoef(said, known.ln_true)[0, 1] > 0.5  # four vehicles only: .76 over 22 of them
     assert judged(known, fitted(known), OPTIONS)["pass_16_m"]["rmse_ln"] < 0.25
+
+
+@pytest.mark.recordings
+def test_real_roads_that_people_call_worse_read_higher(city: City, recordings: Path) -> None:
+    told = order_of(recordings, city, OPTIONS)
+    names = ("rsq_q1_00", "rsq_q2_00", "rsq_q3_00", "rsq_q3_01")
+    if not set(names) <= set(told):
+        pytest.skip(f"{recordings} does not hold the drives {', '.join(names)}")
+    good, medium, *bad = (told[name]["iri"] for name in names)
+    assert good < medium < min(bad)
