@@ -29,7 +29,7 @@ from grid import Zone, blocks_beside, cells_at, cells_of_block, corner_m, projec
 
 from .bench import tile_at
 from .bench_ingest import BenchFailed, cpu_s
-from .bench_traffic import SQUARES_A_STRETCH, Streets, chunks, streets, updates_of
+from .bench_traffic import SQUARES_A_STRETCH, Streets, chunks, streets, together, updates_of
 from .embedded import open_folder
 from .embedded.folder import choose_port
 from .embedded.postgres import Postgres
@@ -125,14 +125,13 @@ def _fill(city: _City, rng: np.random.Generator, told: Callable[[float], None]) 
     """Evidence of a whole day on every stretch, put down as folds would leave it."""
     n = len(city.where)
     for some in _portions(n, 2048):
-        said = [one for _ in range(PASSES) for one in chunks(rng, city.where, some)]
-        blocks = {b for b in defects_store.blocks_of_deltas(merge(said))}
+        said = together(rng, city.where, np.tile(some, PASSES))
         with city.conn.transaction():
-            stored = defects_store.evidence_of(city.conn, blocks, [_DAY])
-            defects_store.put_evidence(city.conn, reading.fold_in({_DAY: [merge(said)]}, stored))
+            stored = defects_store.evidence_of(city.conn, defects_store.blocks_of_deltas(said), [_DAY])
+            defects_store.put_evidence(city.conn, reading.fold_in({_DAY: [said]}, stored))
         told((int(some[-1]) + 1) / n)
     city.conn.execute("VACUUM ANALYZE evidence")
-    squares = blocks = size = 0
+    blocks = size = 0
     for _, d in city.conn.execute("SELECT blk, d FROM evidence", binary=True):
         size += len(d)
         blocks += 1
@@ -300,7 +299,8 @@ def _seal(city: _City, told: Callable[[float], None]) -> dict[str, Any]:
     disk = conn.execute("SELECT pg_total_relation_size('evidence')").fetchone()
     squares = _squares(conn)
     return {
-        "seal_s": round(wall, 2), "seal_slots_s": round(sealed_s, 2), "seal_cpu_us_per_square": round(spent / squares * 1e6, 3),
+        "seal_s": round(wall, 2), "seal_slots_s": round(sealed_s, 2),
+        "seal_cpu_us_per_square": round(spent / squares * 1e6, 3),
         "seal_wal_bytes_per_square": round(wrote / squares, 2),
         "bytes_per_cell_day": round(int(row[0]) / squares, 2) if row else None,
         "disk_bytes_per_cell_day": round(int(disk[0]) / squares, 2) if disk else None,
@@ -369,7 +369,7 @@ _FLAT = ("append_cpu_us_per_update", "fold_cpu_us_per_update", "read_out_cpu_us_
 
 def _summary(by_size: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The figures that goals speak of: of the largest size, and how much dearer work is there than on the smallest."""
-    small, large = list(by_size.values())[0], list(by_size.values())[-1]
+    small, *_, large = [*by_size.values()] * 2
     name = f"{float(list(by_size)[-1]):.0e}".replace("e+0", "e").replace("e+", "e")
     ratios = {key: round(large[key] / small[key], 3) for key in _FLAT}
     return {
@@ -377,5 +377,6 @@ def _summary(by_size: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "bytes_per_cell_day": large["bytes_per_cell_day"], "cell_updates_per_s_db": large["cell_updates_per_s_db"],
         "wal_bytes_per_update": round(large["append_wal_bytes_per_update"] + large["fold_wal_bytes_per_update"], 2),
         "ids_mpts_per_s": large["ids_mpts_per_s"], "fold_s_4000_blocks": large.get("fold_s_4000_blocks"),
-        f"seal_s_{name}": large["seal_s"], f"tile_ms_{name}": large["tile_z16_ms"], f"story_ms_{name}": large["story_ms"],
+        f"seal_s_{name}": large["seal_s"], f"tile_ms_{name}": large["tile_z16_ms"],
+        f"story_ms_{name}": large["story_ms"],
     }  # fmt: skip
