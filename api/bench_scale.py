@@ -37,6 +37,7 @@ from .migrate import migrate
 
 Connection = psycopg.Connection[Any]
 SIZES = (100_000, 1_000_000)
+BATCHES = 20  # of each of two workers
 CHUNKS = 256  # of a batch, as in a worker that is busy
 PASSES = 3  # of each stretch on a day, which is what lies in the database before anything is measured
 DISTRICT = 400
@@ -162,13 +163,13 @@ def _appender(url: str, squares: int, seed: int, batches: int, barrier: Any, tol
         told.put((updates, begun, time.monotonic(), time.process_time() - cpu))
 
 
-def _append(city: _City, workers: int = 2, batches: int = 20) -> dict[str, Any]:
+def _append(city: _City, workers: int = 2) -> dict[str, Any]:
     """Batches of chunks from all over the city by two workers side by side, from the chunks' deltas to the commit."""
     spawn = multiprocessing.get_context("spawn")
     barrier, queue = spawn.Barrier(workers + 1), spawn.Queue()
     squares = len(city.where) * SQUARES_A_STRETCH
     processes = [
-        spawn.Process(target=_appender, args=(city.url, squares, seed, batches, barrier, queue), daemon=True)
+        spawn.Process(target=_appender, args=(city.url, squares, seed, BATCHES, barrier, queue), daemon=True)
         for seed in range(1, workers + 1)
     ]
     for process in processes:
