@@ -66,8 +66,11 @@ def step(
         deltas = {day: parts for day, parts in taken.items() if parts}
         touched = {b for parts in deltas.values() for p in parts for b in defects_store.blocks_of_deltas(p)}
         stale = set(defects_store.stale_blocks(conn, today, most))
-        folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched, deltas)) if touched else {}
+        evidence = defects_store.evidence_of(conn, touched) if touched else {}
+        folded = reading.fold_in(deltas, evidence)
         defects_store.put_evidence(conn, folded)
+        for (block, day), summed in folded.items():
+            evidence.setdefault(block, {})[day] = summed
         rows = sum(len(parts) for parts in deltas.values())
         told = _turn_of_day(conn, city, options, now_s, most, {b for b in touched if turn.is_coarse(b)})
         touched = {b for b in touched if not turn.is_coarse(b)}
@@ -76,8 +79,8 @@ def step(
         beside = {b for block in touched for b in blocks_beside(block).values()}
         recoded = touched | stale | defects_store.coded(conn, beside)
         halo = recoded | {b for block in recoded for b in blocks_beside(block).values()}
-        evidence = defects_store.evidence_of(conn, halo)
-        codes = reading.recode(recoded, evidence, today, options)
+        evidence |= defects_store.evidence_of(conn, halo - evidence.keys())
+        codes = reading.recode(recoded, {b: evidence[b] for b in halo & evidence.keys()}, today, options)
         days: dict[int, set[date]] = {}
         for block, day in folded:
             days.setdefault(block, set()).add(day)
