@@ -159,8 +159,13 @@ async function refreshCases() {
   drawCases();
 }
 
-/** The city again, for its roads: names do not change while a page is open. */
+const CITY_EVERY_MS = 60000;
+let cityMs = performance.now();
+
+/** The city again, for its roads, which are summed up once a minute; names do not change while a page is open. */
 async function refreshCity() {
+  if (performance.now() - cityMs < CITY_EVERY_MS) return;
+  cityMs = performance.now();
   try {
     now.city = await getJson("api/v1/city");
     showCityRoads(byId("city-roads"), now.city.roads);

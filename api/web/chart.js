@@ -9,7 +9,7 @@ const [WIDE, HIGH, LEFT, FOOT, TOP] = [360, 92, 30, 18, 6];
 const dayNumber = (day) => Date.parse(`${day}T00:00:00Z`) / 86400000;
 const short = (day) => day.slice(5).replace("-", "/");
 
-function frame(label, days, most, least, unit, ...marks) {
+function frame(label, days, most, least, ...marks) {
   const ys = [least, most];
   const y = scale(least, most);
   return svg(
@@ -17,8 +17,9 @@ function frame(label, days, most, least, unit, ...marks) {
     { class: "chart", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": label },
     ys.map((v) => [svg("line", { x1: LEFT, x2: WIDE, y1: y(v), y2: y(v), class: "axis" }), svg("text", { x: LEFT - 4, y: y(v) + 4, "text-anchor": "end" }, number(v, most - least < 5 && v ? 1 : 0))]),
     marks,
-    svg("text", { x: LEFT, y: HIGH - 3 }, short(days[0])),
-    days.length > 1 ? svg("text", { x: WIDE, y: HIGH - 3, "text-anchor": "end" }, short(days.at(-1))) : null,
+    // The first day's label only where it does not run into the last one's.
+    across(days).x(days[0]) < WIDE - 80 ? svg("text", { x: across(days).x(days[0]), y: HIGH - 3 }, short(days[0])) : null,
+    svg("text", { x: WIDE, y: HIGH - 3, "text-anchor": "end" }, short(days.at(-1))),
   );
 }
 
@@ -47,7 +48,7 @@ export function bars(label, rows, keys) {
       return r[k] ? svg("rect", { x: x(r.day) + (slot - thick) / 2, width: thick, y: y(under), height: y(from) - y(under), class: "bar", data: { colour } }) : null;
     });
   });
-  return frame(label, days, most, 0, "", drawn);
+  return frame(label, days, most, 0, drawn);
 }
 
 /** A line with its points; rows without a value break it. */
@@ -56,7 +57,7 @@ export function line(label, rows, key, least, most) {
   const { slot, x } = across(days);
   const y = scale(least, most);
   const known = rows.filter((r) => Number.isFinite(r[key])).map((r) => [x(r.day) + slot / 2, y(Math.min(Math.max(r[key], least), most))]);
-  return frame(label, days, most, least, "", svg("polyline", { points: known.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" "), class: "line" }), known.map(([px, py]) => svg("circle", { cx: px, cy: py, r: 2.4, class: "dot" })));
+  return frame(label, days, most, least, svg("polyline", { points: known.map((p) => p.map((v) => v.toFixed(1)).join(",")).join(" "), class: "line" }), known.map(([px, py]) => svg("circle", { cx: px, cy: py, r: 2.4, class: "dot" })));
 }
 
 /** A value and its interval on a scale from least to most, as a mark on a bar. */

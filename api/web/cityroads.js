@@ -1,12 +1,14 @@
 // How are the city's roads as a whole, and the roads in view? Two cards of the panel, and what the marks mean.
 
 import { el, fill } from "./elements.js";
-import { areasOf, colourWord, roadNames, shareBar } from "./section.js";
+import { colourWord, roadNames, shareBar } from "./section.js";
 import { swatch } from "./story.js";
 import { COLOURS } from "./tiles.js";
 import { number, percent, t } from "./words.js";
 
 const LISTED = 30;
+const SECTION_M = 100;
+const LANES_M = 7;
 const RANK = { red: 0, yellow: 1, grey: 2, green: 3 };
 const GRADES = ["A", "B", "C", "D", "none"];
 const has = (value) => value !== null && value !== undefined && Number.isFinite(value);
@@ -35,18 +37,18 @@ function rollUp(rows, title, nameOf, heading) {
   );
 }
 
-/** roads: totals and rows of /api/v1/city; nothing where there is no network. */
+/** roads: totals and rows of /api/v1/city, shares by length; nothing where there is no network. */
 export function showCityRoads(node, roads) {
   const card = node.closest(".card");
-  card.hidden = !roads?.totals;
+  const all = roads?.totals;
+  card.hidden = !all?.sections;
   if (card.hidden) return fill(node);
-  const all = roads.totals;
-  if (!all.sections) return fill(node, el("p", { class: "empty" }, t("cityRoadsNone")));
   const grades = all.grades ?? {};
   return fill(
     node,
-    el("p", { class: "total" }, el("strong", {}, t("km")(number(all.km, 1))), el("span", {}, `${t("sectionsCount")(all.sections)} · ${t("share")(percent(sharesOf(all).grey))}`)),
+    el("p", { class: "total" }, el("strong", {}, t("km")(number(all.km, 1))), el("span", {}, `${t("sectionsCount")(all.sections)} · ${t("greyOfArea")(percent(all.grey_share ?? 1))}`)),
     shareBar(sharesOf(all)),
+    el("p", { class: "fine" }, t("byLength")(COLOURS.toReversed().map((c) => `${colourWord(c)} ${percent(sharesOf(all)[c])}`).join(", "))),
     el(
       "dl",
       { class: "facts" },
@@ -62,8 +64,10 @@ export function showCityRoads(node, roads) {
 /** What is drawn now, how much of the roads in view is grey, and what marks of sections mean. */
 export function showScale(node, { scale, features, known, truncated, broken }) {
   if (!known) return fill(node, known === null ? null : el("p", { class: "fine hint" }, t("noNetwork")));
-  const areas = features.map((f) => areasOf(f.properties));
-  const [grey, all] = [areas.reduce((s, a) => s + a.grey, 0), areas.reduce((s, a) => s + a.red + a.yellow + a.green + a.grey, 0)];
+  // A section that was imported a moment ago has no squares yet: it counts by its length, as grey.
+  const size = (p) => p.cells || (p.length_m ?? SECTION_M) * LANES_M;
+  const all = features.reduce((sum, { properties: p }) => sum + size(p), 0);
+  const grey = features.reduce((sum, { properties: p }) => sum + size(p) * (p.grey_share ?? 1), 0);
   return fill(
     node,
     el("p", { class: "scale" }, t("scaleNow", scale)),
@@ -85,7 +89,7 @@ export function showRoads(node, { features, known }, open) {
   const focused = document.activeElement?.dataset?.section;
   fill(
     node,
-    el("ul", { class: "cases" }, worst.slice(0, LISTED).map(({ properties: p }) => el("li", {}, el("button", { type: "button", data: { section: String(p.number) }, on: { click: () => open(p.number) } }, el("i", { class: "road", "aria-hidden": "true", data: { colour: p.colour } }), el("span", {}, el("strong", {}, roadNames(p)[0]), el("small", {}, [colourWord(p.colour), p.red_m2 ? `${colourWord("red")} ${number(p.red_m2)} m²` : null, p.yellow_m2 ? `${colourWord("yellow")} ${number(p.yellow_m2)} m²` : null, t("share")(percent(p.grey_share ?? 1))].filter(Boolean).join(" · "))), el("span", { class: "arrow", "aria-hidden": "true" }, "›"))))),
+    el("ul", { class: "cases" }, worst.slice(0, LISTED).map(({ properties: p }) => el("li", {}, el("button", { type: "button", data: { section: String(p.number) }, on: { click: () => open(p.number) } }, el("i", { class: "road", "aria-hidden": "true", data: { colour: p.colour } }), el("span", {}, el("strong", {}, roadNames(p)[0]), el("small", {}, [colourWord(p.colour), p.red_m2 ? `${colourWord("red")} ${number(p.red_m2)} m²` : null, p.yellow_m2 ? `${colourWord("yellow")} ${number(p.yellow_m2)} m²` : null, t("greyPart")(percent(p.grey_share ?? 1))].filter(Boolean).join(" · "))), el("span", { class: "arrow", "aria-hidden": "true" }, "›"))))),
     worst.length > LISTED ? el("p", { class: "fine" }, t("moreRoads")(worst.length - LISTED)) : null,
   );
   if (focused) node.querySelector(`[data-section="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });

@@ -9,6 +9,8 @@ const MOST_STRIPS = 150;
 const AT_ONCE = 4;
 // Some four screens of strips.
 const KEPT = 600;
+// Between two questions of the same view: figures of sections follow codes by up to a minute anyhow.
+const PAUSE_MS = 5000;
 // Asked around the view, as a share of its side: small movements ask nothing.
 const MARGIN = 0.3;
 
@@ -45,7 +47,12 @@ export function extent(geometry) {
 /** ask(path, signal) gives JSON. changed() hears that there is something else to draw, failed(error) that there is not. */
 export function makeRoads({ ask, changed, failed }) {
   let box = null;
-  let stale = false;
+  // Changes heard of, and how many of them the sections that are kept have in them.
+  let changes = 0;
+  let told = 0;
+  let latest = null;
+  let again = null;
+  let askedMs = -Infinity;
   let sections = [];
   let truncated = false;
   let known = null;
@@ -58,7 +65,6 @@ export function makeRoads({ ask, changed, failed }) {
     sections = collection.features.map((f) => ({ ...f, extent: extent(f.geometry) }));
     truncated = Boolean(collection.truncated);
     box = asked;
-    stale = false;
     known = known || sections.length > 0;
   }
 
@@ -70,30 +76,37 @@ export function makeRoads({ ask, changed, failed }) {
   /** Ask for what a view lacks. */
   async function look(view) {
     if (!view.bounds || view.zoom < SECTIONS_FROM) return;
+    latest = view;
     const seen = boxOf(view.bounds);
+    // A question that covers the view is waited for, or a slow answer would never be the last one.
+    if (going && within(seen, going)) return;
     const closer = truncated && box && seen[2] - seen[0] < (box[2] - box[0]) / 2;
-    if (stale || !box || !within(seen, box) || closer) {
-      // A question that already covers the view is waited for.
-      if (!stale && going && within(seen, going)) return;
+    const news = told !== changes && performance.now() - askedMs >= PAUSE_MS;
+    if (news || !box || !within(seen, box) || closer) {
       const wanted = boxOf(view.bounds, MARGIN);
       stop?.abort();
       stop = new AbortController();
       going = wanted;
+      const mine = stop;
+      const heard = changes;
+      askedMs = performance.now();
       try {
-        const mine = stop;
         const collection = await ask(`api/v1/sections?bbox=${wanted.map((v) => v.toFixed(6)).join(",")}`, mine.signal);
         if (mine !== stop) return;
         take(collection, wanted);
+        told = heard;
         going = null;
         changed();
       } catch (error) {
-        if (error.name === "AbortError") return;
+        if (mine !== stop || error.name === "AbortError") return;
         going = null;
         failed(error);
         return;
       }
     }
-    fillStrips(view);
+    clearTimeout(again);
+    if (told !== changes) again = setTimeout(() => look(latest), PAUSE_MS);
+    fillStrips(latest);
   }
 
   const inView = (view) => {
@@ -108,7 +121,9 @@ export function makeRoads({ ask, changed, failed }) {
     const wanted = inView(view).sort((a, b) => away(a) - away(b)).slice(0, MOST_STRIPS).map((f) => f.properties.number);
     asking += 1;
     const mine = asking;
-    const queue = wanted.filter((n) => !strips.has(n) || strips.get(n).stale);
+    // What is not there at all goes first; then what has waited longest, or in a busy city only the nearest are ever fresh.
+    const old = [...strips.keys()].filter((n) => strips.get(n).stale && wanted.includes(n));
+    const queue = [...wanted.filter((n) => !strips.has(n)), ...old];
     const next = async () => {
       while (queue.length && mine === asking) await stripsOf(queue.shift()).then(changed, () => {});
     };
@@ -133,7 +148,7 @@ export function makeRoads({ ask, changed, failed }) {
       const kept = strips.get(section.properties.number);
       if (kept && boxes.some((b) => meet(section.extent, b))) kept.stale = true;
     }
-    if (boxes.some((b) => box === null || meet(box, b))) stale = true;
+    if (boxes.some((b) => box === null || meet(box, b))) changes += 1;
     // Strips of sections that are not in the box now: nobody knows where they lie.
     const here = new Set(sections.map((s) => s.properties.number));
     strips = new Map([...strips].filter(([n]) => here.has(n)));

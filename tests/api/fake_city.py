@@ -240,10 +240,11 @@ class FakeCity:
 
         def row(some: list[dict[str, Any]]) -> dict[str, Any]:
             cells = sum(p["cells"] for p in some)
-            shares = {c: sum(p[f"{c}_m2"] for p in some) / cells for c in ("red", "yellow", "green")}
+            shares = {c: sum(p["colour"] == c for p in some) / len(some) for c in ("red", "yellow", "green", "grey")}
+            known = sum(p[f"{c}_m2"] for p in some for c in ("red", "yellow", "green"))
             grades = {g or "none": sum(p["grade"] == g for p in some) for g in ("B", None)}
             return {
-                "km": len(some) / 10, "sections": len(some), **shares, "grey": 1 - sum(shares.values()), "iri": 3.1,
+                "km": len(some) / 10, "sections": len(some), **shares, "grey_share": 1 - known / cells, "iri": 3.1,
                 "pci_est": 81.0, "pci_low": 70.0, "pci_high": 88.0, "grades": grades, "trend": "steady",
             }  # fmt: skip
 
