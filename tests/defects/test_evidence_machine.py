@@ -163,7 +163,7 @@ def test_evidence_is_that_of_one_sorted_pass_whatever_happens_on_the_way(databas
         url = database
 
     # Kills mid-way are the rule `dies`; `tests/faults` kills real processes.
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Here,
         settings=settings(
             max_examples=10, stateful_step_count=10, deadline=None, suppress_health_check=list(HealthCheck)
