@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from api.picture import COLOUR_BLIND, PLAIN
@@ -24,29 +23,9 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
-@pytest.fixture(scope="module")
-def lacking(site: Any) -> dict[str, str]:
-    """Answers in the place of routes that the platform does not have; without a road network they say no more."""
-    stand_ins = {
-        "**/api/v1/sections?*": ("api/v1/sections?bbox=0,0,1,1", '{"type": "FeatureCollection", "features": []}'),
-        "**/api/v1/cells/*/history": (f"api/v1/cells/{site.red_cell}/history", "null"),
-    }
-    return {p: body for p, (path, body) in stand_ins.items() if httpx.get(site.url + "/" + path).status_code == 404}
-
-
-def answering(body: str) -> Callable[[Any], None]:
-    return lambda route: route.fulfill(body=body, content_type="application/json")
-
-
 @pytest.fixture
-def visit(browser: Any, site: Any, lacking: dict[str, str]) -> Iterator[Any]:
-    def begin(**context: Any) -> Any:
-        seen = start(**context)
-        for pattern, body in lacking.items():
-            seen.page.route(pattern, answering(body))
-        return seen
-
-    with visits_of(browser, site) as start:
+def visit(browser: Any, site: Any) -> Iterator[Any]:
+    with visits_of(browser, site) as begin:
         yield begin
 
 
