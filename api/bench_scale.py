@@ -29,7 +29,7 @@ from grid import Zone, blocks_beside, cells_at, cells_of_block, corner_m, projec
 
 from .bench import tile_at
 from .bench_ingest import BenchFailed, cpu_s
-from .bench_traffic import SQUARES_A_STRETCH, Streets, chunks, streets, updates_of
+from .bench_traffic import SQUARES_A_STRETCH, Streets, chunks, streets, together, updates_of
 from .embedded import open_folder
 from .embedded.folder import choose_port
 from .embedded.postgres import Postgres
@@ -37,6 +37,7 @@ from .migrate import migrate
 
 Connection = psycopg.Connection[Any]
 SIZES = (100_000, 1_000_000)
+BATCHES = 20  # of each of two workers
 CHUNKS = 256  # of a batch, as in a worker that is busy
 PASSES = 3  # of each stretch on a day, which is what lies in the database before anything is measured
 DISTRICT = 400
@@ -125,14 +126,13 @@ def _fill(city: _City, rng: np.random.Generator, told: Callable[[float], None]) 
     """Evidence of a whole day on every stretch, put down as folds would leave it."""
     n = len(city.where)
     for some in _portions(n, 2048):
-        said = [one for _ in range(PASSES) for one in chunks(rng, city.where, some)]
-        blocks = {b for b in defects_store.blocks_of_deltas(merge(said))}
+        said = together(rng, city.where, np.tile(some, PASSES))
         with city.conn.transaction():
-            stored = defects_store.evidence_of(city.conn, blocks, [_DAY])
-            defects_store.put_evidence(city.conn, reading.fold_in({_DAY: [merge(said)]}, stored))
+            stored = defects_store.evidence_of(city.conn, defects_store.blocks_of_deltas(said), [_DAY])
+            defects_store.put_evidence(city.conn, reading.fold_in({_DAY: [said]}, stored))
         told((int(some[-1]) + 1) / n)
     city.conn.execute("VACUUM ANALYZE evidence")
-    squares = blocks = size = 0
+    blocks = size = 0
     for _, d in city.conn.execute("SELECT blk, d FROM evidence", binary=True):
         size += len(d)
         blocks += 1
@@ -163,13 +163,13 @@ def _appender(url: str, squares: int, seed: int, batches: int, barrier: Any, tol
         told.put((updates, begun, time.monotonic(), time.process_time() - cpu))
 
 
-def _append(city: _City, workers: int = 2, batches: int = 20) -> dict[str, Any]:
+def _append(city: _City, workers: int = 2) -> dict[str, Any]:
     """Batches of chunks from all over the city by two workers side by side, from the chunks' deltas to the commit."""
     spawn = multiprocessing.get_context("spawn")
     barrier, queue = spawn.Barrier(workers + 1), spawn.Queue()
     squares = len(city.where) * SQUARES_A_STRETCH
     processes = [
-        spawn.Process(target=_appender, args=(city.url, squares, seed, batches, barrier, queue), daemon=True)
+        spawn.Process(target=_appender, args=(city.url, squares, seed, BATCHES, barrier, queue), daemon=True)
         for seed in range(1, workers + 1)
     ]
     for process in processes:
@@ -223,13 +223,16 @@ def _fold(city: _City, rng: np.random.Generator, where: np.ndarray[Any, np.dtype
     with conn.transaction():
         taken = defects_store.take_journal(conn, 10_000)
         touched = {b for parts in taken.values() for p in parts for b in defects_store.blocks_of_deltas(p)}
-        folded = reading.fold_in(taken, defects_store.evidence_of(conn, touched, taken))
+        evidence = defects_store.evidence_of(conn, touched)
+        folded = reading.fold_in(taken, evidence)
         defects_store.put_evidence(conn, folded)
+        for (block, day), summed in folded.items():
+            evidence.setdefault(block, {})[day] = summed
     defects_store.sweep_journal(conn)
     read_begun, read_cpu, wal_folded = time.perf_counter(), city.cpu(), _wal(conn)
     with conn.transaction():
         halo = touched | {b for block in touched for b in blocks_beside(block).values()}
-        evidence = defects_store.evidence_of(conn, halo)
+        evidence |= defects_store.evidence_of(conn, halo - evidence.keys())
         codes = reading.recode(touched, evidence, _DAY, city.health)
         at = datetime(2026, 6, 10, tzinfo=UTC)
         before = defects_store.codes_of(conn, codes)
@@ -268,6 +271,7 @@ def _big_fold(city: _City, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "fold_s_4000_blocks": round((best.fold_s + best.read_s) * scale, 3),
         "fold_alone_s_4000_blocks": round(best.fold_s * scale, 3),
+        "fold_alone_cpu_s_4000_blocks": round(best.fold_cpu_s * scale, 3),
         "fold_cpu_s_4000_blocks": round((best.fold_cpu_s + best.read_cpu_s) * scale, 3),
         "big_fold_blocks": best.blocks, "big_fold_updates": best.updates,
         "big_fold_wal_bytes_per_update": round(best.wal / best.updates, 2),
@@ -300,7 +304,8 @@ def _seal(city: _City, told: Callable[[float], None]) -> dict[str, Any]:
     disk = conn.execute("SELECT pg_total_relation_size('evidence')").fetchone()
     squares = _squares(conn)
     return {
-        "seal_s": round(wall, 2), "seal_slots_s": round(sealed_s, 2), "seal_cpu_us_per_square": round(spent / squares * 1e6, 3),
+        "seal_s": round(wall, 2), "seal_slots_s": round(sealed_s, 2),
+        "seal_cpu_us_per_square": round(spent / squares * 1e6, 3),
         "seal_wal_bytes_per_square": round(wrote / squares, 2),
         "bytes_per_cell_day": round(int(row[0]) / squares, 2) if row else None,
         "disk_bytes_per_cell_day": round(int(disk[0]) / squares, 2) if disk else None,
@@ -369,7 +374,7 @@ _FLAT = ("append_cpu_us_per_update", "fold_cpu_us_per_update", "read_out_cpu_us_
 
 def _summary(by_size: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The figures that goals speak of: of the largest size, and how much dearer work is there than on the smallest."""
-    small, large = list(by_size.values())[0], list(by_size.values())[-1]
+    small, *_, large = [*by_size.values()] * 2
     name = f"{float(list(by_size)[-1]):.0e}".replace("e+0", "e").replace("e+", "e")
     ratios = {key: round(large[key] / small[key], 3) for key in _FLAT}
     return {
@@ -377,5 +382,6 @@ def _summary(by_size: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "bytes_per_cell_day": large["bytes_per_cell_day"], "cell_updates_per_s_db": large["cell_updates_per_s_db"],
         "wal_bytes_per_update": round(large["append_wal_bytes_per_update"] + large["fold_wal_bytes_per_update"], 2),
         "ids_mpts_per_s": large["ids_mpts_per_s"], "fold_s_4000_blocks": large.get("fold_s_4000_blocks"),
-        f"seal_s_{name}": large["seal_s"], f"tile_ms_{name}": large["tile_z16_ms"], f"story_ms_{name}": large["story_ms"],
+        f"seal_s_{name}": large["seal_s"], f"tile_ms_{name}": large["tile_z16_ms"],
+        f"story_ms_{name}": large["story_ms"],
     }  # fmt: skip

@@ -62,8 +62,19 @@ def streets(squares: int) -> Streets:
     return Streets(x[near], y[near], heading[near])
 
 
-def chunks(rng: np.random.Generator, where: Streets, stretch: NDArray[np.int64]) -> list[Deltas]:
-    """What one chunk on each of the given stretches says, each of a device of its own."""
+@dataclass(frozen=True, eq=False)
+class _Rolled:
+    """Squares that wheels rolled over, chunk after chunk: cell, length_m; edges: where each chunk begins, and the end;
+    slot, finds: of each chunk."""
+
+    cell: NDArray[np.int64]
+    length_m: Floats
+    edges: NDArray[np.int64]
+    slot: NDArray[np.int64]
+    finds: NDArray[np.bool_]
+
+
+def _roll(rng: np.random.Generator, where: Streets, stretch: NDArray[np.int64]) -> _Rolled:
     s = np.arange(0.0, STRETCH_M, _STEP_M)
     n = len(stretch)
     off = np.array((-_HALF_TRACK_M, _HALF_TRACK_M))[None, :] + rng.normal(0, _SPREAD_M, (n, 1))
@@ -74,26 +85,42 @@ def chunks(rng: np.random.Generator, where: Streets, stretch: NDArray[np.int64])
     new = np.ones(cell.shape, bool)
     new[:, :, 1:] = cell[:, :, 1:] != cell[:, :, :-1]
     run = np.flatnonzero(new.ravel())
-    cells = cell.ravel()[run]
     length = np.diff(np.append(run, cell.size)) * _STEP_M * rng.uniform(0.95, 1.05, len(run))
-    per_chunk = cell.shape[1] * cell.shape[2]
-    edges = np.searchsorted(run, np.arange(n + 1) * per_chunk)
+    edges = np.searchsorted(run, np.arange(n + 1) * cell.shape[1] * cell.shape[2])
     slot = np.left_shift(np.int64(1), rng.integers(0, 63, n))
-    finds = rng.random(n) < FINDS
-    exposure = np.rint(-np.log(1 - 0.6 * 0.76 * np.minimum(length, 1.0)) * UNIT).astype(np.int64)
+    return _Rolled(cell.ravel()[run], length, edges, slot, rng.random(n) < FINDS)
+
+
+def _quiet(cell: NDArray[np.int64], length_m: Floats, slot: NDArray[np.int64]) -> list[Deltas]:
+    looked = length_m >= _LEAST_PATH_M
+    exposure = np.rint(-np.log(1 - 0.6 * 0.76 * np.minimum(length_m[looked], 1.0)) * UNIT).astype(np.int64)
+    return [
+        _on(cell, planes.PASSES, np.int64(1)),
+        _on(cell, planes.DEVICES, slot),
+        _on(cell[looked], planes.EXPOSURE_BOX, exposure),
+    ]
+
+
+def chunks(rng: np.random.Generator, where: Streets, stretch: NDArray[np.int64]) -> list[Deltas]:
+    """What one chunk on each of the given stretches says, each of a device of its own."""
+    rolled = _roll(rng, where, stretch)
     out = []
-    for i in range(n):
-        a, b = edges[i], edges[i + 1]
-        mine, looked = cells[a:b], length[a:b] >= _LEAST_PATH_M
-        parts = [
-            _on(mine, planes.PASSES, np.int64(1)),
-            _on(mine, planes.DEVICES, slot[i]),
-            _on(mine[looked], planes.EXPOSURE_BOX, exposure[a:b][looked]),
-        ]
-        if finds[i]:
-            parts += _found(rng, int(mine[rng.integers(len(mine))]), slot[i])
+    for i, slot in enumerate(rolled.slot):
+        own = slice(rolled.edges[i], rolled.edges[i + 1])
+        parts = _quiet(rolled.cell[own], rolled.length_m[own], slot)
+        if rolled.finds[i]:
+            parts += _found(rng, int(rng.choice(rolled.cell[own])), slot)
         out.append(merge(parts))
     return out
+
+
+def together(rng: np.random.Generator, where: Streets, stretch: NDArray[np.int64]) -> Deltas:
+    """The sum of `chunks`."""
+    rolled = _roll(rng, where, stretch)
+    parts = _quiet(rolled.cell, rolled.length_m, np.repeat(rolled.slot, np.diff(rolled.edges)))
+    for i in np.flatnonzero(rolled.finds):
+        parts += _found(rng, int(rng.choice(rolled.cell[rolled.edges[i] : rolled.edges[i + 1]])), rolled.slot[i])
+    return merge(parts)
 
 
 def _on(cells: NDArray[np.int64], plane: int, value: np.int64 | NDArray[np.int64]) -> Deltas:

@@ -145,6 +145,8 @@ def unpack(data: bytes) -> Deltas:
     n = int(np.frombuffer(raw, "<i8", 1)[0])
     at = 8 + 16 * n
     steps, counts = _joined(raw[8 : 8 + 8 * n]), _joined(raw[8 + 8 * n : at])
+    if (len(raw) - at) % 10:
+        raise ValueError("a journal row is cut off: run roadcode fsck")
     key, value = _read_columns(raw[at:])
     blocks = np.repeat(np.cumsum(steps), counts)
     return Deltas(cells_in_block(blocks, key >> _PLANE_BITS), (key & PLANES - 1).astype(np.uint8), value)
@@ -219,7 +221,7 @@ def _split(blocks: Int64, key: Int64, value: Int64) -> dict[int, BlockEvidence]:
     key, value = _summed(key, value)
     stop = np.searchsorted(key >> _KEY_BITS, np.arange(len(blocks)), side="right").tolist()
     short = (key & (1 << _KEY_BITS) - 1).astype(np.uint16)
-    start = [0, *stop[:-1]]
+    start = [0, *stop][: len(stop)]
     return {
         block: BlockEvidence(short[a:b], value[a:b]) for block, a, b in zip(blocks.tolist(), start, stop, strict=True)
     }
@@ -227,15 +229,28 @@ def _split(blocks: Int64, key: Int64, value: Int64) -> dict[int, BlockEvidence]:
 
 def pack_block(evidence: BlockEvidence) -> bytes:
     """The bytes of an evidence row. Zero sums are kept: they say that somebody looked."""
-    return _compressed(_BLOCK, _columns(evidence.key.astype(np.int64), evidence.value))
+    return compressed_block(_columns(evidence.key.astype(np.int64), evidence.value))
 
 
 def unpack_block(data: bytes) -> BlockEvidence:
     """The inverse of `pack_block`. Raises ValueError where bytes were flipped or lost."""
-    if data[:1] == _OLD:
-        return _unpack_old_block(data)
-    key, value = _read_columns(_decompressed(_BLOCK, data))
+    key, value = _read_columns(decompressed_block(data))
     return BlockEvidence(key.astype(np.uint16), value)
+
+
+def compressed_block(raw: bytes | memoryview) -> bytes:
+    """An evidence row of its columns."""
+    return _compressed(_BLOCK, raw)
+
+
+def decompressed_block(data: bytes) -> bytes:
+    """The columns of an evidence row, ten bytes an entry. Raises ValueError where bytes were flipped or lost."""
+    if data[:1] == _OLD:
+        return _old_columns(data)
+    raw = _decompressed(_BLOCK, data)
+    if len(raw) % 10:
+        raise ValueError("a row of evidence is cut off: run roadcode fsck")
+    return raw
 
 
 # ---------------------------------------------------------------- bytes
@@ -252,8 +267,6 @@ def _columns(key: Int64, value: Int64) -> bytes:
 
 
 def _read_columns(raw: bytes) -> tuple[Int64, Int64]:
-    if len(raw) % 10:
-        raise ValueError("a row of evidence is cut off: run roadcode fsck")
     n = len(raw) // 10
     steps = np.frombuffer(raw, np.uint8, 2 * n).reshape(2, n).T.copy().view("<u2").ravel()
     key = np.cumsum(steps, dtype=np.uint16).astype(np.int64)
@@ -272,7 +285,7 @@ def _joined(raw: bytes) -> Int64:
     return np.frombuffer(raw, np.uint8).reshape(8, -1).T.copy().view("<i8").ravel()
 
 
-def _compressed(kind: bytes, raw: bytes) -> bytes:
+def _compressed(kind: bytes, raw: bytes | memoryview) -> bytes:
     return kind + zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(raw)
 
 
@@ -292,10 +305,10 @@ def _unpack_old(data: bytes) -> Deltas:
     return Deltas(np.frombuffer(raw, "<i8", n), np.frombuffer(raw, np.uint8, n, 16 * n), value)
 
 
-def _unpack_old_block(data: bytes) -> BlockEvidence:
+def _old_columns(data: bytes) -> bytes:
     raw = _inflated(data, 10)
     n = len(raw) // 10
-    return BlockEvidence(np.frombuffer(raw, "<u2", n), np.frombuffer(raw, "<i8", n, 2 * n))
+    return _columns(np.frombuffer(raw, "<u2", n).astype(np.int64), np.frombuffer(raw, "<i8", n, 2 * n))
 
 
 def _inflated(data: bytes, width: int) -> bytes:

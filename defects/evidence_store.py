@@ -4,7 +4,7 @@ pump's."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -18,6 +18,32 @@ from .carry import Carry, pack_carry, unpack_carry
 from .evidence import BlockEvidence, Deltas, pack, pack_block, parted, unpack, unpack_block
 
 Connection = psycopg.Connection[Any]
+
+
+_FEW = 64
+"""Rows up to which the loops of numpy do: the map asks for one or two, and must not wait for the compiler to load."""
+
+
+def packed(rows: Sequence[BlockEvidence]) -> list[bytes]:
+    """Evidence rows, as `pack_block` makes them."""
+    if len(rows) <= _FEW:
+        return [pack_block(e) for e in rows]
+    from .packing import pack_blocks  # noqa: PLC0415
+
+    return pack_blocks(rows)
+
+
+def _by_day(rows: Sequence[tuple[int, date, bytes]]) -> dict[int, dict[date, BlockEvidence]]:
+    if len(rows) <= _FEW:
+        evidence = [unpack_block(d) for _, _, d in rows]
+    else:
+        from .packing import unpack_blocks  # noqa: PLC0415
+
+        evidence = unpack_blocks([d for _, _, d in rows])
+    found: dict[int, dict[date, BlockEvidence]] = defaultdict(dict)
+    for (blk, day, _), said in zip(rows, evidence, strict=True):
+        found[blk][day] = said
+    return dict(found)
 
 
 def append_journal(conn: Connection, day: date, deltas: Deltas, blocks_by_chunk: Mapping[int, Iterable[int]]) -> None:
@@ -83,30 +109,24 @@ def evidence_of(
     conn: Connection, blocks: Iterable[int], days: Iterable[date] | None = None
 ) -> dict[int, dict[date, BlockEvidence]]:
     """Evidence of blocks, by block and day; of some days only, where they are given."""
-    found: dict[int, dict[date, BlockEvidence]] = defaultdict(dict)
     only = None if days is None else sorted(set(days))
     rows = conn.execute(
         "SELECT blk, day, d FROM evidence WHERE blk = ANY(%s) AND (%s::date[] IS NULL OR day = ANY(%s::date[]))",
         (sorted(set(blocks)), only, only),
         binary=True,
     )
-    for blk, day, d in rows:
-        found[blk][day] = unpack_block(d)
-    return dict(found)
+    return _by_day(rows.fetchall())
 
 
 def evidence_after(conn: Connection, asof: Mapping[int, date]) -> dict[int, dict[date, BlockEvidence]]:
     """Evidence of blocks of the days after one of each block's own."""
-    found: dict[int, dict[date, BlockEvidence]] = defaultdict(dict)
     rows = conn.execute(
         "SELECT e.blk, e.day, e.d FROM unnest(%s::bigint[], %s::date[]) AS c (blk, asof) "
         "JOIN evidence AS e ON e.blk = c.blk AND e.day > c.asof",
         (list(asof.keys()), list(asof.values())),
         binary=True,
     )
-    for blk, day, d in rows:
-        found[blk][day] = unpack_block(d)
-    return dict(found)
+    return _by_day(rows.fetchall())
 
 
 def evidence_keys(conn: Connection) -> list[tuple[int, date]]:
@@ -123,7 +143,7 @@ def put_evidence(conn: Connection, evidence: Mapping[tuple[int, date], BlockEvid
     conn.execute(
         "INSERT INTO evidence (blk, day, d) SELECT * FROM unnest(%b::bigint[], %b::date[], %b::bytea[]) "
         "ON CONFLICT (blk, day) DO UPDATE SET d = excluded.d",
-        (blocks, days, [pack_block(evidence[key]) for key in keys]),
+        (blocks, days, packed([evidence[key] for key in keys])),
     )
     conn.execute(
         "DELETE FROM carry USING unnest(%b::bigint[], %b::date[]) AS new (blk, day) "

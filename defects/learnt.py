@@ -25,25 +25,25 @@ class LearnOptions:
     slowly), and a hole is driven around: with .5 a pothole in a narrow lane is proposed, with .95 no bump ever is.
     spread: the most that a day's mean severity may lie off their mean, root mean square; growth: the most by which the
     newest third of days may be worse than the oldest. Defects grow; what was built stays. wide_m: least extent across
-    the lane, both wheels of one vehicle; long_m: most along it: a table with its spread. apart_m: hot squares
-    that are so near are one thing; the wheels' two paths lie 1.6 to 2 m apart. turned_deg: least angle between it and
-    the way of travel. around_m: how far around squares that were passed say where travel goes.
+    travel: a hit is spread over three squares, so one wheel's hole is 3 m wide and a thing under both wheels 4 or 5;
+    long_m: most along travel, and never more than across. apart_m: hot squares that are so near are one thing; the
+    wheels' two paths lie 1.6 to 2 m apart. around_m: how far around squares that were passed say where travel goes.
     """
 
     least_days: int = 10
     felt_share: float = 0.8
     spread: float = 0.4
     growth: float = 0.25
-    wide_m: float = 2.5
+    wide_m: float = 3.5
     long_m: float = 6.0
     apart_m: int = 3
-    turned_deg: float = 60.0
     around_m: float = 15.0
 
 
 @dataclass(frozen=True)
 class Hot:
-    """A square that nearly every pass feels. severity: mean; oldest and newest: of the first and last third of days."""
+    """A square that nearly every pass feels. passes: of the most passed square at most one away. severity: mean; spread
+    of its days; oldest and newest: of the first and last third of days."""
 
     cell: int
     days: int
@@ -59,14 +59,13 @@ class Hot:
 @dataclass(frozen=True)
 class Candidate:
     """A proposed object. cell: the square in its middle, by which it is called. ends_m: easting and northing of both
-    ends of the line across the lane. wide_m, long_m: across and along travel. turned_deg: angle to travel. The rest:
-    of its squares, the least days and shares, the mean severity, the most spread and growth."""
+    ends of the line across the lane. wide_m, long_m: across and along travel. The rest: of its squares, the least days
+    and shares, the mean severity, the most spread and growth."""
 
     cell: int
     ends_m: tuple[tuple[float, float], tuple[float, float]]
     wide_m: float
     long_m: float
-    turned_deg: float
     days: int
     passes: int
     felt_share: float
@@ -81,9 +80,10 @@ def hot_squares(block: int, days: Mapping[date, BlockEvidence], options: LearnOp
     order = sorted(days)
     if len(order) < options.least_days:
         return []
-    passes = np.stack([days[d].plane(PASSES) for d in order])
+    # A hit is spread over squares beside the path that nobody rolled over: the passes of the path are theirs.
+    passes = _around(np.stack([days[d].plane(PASSES) for d in order]))
     hits, severity = split_tally(np.stack([days[d].plane(TALLY + UNEVEN.number) for d in order]))
-    devices = np.stack([np.bitwise_count(days[d].plane(DEVICES)) for d in order]).astype(np.int64)
+    devices = _around(np.stack([np.bitwise_count(days[d].plane(DEVICES)) for d in order]).astype(np.int64))
     felt_by = np.stack([np.bitwise_count(days[d].plane(HIT_DEVICES)) for d in order]).astype(np.int64)
     hits, felt_by = np.minimum(hits, passes), np.minimum(felt_by, devices)
     felt_days = (hits > 0).sum(axis=0)
@@ -103,6 +103,13 @@ def hot_squares(block: int, days: Mapping[date, BlockEvidence], options: LearnOp
         if hot.spread <= options.spread and hot.newest - hot.oldest <= options.growth:
             found.append(hot)
     return found
+
+
+def _around(plane: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The most of each square and its eight neighbours in the block; plane (n, 1024)."""
+    wide = np.pad(plane.reshape(-1, 32, 32), ((0, 0), (1, 1), (1, 1)))
+    most = np.max([wide[:, r : r + 32, c : c + 32] for r in range(3) for c in range(3)], axis=0)
+    return np.asarray(most.reshape(-1, 1024), np.int64)
 
 
 def together(hot: Sequence[Hot], options: LearnOptions) -> list[list[Hot]]:
@@ -131,16 +138,14 @@ def candidate(
     column, row = column_row(np.array([h.cell for h in thing]))
     x, y = column + 0.5, row + 0.5
     middle = np.array([x.mean(), y.mean()])
-    across, _ = _axis(x - middle[0], y - middle[1], np.ones(len(x)))
-    way = _travel(middle, passed, options)
-    if across is None or way is None:
+    along = _travel(middle, passed, options)
+    if along is None:
         return None
-    along = np.array([-across[1], across[0]])
+    across = np.array([-along[1], along[0]])
     offset = np.stack([x, y], axis=1) - middle
     wide, deep = offset @ across, offset @ along
     wide_m, long_m = float(np.ptp(wide)) + 1.0, float(np.ptp(deep)) + 1.0
-    turned_deg = math.degrees(math.acos(min(1.0, abs(float(across @ way)))))
-    if wide_m < options.wide_m or long_m > options.long_m or turned_deg < options.turned_deg:
+    if wide_m < options.wide_m or long_m > min(options.long_m, wide_m):
         return None
     ends = [middle + across * edge for edge in (float(wide.min()) - 0.5, float(wide.max()) + 0.5)]
     nearest = min(thing, key=lambda h: (abs(column_row(h.cell)[0] + 0.5 - middle[0])
@@ -148,7 +153,7 @@ def candidate(
     return Candidate(
         cell=nearest.cell,
         ends_m=((float(ends[0][0]), float(ends[0][1])), (float(ends[1][0]), float(ends[1][1]))),
-        wide_m=wide_m, long_m=long_m, turned_deg=turned_deg, days=min(h.days for h in thing),
+        wide_m=wide_m, long_m=long_m, days=min(h.days for h in thing),
         passes=max(h.passes for h in thing), felt_share=min(h.felt_share for h in thing),
         device_share=min(h.device_share for h in thing), severity=sum(h.severity for h in thing) / len(thing),
         spread=max(h.spread for h in thing), growth=max(h.newest - h.oldest for h in thing),

@@ -59,7 +59,8 @@ def await_coder(conn: Connection) -> None:
 
 def put_entries(conn: Connection, entries: Sequence[Entry], today: date) -> Put:
     """Writes entries. One whose register and key are known and that says the same is left as it is, also where it was
-    ended since; one that says something else ends the old one yesterday and takes its place.
+    ended since; one that says something else ends the old one yesterday and takes its place from today on, so that the
+    view of a day that is over stays what it was. (A repair is taken back, and the new one holds from its own day.)
 
     Raises RegisterError where a key stands twice.
     """
@@ -90,7 +91,8 @@ def put_entries(conn: Connection, entries: Sequence[Entry], today: date) -> Put:
             conn.execute("UPDATE register_entry SET replaced = id WHERE id = %s", (old[0],))
             _end(conn, old[0], today - timedelta(days=1))
             touched |= _blocks(conn, old[0])
-        number = _insert(conn, entry, digest, today)
+        late = old is not None and entry.register != REPAIR
+        number = _insert(conn, entry, digest, max(entry.from_day, today) if late else entry.from_day, today)
         if old is not None:
             conn.execute("UPDATE register_entry SET replaced = %s WHERE id = %s", (number, old[0]))
             changed += 1
@@ -103,11 +105,11 @@ def put_entries(conn: Connection, entries: Sequence[Entry], today: date) -> Put:
     return Put(new, changed, same, tuple(numbers), tuple(sorted(hashes)))
 
 
-def _insert(conn: Connection, e: Entry, digest: bytes, today: date) -> int:
+def _insert(conn: Connection, e: Entry, digest: bytes, from_day: date, today: date) -> int:
     row = conn.execute(
         "INSERT INTO register_entry (register, kind, key, source, owner, number, note, from_day, to_day, reach_m, "
         "shape, sha256, entered_on) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-        (e.register, e.kind, e.key, e.source, e.owner, e.number, e.note, e.from_day, e.to_day, e.reach_m,
+        (e.register, e.kind, e.key, e.source, e.owner, e.number, e.note, from_day, e.to_day, e.reach_m,
          Jsonb(e.shape), digest, today),
     ).fetchone()  # fmt: skip
     if row is None:

@@ -9,7 +9,8 @@ from typing import Any
 
 import psycopg
 
-from .evidence import BlockEvidence, pack_block, unpack_block
+from .evidence import BlockEvidence, unpack_block
+from .evidence_store import packed
 from .sealing import sealed
 from .store import CODER_LEASE
 
@@ -86,7 +87,7 @@ def seal_evidence(conn: Connection, day: date) -> Iterator[tuple[int, BlockEvide
         conn.execute(
             "UPDATE evidence SET d = new.d FROM unnest(%b::bigint[], %b::bytea[]) AS new (blk, d) "
             "WHERE evidence.blk = new.blk AND evidence.day = %b",
-            ([block for block, _ in kept], [pack_block(evidence) for _, evidence in kept], day),
+            ([block for block, _ in kept], packed([evidence for _, evidence in kept]), day),
         )
         yield from kept
 

@@ -29,7 +29,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
 """By what they say, names of columns of OpenStreetMap and its extracts, of OSMnx, of Xi'an (TrackIt), of Syracuse, and
 of Chinese surveys. The first that a file has is taken; of keys the first whose values are all different."""
 
-_NOTHING = {"", "none", "null", "<null>", "nan", "nat", "无名道路", "无名路", "unnamed"}
+_NOTHING = {"", "none", "null", "<null>", "nan", "nat", "<na>", "无名道路", "无名路", "unnamed"}
 _BEFORE = {"yes", "true", "1", "y", "ft", "f", "forward", "是"}
 _AGAINST = {"-1", "reverse", "tf", "backward"}
 

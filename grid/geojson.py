@@ -66,6 +66,7 @@ def read_geojson(path: Path) -> Lines:
             out.without += kind is None
             out.others += kind is not None
             continue
+        parts = [part for part in parts if part != []]  # an empty line is no geometry
         for part in parts:
             out.geometry.append(_line(part, path))
             out.row.append(row)

@@ -131,7 +131,9 @@ class _Told:
         name, name_zh = texts("name"), texts("name_zh")
         plain = texts_of(features, "name")
         # A name in Chinese characters is the Chinese name, whatever its column is called.
-        self.name = ["" if has_chinese(a) else a for a in name]
+        self.name = [
+            next((t for t in (a, c) if t and not has_chinese(t)), "") for a, c in zip(name, plain, strict=True)
+        ]
         self.name_zh = [
             next((t for t in (b, a, c) if has_chinese(t)), "") for a, b, c in zip(name, name_zh, plain, strict=True)
         ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,13 +40,22 @@ def pack_cells(owner: Ids, cells: Ids) -> list[tuple[int, int, bytes]]:
     ]
 
 
+def unpack_many(packed: Sequence[bytes]) -> NDArray[np.bool_]:
+    """Which of a block's 1,024 squares, of each of many, bool (n, 1024), in the order of `index_in_block`. Raises
+    DamagedCells."""
+    whole = bytearray()
+    for data in packed:
+        first = data[0] if data else BLOCK
+        rows = (len(data) - 1) // _ROW_BYTES
+        if (len(data) - 1) % _ROW_BYTES or rows < 1 or first + rows > BLOCK:
+            raise DamagedCells("the squares of a section do not unpack: run roadcode import-roads again")
+        whole += bytes(first * _ROW_BYTES)
+        whole += memoryview(data)[1:]
+        whole += bytes((BLOCK - first - rows) * _ROW_BYTES)
+    bits = np.unpackbits(np.frombuffer(bytes(whole), np.uint8), bitorder="little")
+    return bits.reshape(len(packed), _CELLS).astype(bool)
+
+
 def unpack_cells(data: bytes) -> NDArray[np.bool_]:
-    """Which of a block's 1,024 squares, bool (1024,), in the order of `index_in_block`. Raises DamagedCells."""
-    first = data[0] if data else BLOCK
-    rows = (len(data) - 1) // _ROW_BYTES
-    if (len(data) - 1) % _ROW_BYTES or rows < 1 or first + rows > BLOCK:
-        raise DamagedCells("the squares of a section do not unpack: run roadcode import-roads again")
-    out = np.zeros(_CELLS, dtype=bool)
-    bits = np.unpackbits(np.frombuffer(data, np.uint8, offset=1), bitorder="little")
-    out[first * BLOCK : (first + rows) * BLOCK] = bits
-    return out
+    """Which of a block's 1,024 squares, bool (1024,). Raises DamagedCells."""
+    return np.asarray(unpack_many([data])[0])

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from .carriageway import cells_of_sections
 from .cells import BLOCK, Ids, blocks_of, cells_of_block, index_in_block, level_of, parents
-from .packing import pack_cells, unpack_cells
+from .packing import pack_cells, unpack_many
 from .projection import Zone
 from .sections import ROAD_CLASSES, Section, check_numbers
 
@@ -203,17 +203,29 @@ def history_of(conn: Connection, number: int) -> list[tuple[date, date | None, S
     return [(r[14], r[15], _section(r)) for r in rows]
 
 
-def _beside(conn: Connection, blocks: Iterable[int]) -> Iterable[tuple[int, int, int, NDArray[np.bool_]]]:
-    """Block, section, number of its class and squares (bool (1024,)) of the sections in blocks of 1 m squares: of each
-    block the highest class first, then the lowest number."""
+def _beside(conn: Connection, blocks: Iterable[int]) -> tuple[Ids, Ids, Ids, NDArray[np.bool_]]:
+    """Of the sections in blocks of 1 m squares: block, section, number of its class, int64 (n,) each, and squares, bool
+    (n, 1024); of each block the highest class first, then the lowest number."""
     rows = conn.execute(
         "SELECT c.blk, c.section, s.road_class, c.cells FROM section_cell AS c "
         "JOIN road_section AS s ON s.number = c.section AND s.valid_to IS NULL "
         "WHERE c.blk = ANY(%s) ORDER BY c.blk, s.road_class, c.section",
         (sorted(set(blocks)),),
-    )
-    for blk, number, road_class, packed in rows:
-        yield blk, number, road_class, unpack_cells(bytes(packed))
+    ).fetchall()
+    blk, section, road_class = (np.array([r[k] for r in rows], dtype=np.int64) for k in range(3))
+    return blk, section, road_class, unpack_many([bytes(r[3]) for r in rows])
+
+
+def _first_of(blk: Ids, values: Ids, bits: NDArray[np.bool_]) -> dict[int, Ids]:
+    """By block the value of the first row that has each square, int64 (1024,), 0 where none has."""
+    found: dict[int, Ids] = {}
+    for block, value, there in zip(blk.tolist(), values.tolist(), bits, strict=True):
+        out = found.get(block)
+        if out is None:
+            found[block] = np.where(there, value, 0)
+        else:
+            out[there & (out == 0)] = value
+    return found
 
 
 def sections_of_cells(conn: Connection, cells: Iterable[int]) -> dict[int, int]:
@@ -223,18 +235,17 @@ def sections_of_cells(conn: Connection, cells: Iterable[int]) -> dict[int, int]:
     fine = wanted[level_of(wanted) == 0]
     found: dict[int, int] = {}
     blocks = blocks_of(fine)
-    owners: dict[int, Ids] = {}
-    for blk, number, _, bits in _beside(conn, blocks.tolist()):
-        owner = owners.setdefault(blk, np.zeros(BLOCK * BLOCK, np.int64))
-        owner[bits & (owner == 0)] = number
-    for cell, blk, index in zip(fine.tolist(), blocks.tolist(), index_in_block(fine).tolist(), strict=True):
-        if blk in owners and owners[blk][index]:
-            found[cell] = int(owners[blk][index])
+    blk, section, _, bits = _beside(conn, blocks.tolist())
+    owners = _first_of(blk, section, bits)
+    for cell, block, index in zip(fine.tolist(), blocks.tolist(), index_in_block(fine).tolist(), strict=True):
+        if block in owners and owners[block][index]:
+            found[cell] = int(owners[block][index])
     for level in (1, 2, 3):
         coarse = wanted[level_of(wanted) == level]
         shares: dict[int, dict[int, int]] = {}
-        for blk, number, _, bits in _beside(conn, _blocks_within(coarse, level)):
-            squares, many = np.unique(parents(cells_of_block(blk)[bits], level), return_counts=True)
+        blk, section, _, bits = _beside(conn, _blocks_within(coarse, level))
+        for block, number, there in zip(blk.tolist(), section.tolist(), bits, strict=True):
+            squares, many = np.unique(parents(cells_of_block(block)[there], level), return_counts=True)
             for square, n in zip(squares.tolist(), many.tolist(), strict=True):
                 has = shares.setdefault(square, {})
                 has[number] = has.get(number, 0) + n  # the first of equals is that of the highest class
@@ -260,18 +271,20 @@ def classes_of(conn: Connection, blocks: Iterable[int]) -> dict[int, NDArray[np.
     """Of blocks of any level the class of road of each square, uint8 (1024,): its place in `ROAD_CLASSES` plus 1, 0
     where there is no section. Of several it is the highest class. Blocks without any section are left out."""
     wanted = np.unique(np.fromiter(blocks, dtype=np.int64))
-    found: dict[int, NDArray[np.uint8]] = {}
-    for level in range(4):
+    blk, _, road_class, bits = _beside(conn, wanted[level_of(wanted) == 0].tolist())
+    found = {b: out.astype(np.uint8) for b, out in _first_of(blk, road_class + 1, bits).items()}
+    for level in (1, 2, 3):
         own = wanted[level_of(wanted) == level]
         keep = set(own.tolist())
-        for blk, _, road_class, bits in _beside(conn, _blocks_within(own, level, blocks=True)):
-            squares = np.unique(parents(cells_of_block(blk)[bits], level))
+        blk, _, road_class, bits = _beside(conn, _blocks_within(own, level, blocks=True))
+        for block, number, there in zip(blk.tolist(), (road_class + 1).tolist(), bits, strict=True):
+            squares = np.unique(parents(cells_of_block(block)[there], level))
             of = int(blocks_of(squares[:1])[0])
             if of in keep:
                 out = found.setdefault(of, np.zeros(BLOCK * BLOCK, np.uint8))
                 index = index_in_block(squares)
-                index = index[(out[index] == 0) | (out[index] > road_class + 1)]
-                out[index] = road_class + 1
+                index = index[(out[index] == 0) | (out[index] > number)]
+                out[index] = number
     return found
 
 

@@ -11,7 +11,7 @@ import typer
 from .drives import simulator, tell
 from .printing import ERR, Json, bar, settings, show
 
-_CITY = ("--fleet", "boxes=4", "--hours", "0.5", "--size", "3", "--density", "25", "--seed", "12", "--days", "2")
+_CITY = ("--fleet", "boxes=6", "--hours", "1", "--size", "3", "--density", "60", "--seed", "12", "--days", "3")
 _SEEDS = ("test", "tune")
 
 
@@ -33,8 +33,14 @@ def bench_fusion(
     passes come in; harmless things lie between them. Seeds are frozen. A few minutes on one core. Exit code 0 whatever
     the figures: what is not reached is said.
     """
-    from defects.research import DrivesError, ResearchExtraMissing  # noqa: PLC0415
-    from defects.research import fusion as bench  # noqa: PLC0415
+    from defects.research import (  # noqa: PLC0415
+        FULL_STREETS,
+        QUICK_STREETS,
+        DrivesError,
+        ResearchExtraMissing,
+        fusion_summary,
+    )
+    from defects.research import bench_fusion as bench  # noqa: PLC0415
 
     from .. import wiring  # noqa: PLC0415  (`--help` needs no numpy)
 
@@ -51,9 +57,8 @@ def bench_fusion(
                     said.add(name)
                     tell(f"{name}: {100 * done:.0f} % of all is done")
 
-            figures = bench.bench_fusion(
-                bench.QUICK if quick else bench.FULL, seeds, wiring.EVIDENCE, wiring.HEALTH, step
-            )
+            effort = QUICK_STREETS if quick else FULL_STREETS
+            figures = bench(effort, seeds, wiring.EVIDENCE, wiring.HEALTH, step)
         if signals:
             figures |= _signals(home)
     except (DrivesError, ResearchExtraMissing) as error:
@@ -62,11 +67,11 @@ def bench_fusion(
     if as_json:
         print(json.dumps(figures, indent=1))
     else:
-        show(bench.summary(figures), False, "SIMULATED: fusion of passes")
+        show(fusion_summary(figures), False, "SIMULATED: fusion of passes")
 
 
 def _signals(home: Path | None) -> dict[str, Any]:
-    from defects.research.fusion_e2e import end_to_end  # noqa: PLC0415
+    from defects.research import end_to_end  # noqa: PLC0415
 
     from .. import wiring  # noqa: PLC0415
 

@@ -22,9 +22,9 @@ def bench_scale(
 ) -> None:
     """Append, fold, read-out, a day's seal, tiles and stories on cities of different sizes; 1e7 squares take minutes.
 
-    A PostgreSQL of its own runs in a temporary folder and goes afterwards: nothing of yours is touched. 1e7 squares take
-    about 1 GB there. Costs are of CPU, so that other work on the machine disturbs them little; rates and times are by the
-    clock. `flat_cost_ratio` says how much dearer work is in the largest city than in the smallest.
+    A PostgreSQL of its own runs in a temporary folder and goes afterwards: nothing of yours is touched. 1e7 squares
+    take about 1 GB there. Costs are of CPU, so that other work on the machine disturbs them little; rates and times are
+    by the clock. `flat_cost_ratio` says how much dearer work is in the largest city than in the smallest.
     """
     from .. import wiring  # noqa: PLC0415  (`--help` needs no numpy)
     from ..bench_scale import run_bench_scale  # noqa: PLC0415
@@ -49,6 +49,6 @@ def bench_scale(
         return
     by_size = figures.pop("by_size")
     show([{"figure": name, "value": json.dumps(value)} for name, value in figures.items()], False, "bench scale")
-    names = [name for name in by_size[str(wanted[-1])]]
+    names = list(by_size[str(wanted[-1])])
     rows = [{"figure": name, **{size: by_size[size].get(name) for size in by_size}} for name in names]
     show(rows, False, "by measured squares")

@@ -255,9 +255,9 @@ def propose_objects(
         told: Callable[[int, int], None] = lambda done, total: progress.update(task, completed=done, total=total)  # noqa: E731
         found = registers.propose(conn, city.service_day(now_s), registers.LEARN, told)
     if accept is None:
-        rows = [{"id": c.cell, "wide m": c.wide_m, "long m": c.long_m, "turned deg": round(c.turned_deg),
-                 "days": c.days, "passes": c.passes, "felt": c.felt_share, "of devices": c.device_share,
-                 "severity": c.severity, "spread": c.spread, "growth": c.growth} for c in found]  # fmt: skip
+        rows = [{"id": c.cell, "wide m": c.wide_m, "long m": c.long_m, "days": c.days, "passes": c.passes,
+                 "felt": c.felt_share, "of devices": c.device_share, "severity": c.severity, "spread": c.spread,
+                 "growth": c.growth} for c in found]  # fmt: skip
         show(rows, as_json, f"{len(rows)} candidates: look at each before you --accept its id")
         return
     one = next((c for c in found if c.cell == accept), None)

@@ -76,7 +76,7 @@ def wander(rng: np.random.Generator, n: int, sigma: float, long_m: float) -> Ser
     for step in rng.normal(0, sigma * np.sqrt(1 - keep * keep), few).tolist():
         at = at * keep + step
         knots.append(at)
-    return np.interp(np.arange(n) / 10, np.arange(few), knots)
+    return np.asarray(np.interp(np.arange(n) / 10, np.arange(few), knots), dtype=np.float64)
 
 
 def _way(rng: np.random.Generator, street: Street, lane: int, half_m: float, day: int, s: Series) -> Series:
@@ -191,7 +191,7 @@ def drive(
     """One device drives along one lane on a service day. luck: what each device misses again and again, by (device,
     thing); it is filled on the way, and belongs to one fleet on one street."""
     n = int(street.length_m / STEP_M)
-    s = (np.arange(n) + 0.5) * STEP_M
+    s: Series = (np.arange(n, dtype=np.float64) + 0.5) * STEP_M
     y = _way(rng, street, lane, device.half_m, day, s)
     base = float(np.clip(rng.normal(9.5, 2.0), 4.5, 16.0))
     speed = np.maximum(base * (1 + wander(rng, n, 0.12, 80.0)), 1.5)

@@ -35,6 +35,10 @@ _REGISTERED_M = 0.8
 a jolt is a square beside its cause as often as not. Smaller, and known covers turn red beside themselves; larger, and
 holes beside them are never seen."""
 
+_MENDED_M = 1.5
+"""So far around a mended thing a repair order makes passes forgotten (proposed). Smaller, and squares beside it keep
+what they took from its jolts, and no wheel heals them; larger, and a hole beside it is forgotten too."""
+
 
 @dataclass(frozen=True)
 class Fleet:
@@ -142,7 +146,7 @@ def grounds(street: Street, known: str) -> dict[int, Ground]:
                     mine = index_in_block(cells[blocks_of(cells) == b])
                     block(b).harmless[mine] = KINDS.index(_KIND[thing.sort])
         if thing.ordered and thing.repaired < NEVER:
-            cells = cells_near(street, thing, 0.5)
+            cells = cells_near(street, thing, _MENDED_M)
             for b in np.unique(blocks_of(cells)).tolist():
                 squares = np.zeros(BLOCK_CELLS, dtype=bool)
                 squares[index_in_block(cells[blocks_of(cells) == b])] = True

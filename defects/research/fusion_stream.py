@@ -126,7 +126,7 @@ def _judge(told: Told, number: int, thing: Thing, days: int, out: _Days) -> None
         out.to_red_counted.append(_first(told.near(told.counted, thing, d) for d in there))
         out.to_red_clusters.append(_first(told.near(told.clusters, thing, d) for d in there))
     if thing.repaired < days - 4:
-        was = told.reds(thing, thing.repaired - 1)
+        was = told.reds(thing, thing.repaired - 2)  # an order is of the night before, and makes forgotten at once
         if len(was):
             after = range(thing.repaired, days)
             days_green = out.ordered if thing.ordered else out.unordered

@@ -96,6 +96,7 @@ class Walk:
             "/api/v1/sections/{number}": [f"/api/v1/sections/{SECTION}"],
             "/api/v1/sections/{number}/strips": [f"/api/v1/sections/{SECTION}/strips"],
             "/api/v1/cells/{cell}": [f"/api/v1/cells/{cell}" for cell in sorted(squares)],
+            "/api/v1/cells/{cell}/history": [f"/api/v1/cells/{cell}/history" for cell in sorted(squares)],
             "/tiles/{z}/{x}/{y}": [
                 f"/tiles/{z}/{column + i}/{row(lat, z) + j}"
                 for column, z in (tile(16), tile(18))

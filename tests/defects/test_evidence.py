@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import zlib
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from defects.code import pack_codes, unknown_codes, unpack_codes
 from defects.evidence import (
     EMPTY,
+    QUIET_PLANES,
     Deltas,
+    by_block,
     fold,
+    fold_in,
     merge,
     pack,
     pack_block,
+    parted,
     split_tally,
     tally,
     to_block,
     unpack,
     unpack_block,
 )
-from defects.planes import DEVICES, OR_PLANES
+from defects.packing import pack_blocks, unpack_blocks
+from defects.planes import DEVICES, EXPOSURE_BOX, OR_PLANES, PASSES
+from grid import Zone, blocks_of, cells_at
 
 PLANES = (0, 9, 20, 21, DEVICES, 25, 41)
 ENTRY = st.tuples(st.integers(0, 30), st.sampled_from(PLANES), st.integers(-(2**40), 2**40))
@@ -80,6 +90,95 @@ def test_bytes_come_back(entries: list[tuple[int, int, int]]) -> None:
     back = unpack_block(pack_block(block))
     assert np.array_equal(block.key, back.key)
     assert np.array_equal(block.value, back.value)
+
+
+def city_deltas(seed: int, n: int = 400) -> Deltas:
+    """Squares of many blocks and of two levels, values over the whole range."""
+    rng = np.random.default_rng(seed)
+    x, y = 4e5 + rng.integers(0, 300, n), 3.8e6 + rng.integers(0, 300, n)
+    cell = np.concatenate(
+        [cells_at(x[: n // 2], y[: n // 2], Zone(49)), cells_at(x[n // 2 :], y[n // 2 :], Zone(49), 1)]
+    )
+    wide = np.iinfo(np.int64)
+    return merge([Deltas(cell, rng.integers(0, 64, n).astype(np.uint8), rng.integers(wide.min, wide.max, n))])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_journal_row_comes_back_block_by_block(seed: int) -> None:
+    one = city_deltas(seed)
+    back = unpack(pack(one))
+    blocks = blocks_of(back.cell)
+    order = np.lexsort((back.plane, back.cell, blocks))
+    assert np.array_equal(order, np.arange(len(order))), "sorted by block, cell and plane"
+    assert same(one, merge([back]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_compiled_and_numpy_write_and_read_the_same_bytes(seed: int) -> None:
+    blocks = [*by_block(city_deltas(seed)).values(), EMPTY]
+    rows = [pack_block(e) for e in blocks]
+    assert pack_blocks(blocks) == rows
+    for a, b, c in zip(blocks, unpack_blocks(rows), map(unpack_block, rows), strict=True):
+        assert np.array_equal(a.key, b.key)
+        assert np.array_equal(a.key, c.key)
+        assert np.array_equal(a.value, b.value)
+        assert np.array_equal(a.value, c.value)
+    with pytest.raises(ValueError, match="fsck"):
+        unpack_blocks([*rows, rows[0][:-2]])
+
+
+def test_rows_written_before_layouts_had_numbers_still_unpack() -> None:
+    one = city_deltas(1)
+    old = zlib.compress(one.cell.tobytes() + one.value.tobytes() + one.plane.tobytes(), 1)
+    assert same(one, unpack(old))
+    for block in by_block(one).values():
+        row = zlib.compress(block.key.astype("<u2").tobytes() + block.value.tobytes(), 1)
+        for back in (unpack_block(row), *unpack_blocks([row])):
+            assert np.array_equal(back.key, block.key)
+            assert np.array_equal(back.value, block.value)
+    codes = unknown_codes()
+    codes["passes"][7] = 3
+    for stored in (zlib.compress(codes.tobytes(), 1), pack_codes(codes)):
+        assert unpack_codes(stored).tobytes() == codes.tobytes()
+
+
+def test_a_fold_of_many_rows_is_a_fold_of_each_and_leaves_other_days_alone() -> None:
+    day, other = date(2026, 5, 1), date(2026, 5, 2)
+    first, *rest = (city_deltas(seed) for seed in range(4))
+    stored = {block: {day: e, other: EMPTY} for block, e in by_block(first).items()}
+    folded = fold_in({day: [unpack(pack(d)) for d in rest], other: []}, stored)
+    assert {d for _, d in folded} == {day}
+    whole = by_block(merge([first, *rest]))
+    touched = set().union(*(by_block(d) for d in rest))
+    assert {block for block, _ in folded} == touched
+    for block in touched:
+        slow = stored.get(block, {}).get(day, EMPTY)
+        for part in rest:
+            slow = fold(slow, by_block(part).get(block, EMPTY))
+        for e in (slow, whole[block]):
+            assert np.array_equal(folded[block, day].key, e.key)
+            assert np.array_equal(folded[block, day].value, e.value)
+
+
+def test_a_finding_takes_its_whole_block_along_and_no_other() -> None:
+    one = city_deltas(3)
+    quiet = np.isin(one.plane, QUIET_PLANES)
+    blocks = blocks_of(one.cell)
+    parts = {found: part for part, found in parted(one)}
+    assert set(blocks_of(parts[True].cell)) == set(blocks[~quiet])
+    assert set(blocks_of(parts[False].cell)) == set(blocks) - set(blocks[~quiet])
+    assert same(one, merge(list(parts.values())))
+    assert [found for _, found in parted(Deltas(one.cell[quiet], one.plane[quiet], one.value[quiet]))] == [False]
+
+
+def test_what_a_pass_says_takes_few_bytes() -> None:
+    """A quiet pass over 120 squares in a row: exposure of two random bytes, and little more than that."""
+    rng = np.random.default_rng(1)
+    cell = cells_at(4e5 + np.arange(120), np.full(120, 3.8e6), Zone(49))
+    told = ((PASSES, np.ones(120)), (DEVICES, np.full(120, 1 << 40)), (EXPOSURE_BOX, rng.integers(0, 1 << 16, 120)))
+    one = merge([Deltas(cell, np.full(120, p, np.uint8), v.astype(np.int64)) for p, v in told])
+    assert len(pack(one)) < 120 * 4
+    assert sum(len(pack_block(e)) for e in by_block(one).values()) < 120 * 5
 
 
 def test_a_flipped_or_missing_byte_is_named() -> None:

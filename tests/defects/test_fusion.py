@@ -15,7 +15,7 @@ from defects.passage import level_for, radius_of
 from defects.research import fusion
 from defects.research.fusion_drives import draw_device, drive
 from defects.research.fusion_match import clusters, counted, match, median, rates, score, spots
-from defects.research.fusion_runs import ZONE, cells_near, grounds, lane_cells, middles
+from defects.research.fusion_runs import _MENDED_M, ZONE, cells_near, grounds, lane_cells, middles
 from defects.research.fusion_stream import _first
 from defects.research.streets import NEVER, Street, Thing, draw_street, grave, lane_y, passable
 from grid import cells_at
@@ -97,7 +97,7 @@ def test_a_repair_is_known_the_night_before_and_only_where_it_was_ordered() -> N
     days = {day for ground in told.values() for day, _ in ground.repairs}
     assert len(days) == 1
     squares = sum(int(cells.sum()) for ground in told.values() for _, cells in ground.repairs)
-    assert squares == len(cells_near(street(), hole(50.0), 0.5))
+    assert squares == len(cells_near(street(), hole(50.0), _MENDED_M))
 
 
 def test_drivers_steer_around_what_they_avoid() -> None:

@@ -227,10 +227,10 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    town().to_file(tmp_path / "town.geojson")
+    town().to_file(tmp_path / "town.gpkg")
     monkeypatch.setitem(sys.modules, "geopandas", None)
     with pytest.raises(NeedsExtra, match="make roads"):
-        read_features(tmp_path / "town.geojson")
+        read_features(tmp_path / "town.gpkg")
     (tmp_path / "town.graphml").write_text(OSMNX, encoding="utf-8")
     assert read_features(tmp_path / "town.graphml").count == 5  # needs nothing
 
