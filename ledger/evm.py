@@ -8,6 +8,7 @@ import fcntl
 import logging
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ from eth_typing import Address, BlockNumber, Hash32
 from eth_utils.exceptions import ValidationError
 
 from .note import load_secret
+
+# py-evm raises the limit to 100,000 for calls 1,024 deep, which our contract never makes. With it, a list nested a
+# hundred thousand times, in JSON from anywhere, ends the process where it should be an error. 3,000 is three times what
+# Python itself begins with.
+sys.setrecursionlimit(3_000)
 
 logger = logging.getLogger(__name__)
 

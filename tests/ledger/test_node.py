@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -179,3 +180,10 @@ def test_any_request_gets_an_answer(tmp_path: Path, body: bytes) -> None:
         for one in reply if isinstance(reply, list) else [reply]:
             assert ("error" in one) != ("result" in one)
         assert chain.number() == 0
+
+
+def test_the_chains_library_does_not_let_nested_json_end_the_process() -> None:
+    """py-evm raises Python's recursion limit to 100,000; a file of `[[[[...` then overflowed the C stack."""
+    assert sys.getrecursionlimit() <= 10_000
+    with pytest.raises(RecursionError):
+        json.loads("[" * 200_000)
