@@ -358,6 +358,8 @@ def add_repair(
         cells = [] if cell is None else [cell]
     geometry = _middles(cells) if cells else _place(at)
     when = _day(day, "--day")
+    if when is not None and when > _opened(home)[1].service_day(time.time()):
+        raise typer.BadParameter(f"{when} has not come yet: a repair is entered once it is done")
     _add("repair", geometry, home, as_json, kind=kind, owner=by, note=note, number=number, accuracy_m=0.0,
          from_day=when, key=None)  # fmt: skip
 
