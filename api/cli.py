@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 from pydantic import ValidationError
+from rich.markup import escape
 
 from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
 from .commands import bench_fusion as fusion
@@ -349,7 +350,7 @@ def main() -> None:
         text = _named(error)
         if text is None:
             raise
-        ERR.print(f"[red]{type(error).__name__}[/red]: {text}", highlight=False, soft_wrap=True)
+        ERR.print(f"[red]{type(error).__name__}[/red]: {escape(text)}", highlight=False, soft_wrap=True)
         raise SystemExit(2) from None
 
 

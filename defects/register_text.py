@@ -19,7 +19,7 @@ from grid import Zone, project
 from ingest import DATUMS, City, to_frame
 
 from .footprint import MOST_VERTICES, Shape, TooLarge, squares
-from .register import ACCURACY_M, OBJECT, PERMIT, REPAIR, Entry, RegisterError, reach_of
+from .register import ACCURACY_M, KINDS, OBJECT, PERMIT, REPAIR, Entry, RegisterError, reach_of
 
 MOST_BYTES = 64 << 20
 """Of one file. A city has some 300,000 covers, 200 bytes each; more at once would not fit beside a database."""
@@ -122,7 +122,8 @@ def entry_of(geometry: object, said: Mapping[str, Any], reading: Reading, city: 
         reach_m = reach_of(what, name == "point", math.hypot(accuracy_m, added_m))
         cells = squares(Shape(name, tuple(metres)), reach_m, zone)
     except KeyError:
-        raise RegisterError(f"{kind!r} is no kind of {reading.register}") from None
+        known = ", ".join(KINDS[reading.register])
+        raise RegisterError(f"{kind!r} is no kind of {reading.register}: one of {known}") from None
     except (TooLarge, ValueError) as error:
         raise RegisterError(str(error)) from None
     from_day = _day(said, ("from_day", "from", "day")) or reading.from_day
@@ -228,9 +229,7 @@ def _positions(geometry: object) -> tuple[str, NDArray[np.float64]]:
     return name, np.array(found, np.float64)
 
 
-def _cut(
-    geometry: object, positions: NDArray[np.float64]
-) -> tuple[dict[str, Any], list[int]]:
+def _cut(geometry: object, positions: NDArray[np.float64]) -> tuple[dict[str, Any], list[int]]:
     """The geometry with new positions, and how many each part has."""
     assert isinstance(geometry, dict)  # noqa: S101  (`_positions` has looked)
     rows = iter(positions.tolist())

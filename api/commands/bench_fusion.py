@@ -16,7 +16,7 @@ _SEEDS = ("test", "tune")
 
 
 def bench_fusion(
-    quick: Annotated[bool, typer.Option("--quick/--full", help="a few streets: seconds [--full]")] = False,
+    quick: Annotated[bool, typer.Option("--quick/--full", help="a few streets: seconds (default: --full)")] = False,
     seeds: Annotated[
         str, typer.Option(help="test: frozen, for figures; tune: for whoever changes a constant")
     ] = "test",

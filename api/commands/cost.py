@@ -17,7 +17,7 @@ _Number = float | None
 
 
 def cost(
-    road_km: Annotated[_Number, typer.Option(help="length of the city's roads, km [assumed: 1000]")] = None,
+    road_km: Annotated[_Number, typer.Option(help="length of the city's roads, km [1000]")] = None,
     lanes: Annotated[_Number, typer.Option(help="driven lanes of a road, both directions together [4]")] = None,
     passes: Annotated[_Number, typer.Option(help="wanted passes of every lane a day [1]")] = None,
     vehicles: Annotated[int | None, typer.Option(help="or: how many vehicles carry a box", min=1)] = None,

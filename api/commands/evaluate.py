@@ -23,7 +23,9 @@ roadcode evaluate --only real --real-train recordings --real-test others --json
 def evaluate(
     quick: Annotated[
         bool | None,
-        typer.Option("--quick/--full", help="a seventh of the kilometres: minutes [--full; with --real-train --quick]"),
+        typer.Option(
+            "--quick/--full", help="a seventh of the kilometres (default: --full; with --real-train: --quick)"
+        ),
     ] = None,
     real: Annotated[
         Path | None, typer.Option(help="folder of real recordings, cross-validated [ROADCODE_RECORDINGS]")
@@ -31,9 +33,11 @@ def evaluate(
     real_train: Annotated[Path | None, typer.Option(help="fit on the recordings of this folder ...")] = None,
     real_test: Annotated[Path | None, typer.Option(help="... and score those of this one, laid out alike")] = None,
     only: Annotated[str | None, typer.Option(help="real or simulated: leave the other part out")] = None,
-    models: Annotated[Path | None, typer.Option(help="folder of box.json and phone.json [those shipped]")] = None,
+    models: Annotated[
+        Path | None, typer.Option(help="folder of box.json and phone.json (default: those shipped)")
+    ] = None,
     drives: Annotated[
-        Path | None, typer.Option(help="where simulated drives lie, or are made [data folder/drives]")
+        Path | None, typer.Option(help="where simulated drives lie, or are made (default: data folder/drives)")
     ] = None,
     write: Annotated[Path | None, typer.Option(help="also write evaluation.json, evaluation.md and plots here")] = None,
     home: Annotated[Path | None, typer.Option(help="the data folder")] = None,

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -23,15 +24,26 @@ def settings(**given: Any) -> Settings:
 
 
 def show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
-    """Rows as a table, or as JSON."""
+    """Rows as a table, or as JSON; where the terminal is too narrow for whole words, row by row, a line a value."""
     if as_json:
         print(json.dumps(rows, ensure_ascii=False, indent=1, default=str))
         return
-    table = Table(title=title or None)
-    for name in rows[0] if rows else []:
-        table.add_column(name)
-    for row in rows:
-        table.add_row(*(_cell(v) for v in row.values()))
+    cells = [[_cell(v) for v in row.values()] for row in rows]
+    names = list(rows[0]) if rows else []
+    words = [
+        max((len(w) for text in column for w in text.split()), default=1) for column in zip(names, *cells, strict=True)
+    ]
+    if not rows or sum(words) + 3 * len(words) + 1 > OUT.width:
+        OUT.print(escape(title or ("" if rows else "none")), soft_wrap=True)
+        for row in cells:
+            said = "\n".join(f"  {name}: {text}" for name, text in zip(names, row, strict=True) if text)
+            OUT.print(escape(said) + "\n", soft_wrap=True, highlight=False)
+        return
+    table = Table(title=escape(title) or None)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for row in cells:
+        table.add_row(*(escape(text) for text in row))  # names and notes of other people are no markup
     OUT.print(table)
 
 

@@ -27,15 +27,19 @@ repair = typer.Typer(help="Repairs: what passes said before one counts no more."
 
 _Home = Annotated[Path | None, typer.Option("--home", help="the data folder")]
 _File = Annotated[Path, typer.Argument(help="GeoJSON or CSV (lon,lat,...); with `make roads` GeoPackage, Shapefile")]
-_Datum = Annotated[str | None, typer.Option(help="of the file: wgs84, cgcs2000, gcj02, bd09 [the city's frame]")]
+_Datum = Annotated[
+    str | None, typer.Option(help="of the file: wgs84, cgcs2000, gcj02, bd09 (default: the city's frame)")
+]
 _At = Annotated[str | None, typer.Option("--at", help="LON,LAT in degrees", metavar="LON,LAT")]
-_From = Annotated[str | None, typer.Option("--from", help="first day [today]", metavar="DAY")]
-_To = Annotated[str | None, typer.Option("--to", help="last day [until further notice]", metavar="DAY")]
-_Accuracy = Annotated[float | None, typer.Option(help="radius (68 %) of the places, metres [by source]", min=0)]
+_From = Annotated[str | None, typer.Option("--from", help="first day (default: today)", metavar="DAY")]
+_To = Annotated[str | None, typer.Option("--to", help="last day (default: until further notice)", metavar="DAY")]
+_Accuracy = Annotated[
+    float | None, typer.Option(help="radius (68 %) of the places, metres (default: by source)", min=0)
+]
 _Owner = Annotated[str, typer.Option(help="whose it is; of a cover: water, drainage, power, telecom, gas, unknown")]
 _Note = Annotated[str, typer.Option(help="a word on it")]
 _Id = Annotated[int, typer.Argument(help="the number, as `list` shows it", metavar="ID")]
-_Last = Annotated[str | None, typer.Option("--day", help="its last day [yesterday]", metavar="DAY")]
+_Last = Annotated[str | None, typer.Option("--day", help="its last day (default: yesterday)", metavar="DAY")]
 _On = Annotated[str | None, typer.Option("--on", help="only those in force on this day", metavar="DAY")]
 _Key = Annotated[str | None, typer.Option(help="its name where it comes from; the same name is the same thing")]
 
@@ -160,7 +164,7 @@ def _list(name: str, on: str | None, kind: str | None, home: Path | None, as_jso
             rows += page
     if not as_json:
         rows = [{k: v for k, v in row.items() if k not in ("shape", "key", "reach_m")} for row in rows]
-    show(rows, as_json, f"{len(rows)} entries")
+    show(rows, as_json, f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}")
 
 
 def _end(name: str, number: int, day: str | None, home: Path | None, as_json: bool) -> None:
@@ -193,7 +197,9 @@ def import_objects(
     datum: _Datum = None,
     from_day: _From = None,
     accuracy: _Accuracy = None,
-    source: Annotated[str | None, typer.Option(help="name of the source, goes before keys [the file's name]")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="name of the source, goes before keys (default: the file's name)")
+    ] = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
@@ -258,7 +264,7 @@ def propose_objects(
         rows = [{"id": c.cell, "wide m": c.wide_m, "long m": c.long_m, "days": c.days, "passes": c.passes,
                  "felt": c.felt_share, "of devices": c.device_share, "severity": c.severity, "spread": c.spread,
                  "growth": c.growth} for c in found]  # fmt: skip
-        show(rows, as_json, f"{len(rows)} candidates: look at each before you --accept its id")
+        show(rows, as_json, f"{len(rows)} candidates" + (": look at each before you --accept its id" if rows else ""))
         return
     one = next((c for c in found if c.cell == accept), None)
     if one is None:
@@ -277,7 +283,9 @@ def import_permits(
     datum: _Datum = None,
     from_day: _From = None,
     to_day: _To = None,
-    source: Annotated[str | None, typer.Option(help="name of the source, goes before keys [the file's name]")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="name of the source, goes before keys (default: the file's name)")
+    ] = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
@@ -324,7 +332,7 @@ def add_repair(
     cell: Annotated[int | None, typer.Option(help="a square, as the map shows it")] = None,
     case: Annotated[int | None, typer.Option(help="all squares of a case")] = None,
     at: _At = None,
-    day: Annotated[str | None, typer.Option(help="of the repair [today]", metavar="DAY")] = None,
+    day: Annotated[str | None, typer.Option(help="of the repair (default: today)", metavar="DAY")] = None,
     kind: Annotated[str, typer.Option(help="patch, overlay, rebuild, cover, other")] = "patch",
     by: Annotated[str, typer.Option(help="who did it")] = "",
     note: _Note = "",
@@ -350,6 +358,8 @@ def add_repair(
         cells = [] if cell is None else [cell]
     geometry = _middles(cells) if cells else _place(at)
     when = _day(day, "--day")
+    if when is not None and when > _opened(home)[1].service_day(time.time()):
+        raise typer.BadParameter(f"{when} has not come yet: a repair is entered once it is done")
     _add("repair", geometry, home, as_json, kind=kind, owner=by, note=note, number=number, accuracy_m=0.0,
          from_day=when, key=None)  # fmt: skip
 

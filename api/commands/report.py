@@ -20,7 +20,7 @@ roadcode report --day 2026-11-20 --json
 
 
 def report(
-    day: Annotated[str | None, typer.Option(help="a service day, YYYY-MM-DD [today]")] = None,
+    day: Annotated[str | None, typer.Option(help="a service day, YYYY-MM-DD (default: today)")] = None,
     out: Annotated[Path | None, typer.Option(help="write the page to print here (HTML with its charts within)")] = None,
     home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
     as_json: Json = False,

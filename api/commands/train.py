@@ -14,9 +14,11 @@ from .printing import Json, settings, show
 
 def train(
     device: Annotated[str, typer.Argument(help="box or phone")],
-    out: Annotated[Path | None, typer.Option(help="folder for NAME.npz and NAME.json [data folder/models]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="folder for NAME.npz and NAME.json (default: data folder/models)")
+    ] = None,
     drives: Annotated[
-        Path | None, typer.Option(help="where simulated drives lie, or are made [data folder/drives]")
+        Path | None, typer.Option(help="where simulated drives lie, or are made (default: data folder/drives)")
     ] = None,
     scale: Annotated[
         float, typer.Option(help="share of the usual kilometres; the shipped models have 1", min=0.005, max=10)

@@ -20,7 +20,7 @@ from api.coder import step
 from api.worker import Worker
 from defects import HARMLESS, register_store
 from defects import store as defects_store
-from defects.register import Entry, GroundOptions
+from defects.register import Entry, GroundOptions, RegisterError
 from defects.register_text import Reading, entry_of
 from grid import Zone, blocks_of, cells_at, corner_m, index_in_block, parents, project, unproject
 from ingest import Arrived, City, encode
@@ -133,10 +133,11 @@ def test_blocks_wait_for_the_coder_where_anything_was_measured(conn: Conn, city:
     fine, coarse = int(blocks_of(one.cells[0])), int(blocks_of(parents(one.cells, 2)[0]))
     registers.put(conn, [far], city, NOW_S, "nobody was there")
     assert register_store.stale_ground(conn, 100) == []
+    assert register_store.stale_ground(conn, 100, coarse=True) == []
     (number,) = registers.put(conn, [one], city, NOW_S, "test").numbers
     assert fine in register_store.stale_ground(conn, 100)
     assert coarse not in register_store.stale_ground(conn, 100)
-    assert register_store.stale_ground(conn, 100, coarse=True) == []  # no phone was there
+    assert register_store.stale_ground(conn, 100, coarse=True) == [coarse]  # the box told its roughness, by 16 m
     register_store.settle_ground(conn, register_store.stale_ground(conn, 100))
     assert register_store.stale_ground(conn, 100) == []
     registers.end(conn, number, "object", None, city, NOW_S, "gone")
@@ -297,9 +298,15 @@ def test_a_case_is_mended_with_all_of_its_squares(run: Any, conn: Conn, city: Ci
         (("repair", "add"), "one of"),
         (("repair", "add", "--cell", "5"), "address"),
         (("repair", "add", "--case", "99"), "no case"),
+        (("repair", "add", "--at", "120.16,30.28", "--day", "2199-01-01"), "has not come yet"),
         (("permit", "list", "--on", "soon"), "2026-12-01"),
         (("register", "propose", "--accept", "3"), "among the candidates"),
     ],
 )
 def test_an_error_says_what_to_do(run: Any, arguments: tuple[str, ...], says: str) -> None:
     assert says in " ".join(run(*arguments, ends=2).replace("│", " ").split())
+
+
+def test_a_kind_that_there_is_not_is_told_which_there_are(city: City) -> None:
+    with pytest.raises(RegisterError, match="one of speed_bump, cover"):
+        entry(city, kind="hole")
