@@ -20,10 +20,10 @@ from api.embedded import environment_of
 from api.fsck import fsck
 from api.heartbeat import PUMPS
 from api.recount import recount
-from defects import HAZARDS, TYPES, Colour, State
+from defects import HAZARDS, TYPES, Colour, State, planes
 from defects import recode as reading
 from defects import store as defects_store
-from grid import blocks_of, cells_at, index_in_block, project, unproject
+from grid import blocks_of, cells_at, index_in_block, level_of, project, unproject
 from ingest import Sender, encode
 
 from ..roads import straight
@@ -104,8 +104,21 @@ def test_the_wheel_path_beside_it_is_green_for_what_an_imu_sees(street: Street) 
         assert green.mean() > 0.6
         assert ((codes["seen"][green] & HAZARD_BITS) == HAZARD_BITS).all()
         assert not np.isin(codes["colour"], (Colour.YELLOW, Colour.RED)).any()
-    unseen = sum(1 << t.number - 1 for t in TYPES if t.imu_detect == 0)
-    assert not (codes["seen"] & unseen).any(), "an IMU pass made a square green for a type that no IMU sees"
+    assert not (codes["seen"] & 1 << 4).any(), "no wheel feels ruts, and a camera finds one in five"
+
+
+def test_only_where_a_camera_looked_a_square_is_green_for_what_no_wheel_feels(street: Street) -> None:
+    unfelt = sum(1 << t.number - 1 for t in TYPES if t.imu_detect == 0)
+    looked = 0
+    with street.connect() as conn:
+        blocks = [b for b in defects_store.all_code_blocks(conn) if level_of(b) == 0]
+        evidence = defects_store.evidence_of(conn, blocks)
+        for block, (_, codes) in defects_store.codes_of(conn, blocks).items():
+            told = (codes["seen"] & unfelt) > 0
+            camera = sum(e.plane(planes.EXPOSURE_CAMERA) for e in evidence[block].values()) > 0
+            assert not (told & ~camera).any()
+            looked += int(told.sum())
+    assert looked > 0, "the boxes of this street have cameras"
 
 
 def test_between_the_wheels_and_on_untouched_street_it_is_grey(street: Street) -> None:
