@@ -140,8 +140,12 @@ def judged_again(conn: Connection, health: HealthOptions) -> list[Fault]:
         around = {block, *blocks_beside(block).values()}
         evidence = around | (reading.above(around) if level_of(block) == 0 else set())
         try:
-            shown = defects_store.codes_of(conn, [block])[block][1]
             known = ground(conn, around, read_on, health)
+        except ValueError as error:  # the coder stops at it too
+            faults.append(Fault("ground", f"block {block} and those beside it", str(error)))
+            continue
+        try:
+            shown = defects_store.codes_of(conn, [block])[block][1]
             right = reading.recode({block}, defects_store.evidence_of(conn, evidence), read_on, health, known)[block]
         except ValueError:
             continue  # damage that is named elsewhere

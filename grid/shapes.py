@@ -175,7 +175,7 @@ def _read(
     said: list[str] = []
     options: dict[str, Any] = {}
     try:
-        _check_begin(path, member)
+        check_kind(path, member)
         if (member or path.name).lower().endswith(".gpkg"):
             options["layer"] = _layer(pyogrio.list_layers(place), layer, path)
         if encoding:
@@ -198,9 +198,12 @@ def _read(
         raise RoadFileError(f"{path.name} cannot be read: {error}; is --encoding right?") from None
 
 
-def _check_begin(path: Path, member: str) -> None:
-    """Raises RoadFileError where a file is not of the kind that its name says."""
+def check_kind(path: Path, member: str = "") -> None:
+    """Raises RoadFileError where a file (or member of a zip) is not of the kind that its name says: Shapefile,
+    GeoPackage or GeoJSON. To be asked before geopandas is."""
     suffix = Path(member or path.name).suffix.lower()
+    if suffix not in _BEGINS:
+        raise RoadFileError(f"{member or path.name} ends in none of {', '.join(_BEGINS)}")
     with _opened(path, member) as file:
         head = file.read(1024).removeprefix(b"\xef\xbb\xbf")
     if not (head.lstrip() if suffix.endswith("json") else head).startswith(_BEGINS[suffix]):

@@ -70,6 +70,7 @@ def put_sections(
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (IMPORT_LOCK,))
     rows = conn.execute("SELECT number, digest FROM road_section WHERE source = %s AND valid_to IS NULL", (source,))
     before = {r[0]: bytes(r[1]) for r in rows}
+    before |= dict.fromkeys(before.keys() & _damaged(conn), b"")
     digests = {s.number: _digest(s) for s in sections}
     fresh = [s for s in sections if before.get(s.number) != digests[s.number]]
     new = sum(s.number not in before for s in fresh)
@@ -95,6 +96,17 @@ def put_sections(
     _open(conn, fresh, digests, today, source, row[0])
     cells = _lay(conn, fresh, zone, done)
     return ImportReport(**{**vars(report), "cells": cells, "number": row[0]})
+
+
+def _damaged(conn: Connection) -> set[int]:
+    """Sections whose stored squares do not unpack (`packing.unpack_many`): they count as changed, and are laid anew."""
+    rows = conn.execute(
+        "SELECT DISTINCT section FROM section_cell WHERE CASE WHEN length(cells) > %(row)s THEN "
+        "(length(cells) - 1) %% %(row)s > 0 OR get_byte(cells, 0) + (length(cells) - 1) / %(row)s > %(rows)s "
+        "ELSE true END",
+        {"row": BLOCK // 8, "rows": BLOCK},
+    )
+    return {r[0] for r in rows}
 
 
 def _digest(section: Section) -> bytes:

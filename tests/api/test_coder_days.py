@@ -14,9 +14,11 @@ from api.fsck import judged_again
 from defects import Colour, Flag, register_store
 from defects import store as defects_store
 from defects.register import OBJECT, REPAIR, Entry
-from grid import cells_of_block
+from grid import Zone, cells_of_block
+from grid import store as grid_store
 from ingest import City
 
+from ..network import road
 from .test_coder import NOW_S, START_S, Conn, colours, conn, connect, drives, fold_all, take
 
 __all__ = ["conn", "connect"]
@@ -40,9 +42,7 @@ def entry(register: str, kind: str, cell: int, city: City, day: int) -> Entry:
     )  # fmt: skip
 
 
-def test_what_is_carried_over_days_says_what_evidence_says(
-    connect: Callable[[], Conn], conn: Conn, city: City
-) -> None:
+def test_what_is_carried_over_days_says_what_evidence_says(connect: Callable[[], Conn], conn: Conn, city: City) -> None:
     for day in (0, 1, 4):
         take(connect, city, drives(city, 2, START_S + day * DAY_S), now_s=NOW_S + day * DAY_S)
         fold_all(conn, city, NOW_S + day * DAY_S)
@@ -107,3 +107,25 @@ def test_an_object_that_is_entered_takes_the_red_away_and_its_end_brings_it_back
     fold_all(conn, city)
     assert red_cells(conn) == [cell]
     assert judged_again(conn, wiring.HEALTH) == []
+
+
+@pytest.mark.parametrize("what", ["roads", "registers"])
+def test_fsck_names_squares_of_roads_and_registers_that_stop_the_coder(
+    connect: Callable[[], Conn], conn: Conn, city: City, what: str
+) -> None:
+    take(connect, city, drives(city))
+    fold_all(conn, city)
+    (cell,) = red_cells(conn)
+    today = city.service_day(NOW_S)
+    with conn.transaction():
+        if what == "roads":
+            grid_store.put_sections(conn, [road(city)], today, "test", Zone(city.utm_zone, city.utm_north))
+        else:
+            register_store.put_entries(conn, [entry(OBJECT, "speed_bump", cell, city, 0)], today)
+    fold_all(conn, city)
+    assert judged_again(conn, wiring.HEALTH) == []
+    conn.execute("UPDATE section_cell SET cells = set_byte(cells, 0, 31)")
+    conn.execute("UPDATE register_block SET bits = substr(bits, 1, 100)")
+    assert {(fault.part, "do not unpack" in fault.text) for fault in judged_again(conn, wiring.HEALTH)} == {
+        ("ground", True)
+    }
