@@ -20,7 +20,7 @@ from ingest import raw as ingest_raw
 from ledger import Fault, latest_record, leaf_hash, parse, root_of, seals, subjects, waiting
 from ledger import fsck as ledger_fsck
 
-from .coder import ground
+from .coder import ground_heard
 from .recount import recount
 from .story import Ledger, one_moment
 
@@ -140,7 +140,7 @@ def judged_again(conn: Connection, health: HealthOptions) -> list[Fault]:
         around = {block, *blocks_beside(block).values()}
         evidence = around | (reading.above(around) if level_of(block) == 0 else set())
         try:
-            known = ground(conn, around, read_on, health)
+            known = ground_heard(conn, around, read_on, health)
         except ValueError as error:  # the coder stops at it too
             faults.append(Fault("ground", f"block {block} and those beside it", str(error)))
             continue

@@ -39,7 +39,8 @@ def recode(
 ) -> dict[int, Codes]:
     """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any: all of
     their days, or of a block that is in ``carried`` at least those after it. Where it holds the coarse blocks above
-    blocks of 1 m squares too (`above`), what phones say is heard there."""
+    blocks of 1 m squares too (`above`), what phones say is heard there, as far as the ground of those coarse blocks
+    lets it be."""
     return reread(blocks, evidence, today, options, ground, carried).codes
 
 
@@ -62,7 +63,7 @@ def reread(
         told = {block: days for block, days in evidence.items() if int(level_of(block)) == level}
         states = {block: carry for block, carry in carried.items() if int(level_of(block)) == level}
         coarse = {} if level else {block: days for block, days in evidence.items() if int(level_of(block)) > 0}
-        lifts = felt_around(told.keys() | states.keys(), coarse, today, options) if coarse else {}
+        lifts = felt_around(told.keys() | states.keys(), coarse, today, options, ground) if coarse else {}
         reading = read(mine, told, today, options, ground, states, keep, lifts)
         codes |= reading.codes
         kept |= reading.carried

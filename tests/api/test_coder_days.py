@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from api import wiring
-from api.coder import NOTHING, step
+from api.coder import NOTHING, ground_heard, step
 from api.fsck import judged_again
 from defects import Colour, Flag, register_store
 from defects import store as defects_store
 from defects.register import OBJECT, REPAIR, Entry
-from grid import Zone, cells_of_block
+from grid import Zone, blocks_of, cells_at, cells_of_block, index_in_block, parents, project
 from grid import store as grid_store
 from ingest import City
 
@@ -129,3 +129,15 @@ def test_fsck_names_squares_of_roads_and_registers_that_stop_the_coder(
     assert {(fault.part, "do not unpack" in fault.text) for fault in judged_again(conn, wiring.HEALTH)} == {
         ("ground", True)
     }
+
+
+def test_coder_and_fsck_hear_phones_with_what_registers_say_of_their_squares(conn: Conn, city: City) -> None:
+    zone = Zone(city.utm_zone, city.utm_north)
+    x, y = project(*city.centre_deg, zone)
+    cell, today = int(cells_at(x, y, zone)), city.service_day(NOW_S)
+    with conn.transaction():
+        register_store.put_entries(conn, [entry(OBJECT, "speed_bump", cell, city, 0)], today)
+    found = ground_heard(conn, {int(blocks_of(cell))}, today, wiring.HEALTH)
+    for level in (0, 1, 2):
+        square = int(parents(np.array([cell]), level)[0])
+        assert found[int(blocks_of(square))].harmless[int(index_in_block(square))]

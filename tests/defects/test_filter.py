@@ -31,6 +31,7 @@ from defects.planes import (
     PHONE_TALLY,
     SIZE,
 )
+from defects.readout import felt_around
 from grid import blocks_of, cells_of_block, index_in_block, parents
 
 from .blocks import BLOCK, DAY, MIDDLE, Entries, evidence, hits, quiet, together
@@ -334,3 +335,22 @@ def test_what_phones_said_is_heard_a_day_after_it_may_be_told() -> None:
         today = later(wait)
         told: dict[int, Days] = {BLOCK: {today: evidence(hits(1, 1, each=6.5))}, block: {DAY: said}}
         assert Colour(reading.recode({BLOCK}, told, today, OPTIONS)[BLOCK][MIDDLE]["colour"]) == colour
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("known", ["a bump", "a repair since", "a repair today", "a repair before"])
+def test_what_phones_felt_on_a_bump_or_before_a_repair_is_not_heard_below(known: str, level: int) -> None:
+    today = later(6)
+    block, said = above_middle(30, level)
+    at = np.zeros(1024, bool)
+    at[said.key >> 6] = True
+    ground = replace(plain_ground(), harmless=at.astype(np.uint8))
+    if known != "a bump":
+        day = {"a repair since": later(2), "a repair today": today, "a repair before": later(-1)}[known]
+        ground = replace(plain_ground(), repairs=((day, at),))
+    told: dict[int, Days] = {BLOCK: {today: evidence(hits(1, 1, each=6.5))}, block: {DAY: said}}
+    lifted = felt_around({BLOCK}, {block: told[block]}, today, OPTIONS, {block: ground}).get(BLOCK)
+    assert (lifted is not None and lifted.any()) == (known == "a repair before")
+    if level == 1:
+        colour = reading.recode({BLOCK}, told, today, OPTIONS, {block: ground})[BLOCK][MIDDLE]["colour"]
+        assert Colour(colour) == (Colour.RED if known == "a repair before" else Colour.GREY)
