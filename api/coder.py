@@ -70,6 +70,11 @@ def step(
         stale = set(defects_store.stale_blocks(conn, today, most)) | changed
         folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched, deltas)) if touched else {}
         defects_store.put_evidence(conn, folded)
+        # Evidence of phones that waited here for days, and is heard below already (`felt_around`).
+        newest = last_public_day(today, options)
+        late = {b for (b, day), e in folded.items() if turn.is_coarse(b) and day < newest and reading.felt_in(e)}
+        if late:
+            register_store.mark_coded(conn, roads.blocks_below(late))
         rows = sum(len(parts) for parts in deltas.values())
         told = _turn_of_day(conn, city, options, now_s, most, {b for b in touched if turn.is_coarse(b)})
         touched = {b for b in touched if not turn.is_coarse(b)}

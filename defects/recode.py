@@ -16,7 +16,7 @@ from .code import NO_KIND, Change, Codes, Colour, Flag, State, unknown_codes
 from .evidence import EMPTY, BlockEvidence, by_block, fold_in, pack_block
 from .ground import Ground
 from .health import HealthOptions
-from .planes import PASSES, PHONE_PASSES
+from .planes import LOGODDS, PASSES, PHONE_LOGODDS, PHONE_PASSES
 from .taxonomy import ALL_TYPES
 
 __all__ = ["by_block", "fold_in"]  # of `evidence`, reached through here too
@@ -87,6 +87,11 @@ def stored_bytes(evidence: BlockEvidence) -> int:
 def passes_of(evidence: BlockEvidence) -> NDArray[np.int64]:
     """How often each square of a block was passed, by boxes and phones, int64 (1024,)."""
     return evidence.plane(PASSES) + evidence.plane(PHONE_PASSES)
+
+
+def felt_in(evidence: BlockEvidence) -> bool:
+    """Whether anything was felt in a block, by whomever."""
+    return bool(np.isin(evidence.key & 63, (LOGODDS, PHONE_LOGODDS)).any())
 
 
 def describe(code: np.void) -> dict[str, Any]:

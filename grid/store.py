@@ -279,6 +279,13 @@ def _blocks_within(ids: Ids, level: int, blocks: bool = False) -> list[int]:
     return [int(b) for b in np.unique(prefix[:, None, None] | rows << 20 | columns)]
 
 
+def blocks_below(blocks: Iterable[int]) -> list[int]:
+    """The blocks of 1 m squares that lie in blocks of coarser levels: 16 in one of 4 m squares, 256 in one of 16 m."""
+    given = np.unique(np.fromiter(blocks, dtype=np.int64))
+    found = (_blocks_within(given[level_of(given) == level], level, blocks=True) for level in (1, 2, 3))
+    return [block for some in found for block in some]
+
+
 def classes_of(conn: Connection, blocks: Iterable[int]) -> dict[int, NDArray[np.uint8]]:
     """Of blocks of any level the class of road of each square, uint8 (1024,): its place in `ROAD_CLASSES` plus 1, 0
     where there is no section. Of several it is the highest class. Blocks without any section are left out."""

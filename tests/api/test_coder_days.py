@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
@@ -13,6 +13,18 @@ from api.coder import NOTHING, ground_heard, step
 from api.fsck import judged_again
 from defects import Colour, Flag, register_store
 from defects import store as defects_store
+from defects.evidence import UNIT, Deltas, tally
+from defects.planes import (
+    DEVICES,
+    HIT_DEVICES,
+    LOGODDS,
+    PASSES,
+    PHONE_HIT_DEVICES,
+    PHONE_LOGODDS,
+    PHONE_PASSES,
+    PHONE_TALLY,
+    TALLY,
+)
 from defects.register import OBJECT, REPAIR, Entry
 from grid import Zone, blocks_of, cells_at, cells_of_block, index_in_block, parents, project
 from grid import store as grid_store
@@ -141,3 +153,25 @@ def test_coder_and_fsck_hear_phones_with_what_registers_say_of_their_squares(con
     for level in (0, 1, 2):
         square = int(parents(np.array([cell]), level)[0])
         assert found[int(blocks_of(square))].harmless[int(index_in_block(square))]
+
+
+def test_phones_evidence_that_was_folded_days_late_is_heard_below_at_once(conn: Conn, city: City) -> None:
+    """A coder that was away for days folds in many steps: codes that it read in the first must not stay as they are."""
+    zone = Zone(city.utm_zone, city.utm_north)
+    x, y = project(*city.centre_deg, zone)
+    cell, day, now_s = int(cells_at(x, y, zone)), city.service_day(NOW_S), NOW_S + 6 * DAY_S
+    phones = ((PHONE_LOGODDS, 24 * UNIT), (PHONE_TALLY, tally(6, 12.0)), (PHONE_PASSES, 30), (PHONE_HIT_DEVICES, 63))
+    felt = ((LOGODDS, round(6.5 * UNIT)), (PASSES, 1), (DEVICES, 1), (HIT_DEVICES, 1), (TALLY, tally(1, 2.0)))
+
+    def note(square: int, on: date, said: tuple[tuple[int, int], ...]) -> None:
+        plane, value = (np.array(v) for v in zip(*said, strict=True))
+        deltas = Deltas(np.full(len(said), square), plane.astype(np.uint8), value.astype(np.int64))
+        with conn.transaction():
+            defects_store.append_journal(conn, on, deltas, {})
+        fold_all(conn, city, now_s)
+
+    note(cell, city.service_day(now_s), felt)
+    assert red_cells(conn) == []
+    note(int(parents(np.array([cell]), 1)[0]), day, phones)
+    assert red_cells(conn) == [cell]
+    assert judged_again(conn, wiring.HEALTH) == []
