@@ -70,6 +70,11 @@ def step(
         stale = set(defects_store.stale_blocks(conn, today, most)) | changed
         folded = reading.fold_in(deltas, defects_store.evidence_of(conn, touched, deltas)) if touched else {}
         defects_store.put_evidence(conn, folded)
+        # Evidence of phones that waited here for days, and is heard below already (`felt_around`).
+        newest = last_public_day(today, options)
+        late = {b for (b, day), e in folded.items() if turn.is_coarse(b) and day < newest and reading.felt_in(e)}
+        if late:
+            register_store.mark_coded(conn, roads.blocks_below(late))
         rows = sum(len(parts) for parts in deltas.values())
         told = _turn_of_day(conn, city, options, now_s, most, {b for b in touched if turn.is_coarse(b)})
         touched = {b for b in touched if not turn.is_coarse(b)}
@@ -91,6 +96,13 @@ def ground(conn: Connection, blocks: set[int], today: date, options: HealthOptio
     return register_store.ground_of(conn, blocks, today, options.ground, roads.classes_of(conn, blocks))
 
 
+def ground_heard(conn: Connection, blocks: set[int], today: date, options: HealthOptions) -> dict[int, Ground]:
+    """`ground`, and what registers say of the coarse squares above blocks of 1 m squares: what phones feel on a known
+    object, or felt before a repair, is not heard below."""
+    above = reading.above(blocks) - blocks
+    return ground(conn, blocks, today, options) | register_store.ground_of(conn, above, today, options.ground)
+
+
 def _read(conn: Connection, blocks: set[int], today: date, options: HealthOptions, keep: bool) -> dict[int, Codes]:
     """The codes of blocks of 1 m squares, from what is carried of them and the days after it. ``keep``: on a new day
     the states at the end of the last sealed one are carried on."""
@@ -98,7 +110,8 @@ def _read(conn: Connection, blocks: set[int], today: date, options: HealthOption
     carried = defects_store.carry_of(conn, halo)
     evidence = defects_store.evidence_after(conn, {block: carry.asof for block, carry in carried.items()})
     evidence |= defects_store.evidence_of(conn, (halo - carried.keys()) | reading.above(halo))
-    found = reading.reread(blocks, evidence, today, options, ground(conn, halo, today, options), carried, keep)
+    known = ground_heard(conn, halo, today, options)
+    found = reading.reread(blocks, evidence, today, options, known, carried, keep)
     defects_store.put_carry(conn, {
         block: carry for block, carry in found.carried.items()
         if block not in carried or carried[block].asof < carry.asof

@@ -14,13 +14,13 @@ from defects import Codes, EvidenceOptions, HealthOptions, evidence_leaf, regist
 from defects import recode as reading
 from defects import retention as defects_retention
 from defects import store as defects_store
-from grid import blocks_beside, cells_of_block, level_of
+from grid import blocks_beside, cells_of_block, is_cell, level_of
 from ingest import City, devices
 from ingest import raw as ingest_raw
 from ledger import Fault, latest_record, leaf_hash, parse, root_of, seals, subjects, waiting
 from ledger import fsck as ledger_fsck
 
-from .coder import ground
+from .coder import ground_heard
 from .recount import recount
 from .story import Ledger, one_moment
 
@@ -78,6 +78,8 @@ def _codes(conn: Connection) -> list[Fault]:
     dropped = {state.day for state in ingest_raw.day_states(conn) if state.boxes_gone_at}
     for block in blocks:
         where = f"block {block}"
+        if not is_cell(block):
+            continue  # named by `judged_again`
         try:
             revision, codes = defects_store.codes_of(conn, [block])[block]
         except ValueError as error:
@@ -137,11 +139,18 @@ def judged_again(conn: Connection, health: HealthOptions) -> list[Fault]:
     for block, read_on in defects_store.read_days(conn):
         if block in changed:
             continue  # a register has changed, and it is to be read out again
+        if not is_cell(block):
+            faults.append(Fault("code", f"block {block}", "there is no block of this number"))
+            continue
         around = {block, *blocks_beside(block).values()}
         evidence = around | (reading.above(around) if level_of(block) == 0 else set())
         try:
+            known = ground_heard(conn, around, read_on, health)
+        except ValueError as error:  # the coder stops at it too
+            faults.append(Fault("ground", f"block {block}, or one beside it", str(error)))
+            continue
+        try:
             shown = defects_store.codes_of(conn, [block])[block][1]
-            known = ground(conn, around, read_on, health)
             right = reading.recode({block}, defects_store.evidence_of(conn, evidence), read_on, health, known)[block]
         except ValueError:
             continue  # damage that is named elsewhere

@@ -18,6 +18,7 @@ Connection = psycopg.Connection[Any]
 CHART_DAYS = 28
 WORST = 12
 MOVED = 12
+_OLDEST = date(1970, 1, 1)
 _RANK = {"red": 3, "yellow": 2, "grey": 1, "green": 0}
 
 
@@ -27,7 +28,9 @@ class NoSuchDay(ValueError):
 
 def report_of(conn: Connection, city: City, day: date, today: date) -> dict[str, Any]:
     """Everything that the report of a service day says, as JSON has it. ``today``: the service day now. Raises
-    NoSuchDay for a day that has not begun."""
+    NoSuchDay for a day that has not begun, or before any platform was."""
+    if day < _OLDEST:
+        raise NoSuchDay(f"{day.isoformat()} is before {_OLDEST.isoformat()}: there was nothing to report then")
     if day > today:
         raise NoSuchDay(f"{day.isoformat()} has not begun: the newest report is of {today.isoformat()}")
     rows = roads.today_rows(conn, day)

@@ -293,6 +293,8 @@ def _decompressed(kind: bytes, data: bytes) -> bytes:
     if data[:1] != kind:
         raise ValueError("a row of evidence has a first byte that no version wrote: run roadcode fsck")
     try:
+        if zstandard.frame_content_size(data[1:]) > _MOST_BYTES:  # the library bounds only what states no length
+            raise ValueError("a row of evidence states a length that none has: run roadcode fsck")
         return zstandard.ZstdDecompressor().decompress(data[1:], max_output_size=_MOST_BYTES)
     except zstandard.ZstdError as error:
         raise ValueError(f"a row of evidence does not unpack ({error}): run roadcode fsck") from None

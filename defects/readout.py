@@ -125,7 +125,7 @@ def _believe(
 
 
 def felt_around(
-    blocks: set[int], coarse: Mapping[int, Days], today: date, options: HealthOptions
+    blocks: set[int], coarse: Mapping[int, Days], today: date, options: HealthOptions, ground: Mapping[int, Ground]
 ) -> dict[int, NDArray[np.int32]]:
     """What phones say of blocks of 1 m squares through the 4 and 16 m squares that hold them: log-odds, int32 (1024,)
     with 16 bits, 0 where they say nothing; blocks of which nothing is said are left out.
@@ -133,15 +133,19 @@ def felt_around(
     ``coarse``: evidence of coarse blocks. A defect somewhere in a square of n small ones, S more likely than before, is
     with each of them as likely as `S - log(1 + (n - 1) p0 (e^S - 1))` more: at most 1 / n of it, so that phones alone
     never colour a square metre. Only what may be told of phones counts, and a day later, so that no late fold of a day
-    that is told already makes a difference.
+    that is told already makes a difference. ``ground``: of coarse blocks: on a known object nothing is heard of them,
+    nor what they said before a repair.
     """
     parts: dict[int, list[NDArray[np.float64]]] = {}
     for level in (1, 2):
         mine = sorted(block for block in coarse if int(level_of(block)) == level)
         if not mine:
             continue
-        believed = _believe(mine, coarse, today - timedelta(days=1), level, options, {}, {}, keep=False)
+        believed = _believe(mine, coarse, today - timedelta(days=1), level, options, ground, {}, keep=False)
         said = dict(zip(mine, believed.felt, strict=True))
+        for one in mine:
+            if one in ground:
+                said[one][_not_heard(ground[one], today)] = 0
         for block in blocks:
             cells = cells_of_block(block)
             above = parents(cells, level)
@@ -159,6 +163,16 @@ def felt_around(
     return {
         block: np.rint(np.minimum(np.sum(said, axis=0), most) * UNIT).astype(np.int32) for block, said in parts.items()
     }
+
+
+def _not_heard(known: Ground, today: date) -> NDArray[np.bool_]:
+    """Coarse squares of which phones' word counts for nothing. What was mended today is not among the days that the
+    filter has gone through."""
+    out = known.harmless > 0
+    for day, squares in known.repairs:
+        if day >= today:
+            out = out | squares
+    return out
 
 
 def _first(lengths: Sequence[int]) -> Int64:
@@ -219,9 +233,7 @@ class _Judged:
     sigma: NDArray[np.float64]
 
 
-def _judge(
-    rivals: Int64, blocks: tuple[int, ...], options: HealthOptions, ground: Mapping[int, Ground]
-) -> _Judged:
+def _judge(rivals: Int64, blocks: tuple[int, ...], options: HealthOptions, ground: Mapping[int, Ground]) -> _Judged:
     cell, kind = rivals[:, days.R_CELL], rivals[:, days.R_TYPE]
     column, row = column_row(np.array(blocks, np.int64)[cell // BLOCK_CELLS])
     column = column * 32 + cell % 32
@@ -337,4 +349,3 @@ def _with_ground(codes: Codes, known: Ground, today: date) -> Codes:
                              ("size_mm", 0), ("sigma_dm", 0)):  # fmt: skip
             out[field] = np.where(works, value, out[field])
     return out
-

@@ -16,7 +16,7 @@ from .code import NO_KIND, Change, Codes, Colour, Flag, State, unknown_codes
 from .evidence import EMPTY, BlockEvidence, by_block, fold_in, pack_block
 from .ground import Ground
 from .health import HealthOptions
-from .planes import PASSES, PHONE_PASSES
+from .planes import LOGODDS, PASSES, PHONE_LOGODDS, PHONE_PASSES
 from .taxonomy import ALL_TYPES
 
 __all__ = ["by_block", "fold_in"]  # of `evidence`, reached through here too
@@ -39,7 +39,8 @@ def recode(
 ) -> dict[int, Codes]:
     """Codes of ``blocks`` as of ``today``. ``evidence`` holds them and whichever of their neighbours have any: all of
     their days, or of a block that is in ``carried`` at least those after it. Where it holds the coarse blocks above
-    blocks of 1 m squares too (`above`), what phones say is heard there."""
+    blocks of 1 m squares too (`above`), what phones say is heard there, as far as the ground of those coarse blocks
+    lets it be."""
     return reread(blocks, evidence, today, options, ground, carried).codes
 
 
@@ -62,7 +63,7 @@ def reread(
         told = {block: days for block, days in evidence.items() if int(level_of(block)) == level}
         states = {block: carry for block, carry in carried.items() if int(level_of(block)) == level}
         coarse = {} if level else {block: days for block, days in evidence.items() if int(level_of(block)) > 0}
-        lifts = felt_around(told.keys() | states.keys(), coarse, today, options) if coarse else {}
+        lifts = felt_around(told.keys() | states.keys(), coarse, today, options, ground) if coarse else {}
         reading = read(mine, told, today, options, ground, states, keep, lifts)
         codes |= reading.codes
         kept |= reading.carried
@@ -86,6 +87,11 @@ def stored_bytes(evidence: BlockEvidence) -> int:
 def passes_of(evidence: BlockEvidence) -> NDArray[np.int64]:
     """How often each square of a block was passed, by boxes and phones, int64 (1024,)."""
     return evidence.plane(PASSES) + evidence.plane(PHONE_PASSES)
+
+
+def felt_in(evidence: BlockEvidence) -> bool:
+    """Whether anything was felt in a block, by whomever."""
+    return bool(np.isin(evidence.key & 63, (LOGODDS, PHONE_LOGODDS)).any())
 
 
 def describe(code: np.void) -> dict[str, Any]:

@@ -193,6 +193,10 @@ def ground_of_entries(
     works: dict[int, NDArray[np.bool_]] = {}
     repairs: dict[int, dict[date, NDArray[np.bool_]]] = defaultdict(dict)
     for one in found:
+        if len(one.bits) * 8 != BLOCK_CELLS:
+            raise RegisterError(
+                "squares of a register do not unpack: end the entry with its command and enter it again"
+            )
         mine = np.unpackbits(np.frombuffer(one.bits, np.uint8), bitorder="little").astype(bool)
         if one.register == OBJECT:
             row = harmless.setdefault(one.block, np.zeros(BLOCK_CELLS, np.uint8))
@@ -221,5 +225,3 @@ def cells_of_bits(block: int, bits: bytes) -> Ids:
     mine = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little").astype(bool)
     cells: Ids = cells_of_block(block)[mine]
     return cells
-
-

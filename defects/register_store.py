@@ -206,6 +206,14 @@ def mark_all_stale(conn: Connection) -> None:
     conn.execute("INSERT INTO register_stale (blk) SELECT blk FROM code ON CONFLICT DO NOTHING")
 
 
+def mark_coded(conn: Connection, blocks: Sequence[int]) -> None:
+    """Notes of those of the blocks that have codes that they are to be read out again."""
+    conn.execute(
+        "INSERT INTO register_stale (blk) SELECT blk FROM code WHERE blk = ANY(%s) ON CONFLICT DO NOTHING",
+        (list(blocks),),
+    )
+
+
 def stale_ground(conn: Connection, most: int, *, coarse: bool = False) -> list[int]:
     """Blocks whose codes are to be read out again because a register was changed: of 1 m squares, or coarse ones, which
     wait for their turn."""

@@ -25,6 +25,9 @@ MOST_BYTES = 64 << 20
 """Of one file. A city has some 300,000 covers, 200 bytes each; more at once would not fit beside a database."""
 MOST_ENTRIES = 500_000
 """Of one file."""
+MOST_SQUARES = 50_000_000
+"""Of one file, 400 MB. 300,000 covers whose places are known to four metres have as many; without a bound 64 MiB of
+small outlines of whole quarters would have 10,000 times as many, and take days."""
 _FAR_DEG = 5.0
 """From the zone's meridian. Beyond it a square is no longer a metre, and the file is of another city, or swapped."""
 _SHAPES = {
@@ -83,14 +86,18 @@ def read_entries(data: bytes, csv_text: bool, reading: Reading, city: City, told
     rows = list(_csv_rows(text) if csv_text else _features(text))
     entries: dict[str, Entry] = {}
     refused = []
+    in_all = 0
     for n, (place, geometry, said) in enumerate(rows):
         try:
             entry = entry_of(geometry, said, reading, city)
             if entry.key in entries:
                 raise RegisterError(f"the key {entry.key!r} stands twice in the file")
             entries[entry.key] = entry
+            in_all += len(entry.cells)
         except RegisterError as error:
             refused.append((place, str(error)))
+        if in_all > MOST_SQUARES:
+            raise RegisterError(f"up to {place} its entries have over {MOST_SQUARES:,} squares of 1 m: split the file")
         if told is not None:
             told(n + 1, len(rows))
     return Read(tuple(entries.values()), tuple(refused))
@@ -205,7 +212,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, object, Mapping[str, Any]]]:
 
 def _positions(geometry: object) -> tuple[str, NDArray[np.float64]]:
     """Kind of shape, and all its positions in order, float64 (k, 2), degrees."""
-    if not isinstance(geometry, dict) or geometry.get("type") not in _SHAPES:
+    if not isinstance(geometry, dict) or not isinstance(geometry.get("type"), str) or geometry["type"] not in _SHAPES:
         known = ", ".join(_SHAPES)
         raise RegisterError(f"it has no place: give lon and lat, or a geometry of {known}")
     name, depth = _SHAPES[geometry["type"]]

@@ -43,7 +43,7 @@ from .projection import REACH_DEG, OutsideZone, Zone, project, unproject, within
 from .recognise_datum import DatumUnclear, recognise
 from .roadnet import RoadNet, RoadsError, road_net
 from .sections import ROAD_CLASSES, SECTION_M, STRIP_M, Road, SameNumber, Section, cut, middle_of, number_of
-from .shapes import Features, NeedsExtra, RoadFileError, read_areas, read_features
+from .shapes import Features, NeedsExtra, RoadFileError, check_kind, read_areas, read_features
 from .track import Trace, Track, locate, sample, traces
 
 __all__ = [
@@ -98,6 +98,7 @@ __all__ = [
     "cells_of_sections",
     "centres_deg",
     "centres_m",
+    "check_kind",
     "column_row",
     "corner_m",
     "corners_m",

@@ -34,6 +34,10 @@ _BEFORE = {"yes", "true", "1", "y", "ft", "f", "forward", "是"}
 _AGAINST = {"-1", "reverse", "tf", "backward"}
 
 
+_UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1b\x7f\ud800-\udfff]")
+"""What a database takes in no text: NUL, halves of characters; and what nobody could have meant."""
+
+
 class NoSuchField(ValueError):
     """A column that was named is not in the file."""
 
@@ -66,14 +70,14 @@ def _all_differ(values: Sequence[Any]) -> bool:
 
 def text_of(value: Any) -> str:
     """A value as text: "" where it says nothing, whole numbers without a point, lists (also as OSMnx writes them into
-    GraphML) joined by " / "."""
+    GraphML) joined by " / ", lists within them left out."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     if not isinstance(value, str) and isinstance(value, Sequence):
-        return " / ".join(t for t in (text_of(v) for v in value) if t)
-    text = " ".join(str(value).split())
+        return " / ".join(t for t in (text_of(v) for v in value if not isinstance(v, list | tuple)) if t)
+    text = " ".join(_UNPRINTABLE.sub(" ", str(value)).split())
     if re.fullmatch(r"\[.*\]", text):
         parts = [a or b or c for a, b, c in re.findall(r"'([^']*)'|\"([^\"]*)\"|([^\s,\[\]'\"]+)", text)]
         return " / ".join(p for p in parts if p)
@@ -87,6 +91,8 @@ def number_of(value: Any) -> float:
     if match is None or text.startswith("-"):
         return 0.0
     number = float(match[0])
+    if math.isinf(number):
+        return 0.0
     return number * 0.3048 if re.match(r"\s*('|′|ft\b|feet\b)", text[match.end() :]) else number
 
 

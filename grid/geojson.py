@@ -15,6 +15,11 @@ MOST_BYTES = 256 << 20
 _DEGREES = ("crs84", "epsg::4326", "epsg:4326")
 
 
+MOST_COLUMNS = 1_000
+"""Every feature has a value of every column, so a file in which each feature names columns of its own would take memory
+with the square of its size. Fewer, and an export of OpenStreetMap with all its tags is refused."""
+
+
 class BadGeoJson(ValueError):
     """The file is no GeoJSON that can be used; the text says why."""
 
@@ -53,8 +58,11 @@ def read_geojson(path: Path) -> Lines:
     if not isinstance(features, list) or not all(isinstance(f, dict) for f in features):
         raise BadGeoJson(f"{path.name} is JSON, but holds no GeoJSON features")
     out = Lines(count=len(features))
-    names = sorted({str(name) for f in features for name in (f.get("properties") or {})})
-    out.columns = {name: [(f.get("properties") or {}).get(name) for f in features] for name in names}
+    said = [properties if isinstance(properties := f.get("properties"), dict) else {} for f in features]
+    names = sorted({name for one in said for name in one})
+    if len(names) > MOST_COLUMNS:
+        raise BadGeoJson(f"{path.name} has {len(names):,} columns, the most is {MOST_COLUMNS:,}: save it with fewer")
+    out.columns = {name: [one.get(name) for one in said] for name in names}
     for row, feature in enumerate(features):
         shape = feature.get("geometry")
         kind = shape.get("type") if isinstance(shape, dict) else None
@@ -62,6 +70,8 @@ def read_geojson(path: Path) -> Lines:
             parts = [shape.get("coordinates")]
         elif kind == "MultiLineString":
             parts = shape.get("coordinates") or []
+            if not isinstance(parts, list):
+                raise BadGeoJson(f"{path.name}: the coordinates of a MultiLineString are no list of lines")
         else:
             out.without += kind is None
             out.others += kind is not None
@@ -77,6 +87,6 @@ def read_geojson(path: Path) -> Lines:
 def _line(part: Any, path: Path) -> NDArray[np.float64]:
     try:
         line = np.array([[point[0], point[1]] for point in part], dtype=np.float64).reshape(-1, 2)
-    except (TypeError, ValueError, IndexError, OverflowError):
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError):
         raise BadGeoJson(f"{path.name}: a line's coordinates are not pairs of numbers") from None
     return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import IO, Any
 from xml.parsers import expat
 
 import numpy as np
@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 MOST_BYTES = 1 << 30
 """Larger files are refused: a city of 100,000 edges has some 100 MB. Smaller, and a province does not fit; larger, and
 a file made to harm takes all memory."""
+
+
+MOST_COLUMNS = 1_000
+"""Of edges: each has a value of each column."""
 
 
 class BadGraph(ValueError):
@@ -73,7 +77,7 @@ class _Reader:
             self._stack.pop()
 
 
-def read_graphml(file: BinaryIO) -> Graph:
+def read_graphml(file: IO[bytes]) -> Graph:
     """The edges of a graph. Raises BadGraph: no XML, no edges, a document type (entities could fill all memory), or
     more than `MOST_BYTES`."""
     reader = _Reader()
@@ -101,6 +105,8 @@ def read_graphml(file: BinaryIO) -> Graph:
     if not reader.edges:
         raise BadGraph("the GraphML file has no edges")
     names = {name: None for edge in reader.edges for name in edge if name != "geometry"}
+    if len(names) > MOST_COLUMNS:
+        raise BadGraph(f"its edges have {len(names):,} columns, the most is {MOST_COLUMNS:,}: save it with fewer")
     return Graph(
         columns={name: [edge.get(name) for edge in reader.edges] for name in names},
         lines=[_line(edge, reader.nodes) for edge in reader.edges],
@@ -115,7 +121,8 @@ def _line(edge: dict[str, str], nodes: dict[str, dict[str, str]]) -> NDArray[np.
             match = re.fullmatch(r"\s*LINESTRING\s*(?:Z\s*)?\(([^()]*)\)\s*", edge["geometry"], re.IGNORECASE)
             if match is None:
                 return None
-            return np.array([[float(v) for v in p.split()[:2]] for p in match[1].split(",")], dtype=np.float64)
+            pairs = ((float(x), float(y)) for x, y, *_ in (p.split() for p in match[1].split(",")))
+            return np.array(list(pairs), dtype=np.float64)
         ends = [nodes[edge[name]] for name in ("u", "v")]
         return np.array([[float(n["x"]), float(n["y"])] for n in ends], dtype=np.float64)
     except (KeyError, ValueError):

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,11 @@ from .graphml import BadGraph, Graph, read_graphml
 
 Degrees = NDArray[np.float64]
 _KINDS = (".shp", ".gpkg", ".geojson", ".json", ".graphml")
+_BEGINS = {
+    ".shp": (b"\x00\x00\x27\x0a",), ".gpkg": (b"SQLite format 3\x00",), ".geojson": (b"{",), ".json": (b"{",),
+}  # fmt: skip
+"""First bytes of each kind. The reader goes by what a file holds, whatever it is called, and some formats that it knows
+do nothing but name other files and addresses to be read in their place."""
 _MOST_BYTES = 4 << 30  # unpacked; a province's roads have some 500 MB
 _OFFSET = re.compile(r"(gcj[-_ ]?0?2|火星坐标|mars[-_ ]?coord)|(bd[-_ ]?09|baidu)", re.IGNORECASE)
 
@@ -168,6 +175,7 @@ def _read(
     said: list[str] = []
     options: dict[str, Any] = {}
     try:
+        check_kind(path, member)
         if (member or path.name).lower().endswith(".gpkg"):
             options["layer"] = _layer(pyogrio.list_layers(place), layer, path)
         if encoding:
@@ -188,6 +196,32 @@ def _read(
         raise RoadFileError(f"{path.name} cannot be read: {error}") from None
     except (pyogrio.errors.FeatureError, pyogrio.errors.GeometryError, UnicodeDecodeError, LookupError) as error:
         raise RoadFileError(f"{path.name} cannot be read: {error}; is --encoding right?") from None
+
+
+def check_kind(path: Path, member: str = "") -> None:
+    """Raises RoadFileError where a file (or member of a zip) is not of the kind that its name says: Shapefile,
+    GeoPackage or GeoJSON. To be asked before geopandas is."""
+    suffix = Path(member or path.name).suffix.lower()
+    if suffix not in _BEGINS:
+        raise RoadFileError(f"{member or path.name} ends in none of {', '.join(_BEGINS)}")
+    with _opened(path, member) as file:
+        head = file.read(1024).removeprefix(b"\xef\xbb\xbf")
+    if not (head.lstrip() if suffix.endswith("json") else head).startswith(_BEGINS[suffix]):
+        raise RoadFileError(f"{member or path.name} is no {suffix} inside: save it again from the program that made it")
+
+
+@contextmanager
+def _opened(path: Path, member: str) -> Iterator[IO[bytes]]:
+    """A file, or one within a zip. Raises RoadFileError where the zip is damaged or locked."""
+    if not member:
+        with path.open("rb") as file:
+            yield file
+        return
+    try:
+        with zipfile.ZipFile(path) as pack, pack.open(member) as inside:
+            yield inside
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise RoadFileError(f"{member} in {path.name} cannot be unpacked: {error}") from None
 
 
 def _texts(geopandas: Any, place: str, path: Path, member: str, options: dict[str, Any], said: list[str]) -> Any:
@@ -253,12 +287,8 @@ def _declared(path: Path, member: str, named: str) -> str:
 
 def _of_graph(path: Path, member: str) -> Features:
     try:
-        if member:
-            with zipfile.ZipFile(path) as pack, pack.open(member) as file:
-                graph = read_graphml(file)  # type: ignore[arg-type]
-        else:
-            with path.open("rb") as file:
-                graph = read_graphml(file)
+        with _opened(path, member) as file:
+            graph = read_graphml(file)
     except BadGraph as error:
         raise RoadFileError(f"{path.name}: {error}") from None
     if graph.reference and not re.search(r"4326|WGS ?84|CRS84", graph.reference, re.IGNORECASE):

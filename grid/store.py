@@ -70,6 +70,7 @@ def put_sections(
     conn.execute("SELECT pg_advisory_xact_lock(%s)", (IMPORT_LOCK,))
     rows = conn.execute("SELECT number, digest FROM road_section WHERE source = %s AND valid_to IS NULL", (source,))
     before = {r[0]: bytes(r[1]) for r in rows}
+    before |= dict.fromkeys(before.keys() & _damaged(conn), b"")
     digests = {s.number: _digest(s) for s in sections}
     fresh = [s for s in sections if before.get(s.number) != digests[s.number]]
     new = sum(s.number not in before for s in fresh)
@@ -95,6 +96,17 @@ def put_sections(
     _open(conn, fresh, digests, today, source, row[0])
     cells = _lay(conn, fresh, zone, done)
     return ImportReport(**{**vars(report), "cells": cells, "number": row[0]})
+
+
+def _damaged(conn: Connection) -> set[int]:
+    """Sections whose stored squares do not unpack (`packing.unpack_many`): they count as changed, and are laid anew."""
+    rows = conn.execute(
+        "SELECT DISTINCT section FROM section_cell WHERE CASE WHEN length(cells) > %(row)s THEN "
+        "(length(cells) - 1) %% %(row)s > 0 OR get_byte(cells, 0) + (length(cells) - 1) / %(row)s > %(rows)s "
+        "ELSE true END",
+        {"row": BLOCK // 8, "rows": BLOCK},
+    )
+    return {r[0] for r in rows}
 
 
 def _digest(section: Section) -> bytes:
@@ -265,6 +277,13 @@ def _blocks_within(ids: Ids, level: int, blocks: bool = False) -> list[int]:
     columns = ((low & (1 << 20) - 1) >> down << shift)[:, None, None] + step[:, None]
     rows = (low >> 20 >> down << shift)[:, None, None] + step
     return [int(b) for b in np.unique(prefix[:, None, None] | rows << 20 | columns)]
+
+
+def blocks_below(blocks: Iterable[int]) -> list[int]:
+    """The blocks of 1 m squares that lie in blocks of coarser levels: 16 in one of 4 m squares, 256 in one of 16 m."""
+    given = np.unique(np.fromiter(blocks, dtype=np.int64))
+    found = (_blocks_within(given[level_of(given) == level], level, blocks=True) for level in (1, 2, 3))
+    return [block for some in found for block in some]
 
 
 def classes_of(conn: Connection, blocks: Iterable[int]) -> dict[int, NDArray[np.uint8]]:

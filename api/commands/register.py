@@ -74,6 +74,7 @@ def _place(at: str | None) -> dict[str, Any]:
 def _bytes_of(file: Path) -> tuple[bytes, bool]:
     """The text of a file as GeoJSON or CSV, and whether it is CSV. Other formats go through geopandas."""
     from defects import register_text  # noqa: PLC0415
+    from grid import check_kind  # noqa: PLC0415
 
     if file.suffix.lower() in (".json", ".geojson", ".csv", ".txt"):
         if file.stat().st_size > register_text.MOST_BYTES:
@@ -84,6 +85,7 @@ def _bytes_of(file: Path) -> tuple[bytes, bool]:
     except ImportError:
         raise typer.BadParameter(f"{file.suffix} files need `make roads` once; GeoJSON and CSV do not") from None
     try:
+        check_kind(file)
         frame = geopandas.read_file(file)
         if frame.crs is None:
             raise typer.BadParameter(f"{file} does not say its reference system: write it again with one")

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import pytest
 
 from api import wiring
-from api.coder import NOTHING, step
+from api.coder import NOTHING, ground_heard, step
 from api.fsck import judged_again
 from defects import Colour, Flag, register_store
 from defects import store as defects_store
+from defects.evidence import UNIT, Deltas, tally
+from defects.planes import (
+    DEVICES,
+    HIT_DEVICES,
+    LOGODDS,
+    PASSES,
+    PHONE_HIT_DEVICES,
+    PHONE_LOGODDS,
+    PHONE_PASSES,
+    PHONE_TALLY,
+    TALLY,
+)
 from defects.register import OBJECT, REPAIR, Entry
-from grid import cells_of_block
+from grid import Zone, blocks_of, cells_at, cells_of_block, index_in_block, parents, project
+from grid import store as grid_store
 from ingest import City
 
+from ..network import road
 from .test_coder import NOW_S, START_S, Conn, colours, conn, connect, drives, fold_all, take
 
 __all__ = ["conn", "connect"]
@@ -40,9 +54,7 @@ def entry(register: str, kind: str, cell: int, city: City, day: int) -> Entry:
     )  # fmt: skip
 
 
-def test_what_is_carried_over_days_says_what_evidence_says(
-    connect: Callable[[], Conn], conn: Conn, city: City
-) -> None:
+def test_what_is_carried_over_days_says_what_evidence_says(connect: Callable[[], Conn], conn: Conn, city: City) -> None:
     for day in (0, 1, 4):
         take(connect, city, drives(city, 2, START_S + day * DAY_S), now_s=NOW_S + day * DAY_S)
         fold_all(conn, city, NOW_S + day * DAY_S)
@@ -105,5 +117,61 @@ def test_an_object_that_is_entered_takes_the_red_away_and_its_end_brings_it_back
     with conn.transaction():
         register_store.end_entry(conn, put.numbers[0], OBJECT, today - timedelta(days=1))
     fold_all(conn, city)
+    assert red_cells(conn) == [cell]
+    assert judged_again(conn, wiring.HEALTH) == []
+
+
+@pytest.mark.parametrize("what", ["roads", "registers"])
+def test_fsck_names_squares_of_roads_and_registers_that_stop_the_coder(
+    connect: Callable[[], Conn], conn: Conn, city: City, what: str
+) -> None:
+    take(connect, city, drives(city))
+    fold_all(conn, city)
+    (cell,) = red_cells(conn)
+    today = city.service_day(NOW_S)
+    with conn.transaction():
+        if what == "roads":
+            grid_store.put_sections(conn, [road(city)], today, "test", Zone(city.utm_zone, city.utm_north))
+        else:
+            register_store.put_entries(conn, [entry(OBJECT, "speed_bump", cell, city, 0)], today)
+    fold_all(conn, city)
+    assert judged_again(conn, wiring.HEALTH) == []
+    conn.execute("UPDATE section_cell SET cells = set_byte(cells, 0, 31)")
+    conn.execute("UPDATE register_block SET bits = substr(bits, 1, 100)")
+    assert {(fault.part, "do not unpack" in fault.text) for fault in judged_again(conn, wiring.HEALTH)} == {
+        ("ground", True)
+    }
+
+
+def test_coder_and_fsck_hear_phones_with_what_registers_say_of_their_squares(conn: Conn, city: City) -> None:
+    zone = Zone(city.utm_zone, city.utm_north)
+    x, y = project(*city.centre_deg, zone)
+    cell, today = int(cells_at(x, y, zone)), city.service_day(NOW_S)
+    with conn.transaction():
+        register_store.put_entries(conn, [entry(OBJECT, "speed_bump", cell, city, 0)], today)
+    found = ground_heard(conn, {int(blocks_of(cell))}, today, wiring.HEALTH)
+    for level in (0, 1, 2):
+        square = int(parents(np.array([cell]), level)[0])
+        assert found[int(blocks_of(square))].harmless[int(index_in_block(square))]
+
+
+def test_phones_evidence_that_was_folded_days_late_is_heard_below_at_once(conn: Conn, city: City) -> None:
+    """A coder that was away for days folds in many steps: codes that it read in the first must not stay as they are."""
+    zone = Zone(city.utm_zone, city.utm_north)
+    x, y = project(*city.centre_deg, zone)
+    cell, day, now_s = int(cells_at(x, y, zone)), city.service_day(NOW_S), NOW_S + 6 * DAY_S
+    phones = ((PHONE_LOGODDS, 24 * UNIT), (PHONE_TALLY, tally(6, 12.0)), (PHONE_PASSES, 30), (PHONE_HIT_DEVICES, 63))
+    felt = ((LOGODDS, round(6.5 * UNIT)), (PASSES, 1), (DEVICES, 1), (HIT_DEVICES, 1), (TALLY, tally(1, 2.0)))
+
+    def note(square: int, on: date, said: tuple[tuple[int, int], ...]) -> None:
+        plane, value = (np.array(v) for v in zip(*said, strict=True))
+        deltas = Deltas(np.full(len(said), square), plane.astype(np.uint8), value.astype(np.int64))
+        with conn.transaction():
+            defects_store.append_journal(conn, on, deltas, {})
+        fold_all(conn, city, now_s)
+
+    note(cell, city.service_day(now_s), felt)
+    assert red_cells(conn) == []
+    note(int(parents(np.array([cell]), 1)[0]), day, phones)
     assert red_cells(conn) == [cell]
     assert judged_again(conn, wiring.HEALTH) == []

@@ -26,7 +26,7 @@ DAY_S = 86_400.0
 TOLD_AFTER = wiring.HEALTH.public_after_days
 
 
-def context(day: date, _weights: str):  # type: ignore[no-untyped-def]
+def context(day: date, _weights: str, _ground: object):  # type: ignore[no-untyped-def]
     return context_record(day, {"test": "privacy"}, "simulated")
 
 

@@ -87,6 +87,12 @@ def test_a_day_that_has_not_begun_has_no_report(database: str, city: City) -> No
         report_of(conn, city, date(2026, 10, 21), date(2026, 10, 20))
 
 
+@pytest.mark.parametrize("day", [date.min, date(1, 1, 20), date(1969, 12, 31)])
+def test_a_day_before_all_platforms_is_refused_and_breaks_nothing(database: str, city: City, day: date) -> None:
+    with psycopg.connect(database) as conn, pytest.raises(NoSuchDay, match="before 1970"):
+        report_of(conn, city, day, date(2026, 10, 20))
+
+
 def test_means_are_by_length_and_the_interval_of_many_is_narrower() -> None:
     row = {
         "length_m": 100.0, "colour": "green", "pci_est": 90.0, "pci_low": 80.0, "pci_high": 96.0, "grade": "A",

@@ -7,6 +7,7 @@ from datetime import date
 
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -179,6 +180,15 @@ def test_what_a_pass_says_takes_few_bytes() -> None:
     one = merge([Deltas(cell, np.full(120, p, np.uint8), v.astype(np.int64)) for p, v in told])
     assert len(pack(one)) < 120 * 4
     assert sum(len(pack_block(e)) for e in by_block(one).values()) < 120 * 5
+
+
+def test_a_row_whose_head_states_gigabytes_is_named_before_they_are_asked_for() -> None:
+    flipped = bytearray(pack_block(to_block(np.arange(1024), np.full(1024, PASSES, np.uint8), np.arange(1024) * 7919)))
+    flipped[1:] = zstandard.ZstdCompressor().compress(bytes(70_000))
+    flipped[6 + 3] ^= 0x80  # the highest byte of the length that the frame's head states
+    assert zstandard.frame_content_size(bytes(flipped[1:])) > 1 << 31
+    with pytest.raises(ValueError, match="states a length"):
+        unpack_block(bytes(flipped))
 
 
 def test_a_flipped_or_missing_byte_is_named() -> None:

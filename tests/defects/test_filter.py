@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defects import BY_KEY, HARMLESS, Colour, Flag, Ground, HealthOptions, State, plain_ground
+from defects import carry as carry_
+from defects import filter as filter_
 from defects import recode as reading
 from defects.carry import Carry, pack_carry, unpack_carry
 from defects.evidence import UNIT, BlockEvidence, tally
@@ -29,6 +31,7 @@ from defects.planes import (
     PHONE_TALLY,
     SIZE,
 )
+from defects.readout import felt_around
 from grid import blocks_of, cells_of_block, index_in_block, parents
 
 from .blocks import BLOCK, DAY, MIDDLE, Entries, evidence, hits, quiet, together
@@ -92,9 +95,29 @@ def test_a_damaged_carry_is_left_unread() -> None:
     assert back is not None
     assert (back.key.tolist(), back.value.tolist()) == ([3, 9], [-5, 1 << 20])
     for broken in (b"", whole[:-1], b"\x07" + whole[1:], whole[:9] + bytes([whole[9] ^ 255]) + whole[10:]):
-        found = unpack_carry(broken, DAY)
-        assert found is None or found.key.tolist() != [3, 9] or found.value.tolist() != [-5, 1 << 20]
-    assert unpack_carry(b"\x07" + whole[1:], DAY) is None
+        assert unpack_carry(broken, DAY) is None
+
+
+def test_no_flipped_bit_of_a_carry_is_believed() -> None:
+    rng = np.random.default_rng(7)
+    key = np.flatnonzero(rng.random(1024 * filter_.WIDTH) < 0.02)
+    key = key // filter_.WIDTH << 7 | key % filter_.WIDTH
+    whole = pack_carry(Carry(DAY, key.astype(np.uint32), rng.integers(1, 1 << 20, len(key)).astype(np.int32)))
+    assert unpack_carry(whole, DAY) is not None
+    for at in rng.integers(0, len(whole), 500).tolist():
+        for bit in (0, 4, 7):
+            flipped = bytearray(whole)
+            flipped[at] ^= 1 << bit
+            back = unpack_carry(bytes(flipped), DAY)  # a few bits of a frame's head are not used
+            assert back is None or pack_carry(back) == whole
+
+
+def test_a_carry_that_points_beyond_a_state_or_a_block_is_left_unread() -> None:
+    """The compiled filter writes where a key says."""
+    assert filter_.WIDTH == carry_._PLACES
+    for key in ([filter_.WIDTH], [127], [1024 << 7], [1 << 31], [9, 9], [9, 3]):
+        value = np.ones(len(key), np.int32)
+        assert unpack_carry(pack_carry(Carry(DAY, np.array(key, np.uint32), value)), DAY) is None
 
 
 def test_what_was_held_on_a_sealed_day_holds_down_to_a_lower_threshold() -> None:
@@ -312,3 +335,22 @@ def test_what_phones_said_is_heard_a_day_after_it_may_be_told() -> None:
         today = later(wait)
         told: dict[int, Days] = {BLOCK: {today: evidence(hits(1, 1, each=6.5))}, block: {DAY: said}}
         assert Colour(reading.recode({BLOCK}, told, today, OPTIONS)[BLOCK][MIDDLE]["colour"]) == colour
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("known", ["a bump", "a repair since", "a repair today", "a repair before"])
+def test_what_phones_felt_on_a_bump_or_before_a_repair_is_not_heard_below(known: str, level: int) -> None:
+    today = later(6)
+    block, said = above_middle(30, level)
+    at = np.zeros(1024, bool)
+    at[said.key >> 6] = True
+    ground = replace(plain_ground(), harmless=at.astype(np.uint8))
+    if known != "a bump":
+        day = {"a repair since": later(2), "a repair today": today, "a repair before": later(-1)}[known]
+        ground = replace(plain_ground(), repairs=((day, at),))
+    told: dict[int, Days] = {BLOCK: {today: evidence(hits(1, 1, each=6.5))}, block: {DAY: said}}
+    lifted = felt_around({BLOCK}, {block: told[block]}, today, OPTIONS, {block: ground}).get(BLOCK)
+    assert (lifted is not None and lifted.any()) == (known == "a repair before")
+    if level == 1:
+        colour = reading.recode({BLOCK}, told, today, OPTIONS, {block: ground})[BLOCK][MIDDLE]["colour"]
+        assert Colour(colour) == (Colour.RED if known == "a repair before" else Colour.GREY)

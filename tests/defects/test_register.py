@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from defects import HARMLESS, learnt
+from defects import HARMLESS, learnt, register_text
 from defects.evidence import BlockEvidence, merge
 from defects.footprint import MOST_LENGTH_M, MOST_SQUARES, MOST_VERTICES, Shape, TooLarge, squares
 from defects.learnt import LearnOptions, candidate, hot_squares, together
@@ -186,6 +186,7 @@ def test_a_hostile_file_is_refused_by_name(data: bytes, says: str, city: City) -
         None,
         3,
         {"type": "GeometryCollection", "geometries": []},
+        {"type": ["Point"], "coordinates": [LON, LAT]},
         {"type": "Point", "coordinates": [1e308, 0]},
         {"type": "Point", "coordinates": [True, False]},
         {"type": "Point", "coordinates": ["120", "30"]},
@@ -206,6 +207,16 @@ def test_a_hostile_place_is_refused_and_the_rest_of_the_file_taken(geometry: obj
     read = read_entries(geojson(*rows), False, READING, city)
     assert len(read.entries) == 1
     assert len(read.refused) == 1
+
+
+def test_a_file_whose_entries_cover_the_country_is_refused_before_they_fill_the_memory(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(register_text, "MOST_SQUARES", 600)
+    rows = [feature([LON + n / 1000, LAT], id=str(n)) for n in range(9)]
+    with pytest.raises(RegisterError, match="over 600 squares"):
+        read_entries(geojson(*rows), False, READING, city)
+    assert len(read_entries(geojson(*rows[:3]), False, READING, city).entries) == 3
 
 
 def test_a_million_corners_are_refused_at_once(city: City) -> None:

@@ -236,3 +236,19 @@ def test_packed_squares_come_back(places: list[tuple[int, int, int]]) -> None:
 def test_damaged_squares_are_named(data: bytes) -> None:
     with pytest.raises(DamagedCells, match="import-roads"):
         unpack_cells(data)
+
+
+@pytest.mark.parametrize("kept", [slice(0, 0), slice(0, -1), slice(1, None)], ids=["empty", "cut off", "another first"])
+def test_squares_that_do_not_unpack_are_laid_anew_by_the_same_import(
+    conn: psycopg.Connection[Any], kept: slice
+) -> None:
+    put(conn, town())
+    whole = conn.execute("SELECT * FROM section_cell ORDER BY blk, section").fetchall()
+    (blk, section, cells), *_ = whole
+    conn.execute("UPDATE section_cell SET cells = %s WHERE blk = %s AND section = %s", (cells[kept], blk, section))
+    with pytest.raises(DamagedCells, match="import-roads again"):
+        store.classes_of(conn, [blk])
+    again = put(conn, town(), LATER)
+    assert (again.new, again.changed, again.gone) == (0, 1, 0)
+    assert conn.execute("SELECT * FROM section_cell ORDER BY blk, section").fetchall() == whole
+    assert put(conn, town(), LATER).changed == 0
