@@ -312,3 +312,30 @@ def test_what_phones_said_is_heard_a_day_after_it_may_be_told() -> None:
         today = later(wait)
         told: dict[int, Days] = {BLOCK: {today: evidence(hits(1, 1, each=6.5))}, block: {DAY: said}}
         assert Colour(reading.recode({BLOCK}, told, today, OPTIONS)[BLOCK][MIDDLE]["colour"]) == colour
+
+
+@pytest.mark.parametrize(("each", "colour"), [(6.0, Colour.RED), (5.5, Colour.GREY)])
+def test_two_days_of_one_hit_by_hand(each: float, colour: Colour) -> None:
+    """logit(1e-4) = -9.210. With 6.0: -3.210 in the evening, p = .0388, after the night .0388 * (1 - 1/90) + .9612 / 30000
+    = .0384 or -3.221, with the second hit 2.779: p = .942. With 5.5 in the same way 1.780: p = .856, below .9."""
+    days = {DAY: hits(1, 1, each=each), later(1): hits(1, 1, each=each)}
+    assert shown(days, DAY)["colour"] == Colour.GREY
+    assert shown(days, later(1))["colour"] == colour
+
+
+@pytest.mark.parametrize(
+    ("passes", "devices", "colour"),
+    [(5, 5, Colour.GREEN), (4, 4, Colour.GREY), (9, 1, Colour.GREEN), (8, 1, Colour.GREY)],
+)
+def test_how_many_quiet_passes_make_green_by_hand(passes: int, devices: int, colour: Colour) -> None:
+    """A pass adds -ln(1 - .76 * .86) = 1.060 for a pothole, and for faulting, which is felt least, -ln(1 - .76 * .60) =
+    .609, so that five passes of five devices are 3.04 and four 2.44. Further passes of one device count half: nine are
+    worth five, 3.04, and eight 4.5, 2.74. Green needs 3."""
+    assert shown({DAY: quiet(passes, devices, each=1.0602)}, DAY)["colour"] == colour
+
+
+@pytest.mark.parametrize(("devices", "colour"), [(4, Colour.RED), (1, Colour.GREY)])
+def test_four_hits_of_one_device_are_worth_two_and_a_half_by_hand(devices: int, colour: Colour) -> None:
+    """Four hits of 3.0 are 12.0, and -9.210 becomes 2.790: p = .942. All of one device they are (1 + 3 / 2) / 4 of it,
+    7.5: p = .153."""
+    assert shown({DAY: hits(4, devices, each=3.0)}, DAY)["colour"] == colour
