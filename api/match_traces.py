@@ -35,7 +35,7 @@ class RoadFilesMissing(RuntimeError):
 def read_links(path: Path, zone: Zone) -> list[Section]:
     """A section a link of the file (columns dir, road_name; WGS 84): 1 is one-way along the drawing, 0 both ways."""
     try:
-        import geopandas
+        import geopandas  # noqa: PLC0415  (an extra)
     except ImportError as error:
         raise RoadFilesMissing("reading road files needs geopandas: run `make roads`") from error
     if not path.exists():

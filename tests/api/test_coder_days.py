@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,9 +41,7 @@ def entry(register: str, kind: str, cell: int, city: City, day: int) -> Entry:
     )  # fmt: skip
 
 
-def test_what_is_carried_over_days_says_what_evidence_says(
-    connect: Callable[[], Conn], conn: Conn, city: City
-) -> None:
+def test_what_is_carried_over_days_says_what_evidence_says(connect: Callable[[], Conn], conn: Conn, city: City) -> None:
     for day in (0, 1, 4):
         take(connect, city, drives(city, 2, START_S + day * DAY_S), now_s=NOW_S + day * DAY_S)
         fold_all(conn, city, NOW_S + day * DAY_S)
@@ -107,3 +106,32 @@ def test_an_object_that_is_entered_takes_the_red_away_and_its_end_brings_it_back
     fold_all(conn, city)
     assert red_cells(conn) == [cell]
     assert judged_again(conn, wiring.HEALTH) == []
+
+
+def test_what_was_folded_is_not_fetched_a_second_time(
+    connect: Callable[[], Conn], conn: Conn, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of today were read for the fold, written, and read again to be shown."""
+    written: set[tuple[int, date]] = set()
+    again: set[tuple[int, date]] = set()
+    put, of, after = defects_store.put_evidence, defects_store.evidence_of, defects_store.evidence_after
+
+    def putting(conn: Conn, evidence: dict[tuple[int, date], Any]) -> None:
+        written.update(evidence)
+        put(conn, evidence)
+
+    def fetched(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(*args: Any, **more: Any) -> Any:
+            found = read(*args, **more)
+            again.update({(b, d) for b, days in found.items() for d in days} & written)
+            return found
+
+        return reading
+
+    monkeypatch.setattr(defects_store, "put_evidence", putting)
+    monkeypatch.setattr(defects_store, "evidence_of", fetched(of))
+    monkeypatch.setattr(defects_store, "evidence_after", fetched(after))
+    take(connect, city, drives(city))
+    step(conn, city, wiring.HEALTH, NOW_S)
+    assert written
+    assert not {row for row in again if row[0] >> 51 == 0}
