@@ -116,7 +116,8 @@ def evidence_of(
     rows = conn.execute(
         "SELECT e.blk, e.day, e.d FROM evidence AS e WHERE e.blk = ANY(%(blocks)s) "
         "AND (%(days)s::date[] IS NULL OR e.day = ANY(%(days)s::date[])) AND NOT EXISTS (SELECT FROM "
-        "unnest(%(but_blk)s::bigint[], %(but_day)s::date[]) AS but (blk, day) WHERE but.blk = e.blk AND but.day = e.day)",
+        "unnest(%(but_blk)s::bigint[], %(but_day)s::date[]) AS but (blk, day) "
+        "WHERE but.blk = e.blk AND but.day = e.day)",
         {"blocks": sorted(set(blocks)), "days": None if days is None else sorted(set(days))} | _but(but),
         binary=True,
     )
@@ -130,7 +131,8 @@ def evidence_after(
     rows = conn.execute(
         "SELECT e.blk, e.day, e.d FROM unnest(%(blocks)s::bigint[], %(asof)s::date[]) AS c (blk, asof) "
         "JOIN evidence AS e ON e.blk = c.blk AND e.day > c.asof WHERE NOT EXISTS (SELECT FROM "
-        "unnest(%(but_blk)s::bigint[], %(but_day)s::date[]) AS but (blk, day) WHERE but.blk = e.blk AND but.day = e.day)",
+        "unnest(%(but_blk)s::bigint[], %(but_day)s::date[]) AS but (blk, day) "
+        "WHERE but.blk = e.blk AND but.day = e.day)",
         {"blocks": list(asof.keys()), "asof": list(asof.values())} | _but(but),
         binary=True,
     )

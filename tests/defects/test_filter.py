@@ -317,7 +317,8 @@ def test_what_phones_said_is_heard_a_day_after_it_may_be_told() -> None:
 @pytest.mark.parametrize(("each", "colour"), [(6.0, Colour.RED), (5.5, Colour.GREY)])
 def test_two_days_of_one_hit_by_hand(each: float, colour: Colour) -> None:
     """logit(1e-4) = -9.210. With 6.0: -3.210 in the evening, p = .0388; after the night
-    .0388 * (1 - 1/90) + .9612 / 30000 = .0384, -3.221; with the second hit 2.779: p = .942. With 5.5 in the same way 1.780: p = .856, below .9."""
+    .0388 * (1 - 1/90) + .9612 / 30000 = .0384, or -3.221; with the second hit 2.779: p = .942. With 5.5 in the same way
+    1.780: p = .856, below .9."""
     days = {DAY: hits(1, 1, each=each), later(1): hits(1, 1, each=each)}
     assert shown(days, DAY)["colour"] == Colour.GREY
     assert shown(days, later(1))["colour"] == colour
