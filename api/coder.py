@@ -17,7 +17,18 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from defects import Case, Change, Codes, Ground, HealthOptions, join, last_public_day, register_store, turn
+from defects import (
+    BlockEvidence,
+    Case,
+    Change,
+    Codes,
+    Ground,
+    HealthOptions,
+    join,
+    last_public_day,
+    register_store,
+    turn,
+)
 from defects import recode as reading
 from defects import store as defects_store
 from grid import BLOCK, blocks_beside, column_row, corner_m, side_m, unproject, zone_of
@@ -82,7 +93,7 @@ def step(
             return Folded(rows, told.blocks, told.changes, told.cases)
         beside = {b for block in touched for b in blocks_beside(block).values()}
         recoded = touched | stale | defects_store.coded(conn, beside)
-        codes = _read(conn, recoded, today, options, keep=bool(stale))
+        codes = _read(conn, recoded, today, options, folded, keep=bool(stale))
         register_store.settle_ground(conn, changed)
         days: dict[int, set[date]] = {}
         for block, day in folded:
@@ -103,15 +114,26 @@ def ground_heard(conn: Connection, blocks: set[int], today: date, options: Healt
     return ground(conn, blocks, today, options) | register_store.ground_of(conn, above, today, options.ground)
 
 
-def _read(conn: Connection, blocks: set[int], today: date, options: HealthOptions, keep: bool) -> dict[int, Codes]:
-    """The codes of blocks of 1 m squares, from what is carried of them and the days after it. ``keep``: on a new day
-    the states at the end of the last sealed one are carried on."""
+def _read(
+    conn: Connection,
+    blocks: set[int],
+    today: date,
+    options: HealthOptions,
+    folded: dict[tuple[int, date], BlockEvidence],
+    keep: bool,
+) -> dict[int, Codes]:
+    """The codes of blocks of 1 m squares, from what is carried of them and the days after it. ``folded``, what was
+    written just now, is not fetched again. ``keep``: on a new day the states at the end of the last sealed one are
+    carried on."""
     halo = blocks | {b for block in blocks for b in blocks_beside(block).values()}
     carried = defects_store.carry_of(conn, halo)
-    evidence = defects_store.evidence_after(conn, {block: carry.asof for block, carry in carried.items()})
-    evidence |= defects_store.evidence_of(conn, (halo - carried.keys()) | reading.above(halo))
-    known = ground_heard(conn, halo, today, options)
-    found = reading.reread(blocks, evidence, today, options, known, carried, keep)
+    rest = (halo - carried.keys()) | reading.above(halo)
+    evidence = defects_store.evidence_after(conn, {b: carry.asof for b, carry in carried.items()}, folded.keys())
+    evidence |= defects_store.evidence_of(conn, rest, but=folded.keys())
+    for (block, day), said in folded.items():
+        if block in halo or block in rest:
+            evidence.setdefault(block, {})[day] = said
+    found = reading.reread(blocks, evidence, today, options, ground_heard(conn, halo, today, options), carried, keep)
     defects_store.put_carry(conn, {
         block: carry for block, carry in found.carried.items()
         if block not in carried or carried[block].asof < carry.asof

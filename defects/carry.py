@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .code import BLOCK_CELLS, Codes
 
-VERSION = 2
+VERSION = 3
 """First byte of a row. Another layout of the state (`filter`) needs another number: rows of the old one are then left
 unread, and made again from evidence."""
 _LEVEL = 1  # of compression: 3 saves 4 % and costs half as much again

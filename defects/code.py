@@ -34,9 +34,9 @@ class State(IntEnum):
 
 class Flag(IntFlag):
     """What else a code says. HARMLESS: something known lies there that throws wheels and is no defect. WORKS: a permit
-    holds: drawn hatched, never red. EXPIRED: it was yellow or red, and nobody has passed for so long that nothing is
-    known any more. GHOST: something is felt here that a stronger square beside it explains. MENDED: a repair of the
-    last month is entered."""
+    holds: drawn hatched, never red. EXPIRED: it was yellow or red, and nobody has felt or seen it again for the
+    validity of its road's class. GHOST: something is felt here that a stronger square beside it explains. MENDED: a
+    repair of the last month is entered."""
 
     HARMLESS = 1
     WORKS = 2
@@ -51,10 +51,11 @@ CODE = np.dtype(
         ("flags", "u1"), ("sigma_dm", "u1"), ("severity", "u1"), ("size_mm", "u1"),
     ]
 )  # fmt: skip
-"""One code, 12 bytes. kind: number of the worst type (0 is uneven), 255 where none. passes: of any sensor within the
-validity, 255 for more. seen: bit n-1 is set where type n was looked for thoroughly enough to say green of it. flags: of
-`Flag`. sigma_dm: how far the place may be off, decimetres (one axis), of a yellow or red. severity: mean over its
-hits, in 64ths (64 is yellow, 128 red), 0 without one. size_mm: height or depth, 255 for more, 0 where not known."""
+"""One code, 12 bytes. kind: number of the worst type (0 is uneven), 255 where none. passes: of any sensor since the
+square was forgotten last (a repair, or twice the validity without a pass), 255 for more. seen: bit n-1 is set where
+type n was looked for thoroughly enough to say green of it. flags: of `Flag`. sigma_dm: how far the place may be off,
+decimetres (one axis), of a yellow or red. severity: mean over its hits, in 64ths (64 is yellow, 128 red), 0 without
+one. size_mm: height or depth, 255 for more, 0 where not known."""
 
 Codes = NDArray[np.void]
 

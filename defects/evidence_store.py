@@ -4,7 +4,7 @@ pump's."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -106,27 +106,41 @@ def journal_rows(conn: Connection) -> int:
 
 
 def evidence_of(
-    conn: Connection, blocks: Iterable[int], days: Iterable[date] | None = None
+    conn: Connection,
+    blocks: Iterable[int],
+    days: Iterable[date] | None = None,
+    but: Collection[tuple[int, date]] = (),
 ) -> dict[int, dict[date, BlockEvidence]]:
-    """Evidence of blocks, by block and day; of some days only, where they are given."""
-    only = None if days is None else sorted(set(days))
+    """Evidence of blocks, by block and day; of some days only, where they are given, and without the blocks and days of
+    ``but``."""
     rows = conn.execute(
-        "SELECT blk, day, d FROM evidence WHERE blk = ANY(%s) AND (%s::date[] IS NULL OR day = ANY(%s::date[]))",
-        (sorted(set(blocks)), only, only),
+        "SELECT e.blk, e.day, e.d FROM evidence AS e WHERE e.blk = ANY(%(blocks)s) "
+        "AND (%(days)s::date[] IS NULL OR e.day = ANY(%(days)s::date[])) AND NOT EXISTS (SELECT FROM "
+        "unnest(%(but_blk)s::bigint[], %(but_day)s::date[]) AS but (blk, day) "
+        "WHERE but.blk = e.blk AND but.day = e.day)",
+        {"blocks": sorted(set(blocks)), "days": None if days is None else sorted(set(days))} | _but(but),
         binary=True,
     )
     return _by_day(rows.fetchall())
 
 
-def evidence_after(conn: Connection, asof: Mapping[int, date]) -> dict[int, dict[date, BlockEvidence]]:
-    """Evidence of blocks of the days after one of each block's own."""
+def evidence_after(
+    conn: Connection, asof: Mapping[int, date], but: Collection[tuple[int, date]] = ()
+) -> dict[int, dict[date, BlockEvidence]]:
+    """Evidence of blocks of the days after one of each block's own, without the blocks and days of ``but``."""
     rows = conn.execute(
-        "SELECT e.blk, e.day, e.d FROM unnest(%s::bigint[], %s::date[]) AS c (blk, asof) "
-        "JOIN evidence AS e ON e.blk = c.blk AND e.day > c.asof",
-        (list(asof.keys()), list(asof.values())),
+        "SELECT e.blk, e.day, e.d FROM unnest(%(blocks)s::bigint[], %(asof)s::date[]) AS c (blk, asof) "
+        "JOIN evidence AS e ON e.blk = c.blk AND e.day > c.asof WHERE NOT EXISTS (SELECT FROM "
+        "unnest(%(but_blk)s::bigint[], %(but_day)s::date[]) AS but (blk, day) "
+        "WHERE but.blk = e.blk AND but.day = e.day)",
+        {"blocks": list(asof.keys()), "asof": list(asof.values())} | _but(but),
         binary=True,
     )
     return _by_day(rows.fetchall())
+
+
+def _but(rows: Collection[tuple[int, date]]) -> dict[str, list[Any]]:
+    return {"but_blk": [blk for blk, _ in rows], "but_day": [day for _, day in rows]}
 
 
 def evidence_keys(conn: Connection) -> list[tuple[int, date]]:

@@ -47,7 +47,7 @@ PASSED = 94
 MOST_DEVICES = 95  # that hit on one day
 NEWEST_DEVICES = 96  # that hit on the newest day with a word on the square
 HAS = 97
-ON = 98  # types held for a defect on the last sealed day
+ON = 98  # types held for a defect at the end of the day before
 DEEP = 99  # types held for severe
 WELL = 100  # types that were looked for well enough
 WIDTH = 101
@@ -126,12 +126,19 @@ def _sleep(state, table, opt):  # type: ignore[no-untyped-def]
         # A prior above the resting level (coarse squares) must not sink by waiting: silence is no evidence.
         state[LOGIT + k] = max(after, opt[PRIOR]) if before > opt[PRIOR] else max(before, after)
         state[STRENGTH + k] = _fade(state[STRENGTH + k], fade)
-        state[HITS + k] = _fade(state[HITS + k], fade)
-        state[SEVERITY + k] = _fade(state[SEVERITY + k], fade)
-    for j in range(NAMES):
-        state[NAME + j] = _fade(state[NAME + j], fade)
-    state[SIZED] = _fade(state[SIZED], fade)
-    state[SIZE_SUM] = _fade(state[SIZE_SUM], fade)
+
+
+@njit(cache=True)
+def _age(state, nights, fade):  # type: ignore[no-untyped-def]
+    """What hits said of kind, size and severity gives way to newer hits; by waiting alone it stays what it was."""
+    for _ in range(nights):
+        for k in range(TYPES):
+            state[HITS + k] = _fade(state[HITS + k], fade)
+            state[SEVERITY + k] = _fade(state[SEVERITY + k], fade)
+        for j in range(NAMES):
+            state[NAME + j] = _fade(state[NAME + j], fade)
+        state[SIZED] = _fade(state[SIZED], fade)
+        state[SIZE_SUM] = _fade(state[SIZE_SUM], fade)
 
 
 @njit(cache=True)
@@ -148,6 +155,8 @@ def _add(state, key, value, a, b, day, share, opt, said, looked):  # type: ignor
     for k in range(TYPES):
         hits += said[TALLY + k] >> 32
     loud = _share(hit_devices, hits, opt[REPEAT])
+    if hits > 0 and state[LAST_HIT] > 0:
+        _age(state, day - state[LAST_HIT], opt[FADE])
     looked[0] = said[EXPOSURE_BOX] * quiet >> 16
     looked[1] = said[EXPOSURE_CAMERA] * quiet >> 16
     looked[2] = said[EXPOSURE_LASER] * quiet >> 16
@@ -198,7 +207,7 @@ def _mend(state, a, b, repair_day, repaired, day, index):  # type: ignore[no-unt
 
 @njit(cache=True)
 def _believed(state, k, lift, opt):  # type: ignore[no-untyped-def]
-    """Whether a type is held for a defect: from ENTER on, and while it was held on the last sealed day, from LEAVE.
+    """Whether a type is held for a defect: from ENTER on, and from LEAVE while it was held at the end of the day before.
     lift: what coarser squares say, on top."""
     if not state[HAS] >> k & 1:
         return False
@@ -230,8 +239,8 @@ def _well(state, k, share, opt):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _seal(state, day, share, opt):  # type: ignore[no-untyped-def]
-    """The end of a day of which nothing comes any more: what is held is what the next days are measured against. What
+def _hold(state, day, share, opt):  # type: ignore[no-untyped-def]
+    """The end of a day that is over: what is held is what the next days are measured against. What
     nobody passed or felt for twice the validity is forgotten: until then a red that ran out is still named."""
     if day - max(state[LAST_PASS], state[LAST_HIT]) > 2 * opt[VALIDITY]:
         _forget(state)
@@ -408,8 +417,8 @@ def run(  # type: ignore[no-untyped-def]
                         _add(state, key, value, begun, head[row], day, share, opt, said, looked)
                 if own >= 0:
                     _mend(state, repair_first[own], repair_first[own + 1], repair_day, repaired, day, index)
-                if day <= sealed_until:
-                    _seal(state, day, share, opt)
+                if day < today:
+                    _hold(state, day, share, opt)
                 if keep and day == sealed_until:
                     kept, m = _kept(kept, m, state, b, index)
                 day += 1

@@ -9,11 +9,11 @@ able to see that type looked long enough and found nothing. Everything else is g
 | a type of a point: p >= p_defect, and no stronger square of it within 3 squares, mean severity >= severe | red |
 | a type of an area: p >= p_defect, mean severity >= severe, or its connected area is that of a severe one | red |
 | the same with less severity | yellow |
-| was red or yellow on the last sealed day: p >= p_keep, and severity >= still_severe | red or yellow as above |
+| was red or yellow at the end of the day before: p >= p_keep, and severity >= still_severe | red or yellow as above |
 | nobody felt or saw it again for the validity of the road's class | grey, "expired" |
 | what a wheel feels on a known harmless object; on a cover, unless a severe kind is named | nothing |
 | hazards: exposure >= green_exposure, p <= p_green, `uneven` too; fewer than two devices hit that day | green |
-| was green on the last sealed day: exposure >= keep_exposure, p <= p_green_keep | green |
+| was green at the end of the day before: exposure >= keep_exposure, p <= p_green_keep | green |
 | a square of 4 m or more: red and yellow only by k or more devices on a closed day, and nothing else | as above |
 | anything else, and everything that nobody passed | grey |
 """
@@ -32,9 +32,9 @@ class HealthOptions:
 
     prior: chance that a square metre holds a given defect, before anybody looked. new_a_day, healed_a_day: the daily
     filter's rates. repeat: what a further pass of a device that has passed already counts, against one of a new device.
-    p_defect, p_keep: from which probability on something is a defect, and down to which it stays one once it was so on
-    a sealed day; alike, and what lies on the border changes colour every day; p_keep over .36, and a red runs out by
-    waiting before its validity does, without a word that it did. p_green, p_green_keep, green_exposure,
+    p_defect, p_keep: from which probability on something is a defect, and down to which it stays one once it was so at
+    the end of a day; alike, and what lies on the border changes colour every day; p_keep over .36, and a red runs out
+    by waiting before its validity does, without a word that it did. p_green, p_green_keep, green_exposure,
     keep_exposure: the same of green; green_exposure 3 leaves 5 % of defects unseen. severe, still_severe: mean severity
     of red (1 is yellow, 2 is red). exposure_days: the time in which exposure falls to 1/e. most_against: what all quiet
     passes of one day may say against a defect: without a bound three hundred passes of a morning would outvote
@@ -46,7 +46,7 @@ class HealthOptions:
     with 2 each of two neighbours sees the other in the map, with 10 a quiet street is never told of. public_after_days:
     so many days later; with 3 the day is over for 48 h and no chunk of it is taken any more, with less a chunk that
     comes late changes what was told already and stands out as one drive, with more the map is older for nothing. It is
-    also how old a day is when it counts as sealed for what is held over days. ground: of registers and roads.
+    also how old a day is when its state may be carried. ground: of registers and roads.
     """
 
     prior: float = 1e-4

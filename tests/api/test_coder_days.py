@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -175,3 +176,31 @@ def test_phones_evidence_that_was_folded_days_late_is_heard_below_at_once(conn: 
     note(int(parents(np.array([cell]), 1)[0]), day, phones)
     assert red_cells(conn) == [cell]
     assert judged_again(conn, wiring.HEALTH) == []
+
+def test_what_was_folded_is_not_fetched_a_second_time(
+    connect: Callable[[], Conn], conn: Conn, city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of today were read for the fold, written, and read again to be shown."""
+    written: set[tuple[int, date]] = set()
+    again: set[tuple[int, date]] = set()
+    put, of, after = defects_store.put_evidence, defects_store.evidence_of, defects_store.evidence_after
+
+    def putting(conn: Conn, evidence: dict[tuple[int, date], Any]) -> None:
+        written.update(evidence)
+        put(conn, evidence)
+
+    def fetched(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading(*args: Any, **more: Any) -> Any:
+            found = read(*args, **more)
+            again.update({(b, d) for b, days in found.items() for d in days} & written)
+            return found
+
+        return reading
+
+    monkeypatch.setattr(defects_store, "put_evidence", putting)
+    monkeypatch.setattr(defects_store, "evidence_of", fetched(of))
+    monkeypatch.setattr(defects_store, "evidence_after", fetched(after))
+    take(connect, city, drives(city))
+    step(conn, city, wiring.HEALTH, NOW_S)
+    assert written
+    assert not {row for row in again if row[0] >> 51 == 0}

@@ -137,9 +137,11 @@ def test_blocks_wait_for_the_coder_where_anything_was_measured(conn: Conn, city:
     (number,) = registers.put(conn, [one], city, NOW_S, "test").numbers
     assert fine in register_store.stale_ground(conn, 100)
     assert coarse not in register_store.stale_ground(conn, 100)
-    assert register_store.stale_ground(conn, 100, coarse=True) == [coarse]  # the box told its roughness, by 16 m
+    # Boxes leave their roughness on squares of 16 m; nothing was measured on those of 4 m.
+    assert register_store.stale_ground(conn, 100, coarse=True) == [coarse]
     register_store.settle_ground(conn, register_store.stale_ground(conn, 100))
     assert register_store.stale_ground(conn, 100) == []
+    assert register_store.stale_ground(conn, 100, coarse=True) == [coarse], "it waits for its turn"
     registers.end(conn, number, "object", None, city, NOW_S, "gone")
     assert fine in register_store.stale_ground(conn, 100)
 

@@ -120,7 +120,7 @@ def test_a_carry_that_points_beyond_a_state_or_a_block_is_left_unread() -> None:
         assert unpack_carry(pack_carry(Carry(DAY, np.array(key, np.uint32), value)), DAY) is None
 
 
-def test_what_was_held_on_a_sealed_day_holds_down_to_a_lower_threshold() -> None:
+def test_what_was_held_at_the_end_of_a_day_holds_down_to_a_lower_threshold() -> None:
     """On the border of p_defect a colour does not change every day; what never was held is not begun there."""
 
     def how_long(options: HealthOptions) -> int:
@@ -138,12 +138,35 @@ def test_what_was_held_on_a_sealed_day_holds_down_to_a_lower_threshold() -> None
     assert Colour(shown(border, DAY, None, replace(OPTIONS, p_defect=OPTIONS.p_keep))["colour"]) == Colour.RED
 
 
-def test_days_that_are_still_open_hold_nothing() -> None:
-    """An open day's red is no reason to keep tomorrow's: only what nothing comes for any more is held."""
-    today = later(2)
-    doubt = {DAY: hits(2, 2, each=6.0), later(1): quiet(4, 2), today: quiet(2, 2)}
-    options = replace(OPTIONS, p_keep=1e-3)
-    assert Colour(shown(doubt, today, None, options)["colour"]) == Colour(shown(doubt, today)["colour"])
+@pytest.mark.parametrize(
+    ("entries", "colour"),
+    [(quiet(5, 5, each=1.0602), Colour.GREEN), (hits(4, 4, each=2.86), Colour.RED)],
+    ids=["barely green", "barely red"],
+)
+def test_a_colour_on_the_border_does_not_go_and_come_back_by_waiting(entries: Entries, colour: Colour) -> None:
+    """Five quiet passes were green, grey for two days, and green again when their day was sealed."""
+    series = [Colour(shown({DAY: entries}, later(n))["colour"]) == colour for n in range(60)]
+    assert series[0]
+    assert series == sorted(series, reverse=True)
+    assert sum(series) > 3
+
+
+def test_what_is_yellow_by_its_millimetres_does_not_turn_red_by_waiting() -> None:
+    """Its kind faded before its defect, and how hard the jolts had been came forward: red on day 20, of no new word."""
+    column = FELT_TYPES.index(BY_KEY["frame_level"].number)
+    felt = hits(3, 3, severity=3.0)
+    felt |= {(MIDDLE, NAMED + column): 3 * 2 * UNIT, (MIDDLE, SIZE): (3 << 32) + 3 * 16 * 256}
+    for n in range(0, 91, 5):
+        code = shown({DAY: felt}, later(n))
+        assert Colour(code["colour"]) == Colour.YELLOW
+        assert int(code["kind"]) == BY_KEY["frame_level"].number
+
+
+def test_newer_hits_outweigh_older_ones_in_severity() -> None:
+    days = {DAY: hits(8, 4, severity=3.0), later(60): hits(8, 4, severity=1.0)}
+    assert 1.0 < int(shown(days, later(60))["severity"]) / 64 < 1.5
+    near = {DAY: hits(8, 4, severity=3.0), later(1): hits(8, 4, severity=1.0)}
+    assert 1.9 < int(shown(near, later(1))["severity"]) / 64 < 2.1
 
 
 def test_a_repair_order_forgets_what_was_said_up_to_its_day() -> None:
@@ -354,3 +377,31 @@ def test_what_phones_felt_on_a_bump_or_before_a_repair_is_not_heard_below(known:
     if level == 1:
         colour = reading.recode({BLOCK}, told, today, OPTIONS, {block: ground})[BLOCK][MIDDLE]["colour"]
         assert Colour(colour) == (Colour.RED if known == "a repair before" else Colour.GREY)
+
+
+@pytest.mark.parametrize(("each", "colour"), [(6.0, Colour.RED), (5.5, Colour.GREY)])
+def test_two_days_of_one_hit_by_hand(each: float, colour: Colour) -> None:
+    """logit(1e-4) = -9.210. With 6.0: -3.210 in the evening, p = .0388; after the night
+    .0388 * (1 - 1/90) + .9612 / 30000 = .0384, or -3.221; with the second hit 2.779: p = .942. With 5.5 in the same way
+    1.780: p = .856, below .9."""
+    days = {DAY: hits(1, 1, each=each), later(1): hits(1, 1, each=each)}
+    assert shown(days, DAY)["colour"] == Colour.GREY
+    assert shown(days, later(1))["colour"] == colour
+
+
+@pytest.mark.parametrize(
+    ("passes", "devices", "colour"),
+    [(5, 5, Colour.GREEN), (4, 4, Colour.GREY), (9, 1, Colour.GREEN), (8, 1, Colour.GREY)],
+)
+def test_how_many_quiet_passes_make_green_by_hand(passes: int, devices: int, colour: Colour) -> None:
+    """A pass adds -ln(1 - .76 * .86) = 1.060 for a pothole, and for faulting, which is felt least, -ln(1 - .76 * .60) =
+    .609, so that five passes of five devices are 3.04 and four 2.44. Further passes of one device count half: nine are
+    worth five, 3.04, and eight 4.5, 2.74. Green needs 3."""
+    assert shown({DAY: quiet(passes, devices, each=1.0602)}, DAY)["colour"] == colour
+
+
+@pytest.mark.parametrize(("devices", "colour"), [(4, Colour.RED), (1, Colour.GREY)])
+def test_four_hits_of_one_device_are_worth_two_and_a_half_by_hand(devices: int, colour: Colour) -> None:
+    """Four hits of 3.0 are 12.0, and -9.210 becomes 2.790: p = .942. All of one device they are (1 + 3 / 2) / 4 of it,
+    7.5: p = .153."""
+    assert shown({DAY: hits(4, devices, each=3.0)}, DAY)["colour"] == colour
