@@ -207,7 +207,7 @@ def _mend(state, a, b, repair_day, repaired, day, index):  # type: ignore[no-unt
 
 @njit(cache=True)
 def _believed(state, k, lift, opt):  # type: ignore[no-untyped-def]
-    """Whether a type is held for a defect: from ENTER on, and from LEAVE while it was held at the end of the day before.
+    """Whether a type is held for a defect: from ENTER on, from LEAVE while it was held at the end of the day before.
     lift: what coarser squares say, on top."""
     if not state[HAS] >> k & 1:
         return False
