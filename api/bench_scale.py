@@ -36,7 +36,6 @@ from .embedded.postgres import Postgres
 from .migrate import migrate
 
 Connection = psycopg.Connection[Any]
-SIZES = (100_000, 1_000_000)
 BATCHES = 20  # of each of two workers
 CHUNKS = 256  # of a batch, as in a worker that is busy
 PASSES = 3  # of each stretch on a day, which is what lies in the database before anything is measured

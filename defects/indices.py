@@ -103,17 +103,6 @@ def pci(area_m2: Mapping[str, float | Series], section_m2: float) -> Series:
     return np.asarray(np.clip(100.0 - _weighted(np.stack(groups)), 0.0, 100.0))
 
 
-def areas_of(kind: NDArray[np.uint8], weight: Series | None = None) -> dict[str, float]:
-    """Areas by kind, m², of coloured square metres with these numbers of types. weight: of each square, 1 where not
-    given."""
-    count = np.bincount(kind, weights=weight, minlength=len(ALL_TYPES))
-    found = {}
-    for number in np.flatnonzero(count[: len(ALL_TYPES)]).tolist():
-        key = ALL_TYPES[number].key
-        found[key] = float(count[number]) * SQUARE_AREA_M2.get(COUNTED_AS.get(key, key), 1.0)
-    return found
-
-
 def rqi(iri_m_per_km: float) -> float:
     """Riding quality index, 0 to 4.98, from the international roughness index: 4.98 - 0.34 IRI."""
     return min(max(4.98 - 0.34 * iri_m_per_km, 0.0), 4.98)

@@ -33,6 +33,8 @@ _HAZARD_BITS = sum(1 << n - 1 for n in HAZARDS)
 _COVER_KINDS = tuple(BY_KEY[key].number for key in ("defective_cover", "frame_level", "pothole"))
 NO_LIFTS: Mapping[int, NDArray[np.int32]] = {}
 _MENDED_DAYS = 30
+"""So long a code says that a repair is entered. Shorter, and the change of colour that it causes may come after;
+longer, and every other square of a city that is looked after says so."""
 _SQUARE_SIGMA2 = 1 / 12  # variance of a place in a square of which nothing is known but that it is the one
 
 
@@ -303,7 +305,9 @@ def _areas(kind: Int64, row: Int64, column: Int64, area: NDArray[np.bool_]) -> d
     return counted
 
 
-_AREA_COUNTED = 9  # squares; the thresholds lie at 1 m²
+_AREA_COUNTED = 9
+"""Squares of an area that are counted. Fewer than 2, and the thresholds of 1 m² mean nothing; many, and an area reaches
+beyond the blocks beside its own, which are all that is read."""
 
 
 def _paint(judged: _Judged, rivals: Int64, whole: Codes, options: HealthOptions) -> None:
