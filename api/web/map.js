@@ -154,12 +154,15 @@ export function makeMap({ container, view, look, load, on }) {
     },
     /** What `makeRoads` has drawn; from which zoom squares are shown. */
     roads(drawn, from) {
-      const changed = drawn.split.join() !== roads.split.join();
+      const more = drawn.split.some((n) => !roads.split.includes(n));
+      const fewer = roads.split.some((n) => !drawn.split.includes(n));
       roads = drawn;
       whenStyled(() => {
         map.getSource("sections")?.setData(roads.sections);
         map.getSource("strips")?.setData(roads.strips);
-        if (changed) dress();
+        if (fewer) dress();
+        // A section's line goes when its strips are there: at once, and for seconds there is neither.
+        else if (more) map.once("idle", dress);
         if (from === codesFrom) return;
         codesFrom = from;
         map.setLayerZoomRange("codes", codesFrom, 24);
