@@ -126,7 +126,9 @@ def _read(
     written just now, is not fetched again. ``keep``: on a new day the states at the end of the last sealed one are
     carried on."""
     halo = blocks | {b for block in blocks for b in blocks_beside(block).values()}
-    carried = defects_store.carry_of(conn, halo)
+    # What a clock that ran ahead has carried lies in the future: it is left unread, and written over.
+    last = last_public_day(today, options)
+    carried = {b: carry for b, carry in defects_store.carry_of(conn, halo).items() if carry.asof <= last}
     rest = (halo - carried.keys()) | reading.above(halo)
     evidence = defects_store.evidence_after(conn, {b: carry.asof for b, carry in carried.items()}, folded.keys())
     evidence |= defects_store.evidence_of(conn, rest, but=folded.keys())

@@ -204,3 +204,18 @@ def test_what_was_folded_is_not_fetched_a_second_time(
     step(conn, city, wiring.HEALTH, NOW_S)
     assert written
     assert not {row for row in again if row[0] >> 51 == 0}
+
+
+def test_what_a_clock_that_ran_ahead_has_carried_is_left_unread(
+    connect: Callable[[], Conn], conn: Conn, city: City
+) -> None:
+    """Codes that were read out under a wrong clock stayed when it was set right: their states were carried, aged."""
+    take(connect, city, drives(city))
+    fold_all(conn, city)
+    right = colours(conn)
+    assert right[Colour.GREEN] > 0
+    fold_all(conn, city, NOW_S + 40 * DAY_S)
+    assert colours(conn) != right
+    fold_all(conn, city)
+    assert colours(conn) == right
+    assert judged_again(conn, wiring.HEALTH) == []
