@@ -52,7 +52,7 @@ class _Believed:
 
 
 def sealed_until(today: date, options: HealthOptions) -> date:
-    """The newest day of which nothing comes any more on ``today``: hysteresis is measured against days up to it."""
+    """The newest day of which nothing comes any more on ``today``: states up to its end may be carried."""
     return last_public_day(today, options)
 
 
