@@ -43,6 +43,10 @@ FRONT_END = {
     "maplibre-gl/dist/maplibre-gl-worker.mjs": "maplibre-gl-worker.mjs",
     "maplibre-gl/dist/maplibre-gl.css": "maplibre-gl.css",
     "maplibre-gl/LICENSE.txt": "maplibre-gl.LICENSE.txt",
+    "jsqr/dist/jsQR.js": "jsqr.js",
+    "jsqr/LICENSE": "jsqr.LICENSE.txt",
+    "@noble/ed25519/index.js": "ed25519.js",
+    "@noble/ed25519/LICENSE": "ed25519.LICENSE.txt",
 }
 
 PIP_SAYS = r"\s*(Collecting|Processing|Downloading|Using cached|Installing collected)\s+(\S*)(.*)"

@@ -66,6 +66,17 @@ def encode(value: Plain) -> bytes:
     return body
 
 
+def encode_plain(value: Mapping[int, Plain] | Plain) -> bytes:
+    """Deterministic CBOR as `encode`, where the outermost map may have integers as keys, as COSE and CWT have them."""
+    if isinstance(value, Mapping) and all(isinstance(key, int) and not isinstance(key, bool) for key in value):
+        for item in value.values():
+            _check(item, 1)
+        # Integers from -24 to 23 are one byte each; for wider ones RFC 7049 and RFC 8949 agree on keys of one type.
+        body: bytes = cbor2.dumps(dict(value), canonical=True)
+        return body
+    return encode(value)  # type: ignore[arg-type]
+
+
 def parse(body: bytes) -> dict[str, Any]:
     """Content of a record body. Total: any byte string gives the map or a RecordError."""
     if len(body) > MAX_BODY:
@@ -202,6 +213,50 @@ def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, or
         evidence_root=_digest("evidence_root", evidence_root),
         context=_digest("context", context),
     )
+
+
+def release_record(name: str, step: str, at_ms: int, card_sha256: bytes, why: Plain, origin: Origin) -> Record:
+    """A model comes into force (`step` is released) or goes (withdrawn): its name and the hash of its card."""
+    return _record(
+        "release", None, origin, name=name, step=step, at_ms=at_ms, card_sha256=_digest("card_sha256", card_sha256),
+        why=why,
+    )  # fmt: skip
+
+
+def device_record(device: str, step: str, at_ms: int, origin: Origin) -> Record:
+    """A box, which belongs to the city, may send (`step` is granted), gets a new key (renewed), or may not any more
+    (revoked). Never of a citizen's phone: nobody's phone is named in the log."""
+    return _record("device", None, origin, device=device, step=step, at_ms=at_ms)
+
+
+def department_record(
+    department: str, step: str, certificate: bytes, account: bytes, terms: Mapping[str, Plain], at_ms: int,
+    origin: Origin,
+) -> Record:  # fmt: skip
+    """A department's certificate is granted or revoked (`step`): SHA-256 of the certificate, the account that stands
+    for its key on the chain (20 bytes), and its terms (scopes, from_s, to_s ...)."""
+    return _record(
+        "department", None, origin, department=department, step=step, certificate=_digest("certificate", certificate),
+        account=account, terms=terms, at_ms=at_ms,
+    )  # fmt: skip
+
+
+def key_record(issuer: str, step: str, kid: bytes, public: bytes, at_ms: int, why: Plain, origin: Origin) -> Record:
+    """A district's signing key comes into force, is followed by another, or is revoked (`step`: issued, retired,
+    revoked)."""
+    return _record("key", None, origin, issuer=issuer, step=step, kid=kid, public=public, at_ms=at_ms, why=why)
+
+
+def reward_record(
+    day: date, root: bytes, accounts: int, issued: int, spent: int, expired: int, budget: int, rules: bytes,
+    origin: Origin,
+) -> Record:  # fmt: skip
+    """The settlement of a service day: the Merkle root over every account's **cumulative** statement, the sums of all
+    days until this one in points, the day's budget, and SHA-256 of the rules in force. No account is named."""
+    return _record(
+        "reward", None, origin, day=day.isoformat(), root=_digest("root", root), accounts=accounts, issued=issued,
+        spent=spent, expired=expired, budget=budget, rules=_digest("rules", rules),
+    )  # fmt: skip
 
 
 def _record(record_kind: str, about: int | None, origin: Origin, **fields: Plain) -> Record:
