@@ -232,7 +232,7 @@ def device_record(device: str, step: str, at_ms: int, origin: Origin) -> Record:
 def department_record(
     department: str, step: str, certificate: bytes, account: bytes, terms: Mapping[str, Plain], at_ms: int,
     origin: Origin,
-) -> Record:  # fmt: skip
+) -> Record:
     """A department's certificate is granted or revoked (`step`): SHA-256 of the certificate, the account that stands
     for its key on the chain (20 bytes), and its terms (scopes, from_s, to_s ...)."""
     return _record(
@@ -250,7 +250,7 @@ def key_record(issuer: str, step: str, kid: bytes, public: bytes, at_ms: int, wh
 def reward_record(
     day: date, root: bytes, accounts: int, issued: int, spent: int, expired: int, budget: int, rules: bytes,
     origin: Origin,
-) -> Record:  # fmt: skip
+) -> Record:
     """The settlement of a service day: the Merkle root over every account's **cumulative** statement, the sums of all
     days until this one in points, the day's budget, and SHA-256 of the rules in force. No account is named."""
     return _record(
