@@ -172,7 +172,7 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
 
 def keep_options(settings: Settings) -> KeepOptions:
     """How long what is kept."""
-    return KeepOptions(raw_days=settings.keep_raw_days, archive=settings.archive)
+    return KeepOptions(settings.keep_raw_days, settings.archive, settings.keep_leaves_days)
 
 
 def log_folder(settings: Settings) -> Path:

@@ -5,6 +5,7 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
+from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
@@ -70,6 +71,7 @@ __all__ = [
     "NotProvable",
     "NoteError",
     "Numbered",
+    "Place",
     "Plain",
     "PublicKey",
     "Receipt",
@@ -81,8 +83,10 @@ __all__ = [
     "UnknownAlgorithm",
     "WrongContract",
     "anchor_count",
+    "block_leaf",
     "block_record",
     "case_record",
+    "chunks_root",
     "code_record",
     "context_record",
     "department_record",
@@ -103,6 +107,7 @@ __all__ = [
     "pair_of",
     "parse",
     "parse_checkpoint",
+    "place_of",
     "prove",
     "read1",
     "record",
@@ -110,12 +115,14 @@ __all__ = [
     "register_record",
     "release_record",
     "reward_record",
+    "root_from",
     "root_of",
     "seal_record",
     "seals",
     "sign1",
     "step",
     "subjects",
+    "unpack_leaves",
     "verify1",
     "verify_consistency",
     "verify_inclusion",
