@@ -21,14 +21,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, RecordError
+from ledger import LogDamaged, NotProvable, RecordError
 
+from .audit import NotTraced
 from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, sections, service, tiles
+from .routes import audit, cells, devices, history, sections, service, tiles
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -90,6 +91,7 @@ def create_app(site: Site) -> FastAPI:
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
     app.include_router(cells.router)
+    app.include_router(audit.router)
     app.include_router(history.router)
     app.include_router(tiles.router)
     app.include_router(sections.router)
@@ -148,6 +150,8 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
+    app.add_exception_handler(NotTraced, answer(404, "not_traced"))
+    app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)

@@ -135,15 +135,17 @@ def _seals(conn: Connection) -> list[Fault]:
 
 
 def _leaves(conn: Connection, day: date, body: dict[str, Any], old: bool) -> list[Fault]:
-    """The hashes of a sealed day's chunks are those that its seal was made of, for as long as they are kept. old: they may
-    have gone."""
+    """The hashes of a sealed day's chunks are those that its seal was made of, for as long as they are kept. old:
+    they may have gone."""
     where = f"hashes of {day}"
     if "chunks_root" not in body:  # sealed by a version that did not keep them
         return []
     try:
-        leaves = [block_leaf(block, unpack_leaves(kept)) for block, kept in defects_retention.leaves_of_day(conn, day)]
+        leaves = [block_leaf(b, unpack_leaves(d)) for b, d in defects_retention.leaves_of_day(conn, day)]
     except ValueError as error:
         return [Fault("seal", where, str(error))]
+    if leaves != [node for _, node in defects_retention.nodes_of_day(conn, day)]:
+        return [Fault("seal", where, "what stands for a block in the day's tree is not of its hashes")]
     if (leaves or not old) and root_of(leaves) != body["chunks_root"]:
         return [Fault("seal", where, "the hashes of the day's chunks are not those that were sealed")]
     return []

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ Connection = psycopg.Connection[Any]
 SEAL_AFTER_S = 48 * 3600.0 + 600.0
 """After the end of a day. Chunks are taken for 48 h; ten minutes more, so that a batch which is under way is in and no
 device is told `too_late` for what it sent in time. Later keeps slots and salts longer than anybody needs them."""
+_AT_ONCE = 500
+"""Blocks whose tree's part is written in one statement."""
 _LOCK_S = 2.0
 """How long a step waits for readers and writers, who wait behind it meanwhile. It comes again in a minute: shorter and
 a busy instance never gets there, longer and devices wait for verdicts."""
@@ -139,7 +142,7 @@ class Keeper:
         leaves = [leaf_hash(evidence_leaf(b, e)) for b, e in defects_retention.seal_evidence(conn, day)]
         defects_retention.loosen_leaves(conn)
         defects_retention.keep_leaves(conn, day)
-        chunks = root_of([block_leaf(b, unpack_leaves(d)) for b, d in defects_retention.leaves_of_day(conn, day)])
+        chunks = root_of(list(_nodes(conn, day)))
         ended = datetime.fromtimestamp(self._city.day_bounds_s(day)[1], UTC)
         done.letters += ingest_letters.forget_phones(conn, ended)
         context = ingest_raw.close_day(conn, day, now)
@@ -185,6 +188,14 @@ class Keeper:
                 )
             ingest_raw.settle(conn, "log", owed["log"])
             self._turned_s = now_s
+
+
+def _nodes(conn: Connection, day: date) -> Iterator[bytes]:
+    """What stands for each block in the tree of the day's chunks, written down as it is made."""
+    rows = defects_retention.leaves_of_day(conn, day)
+    while some := {block: block_leaf(block, unpack_leaves(kept)) for block, kept in islice(rows, _AT_ONCE)}:
+        defects_retention.put_nodes(conn, day, some)
+        yield from some.values()
 
 
 class _NotNow(RuntimeError):

@@ -83,8 +83,8 @@ class Settings(BaseSettings):
         "at a case or to try another model; citizens' go at the end of their day, whatever this says"
     )
     keep_leaves_days: int = Field(
-        default=400, ge=30, description="days that the salted hashes of a day's chunks are kept, by which a chunk is traced "
-        "to what it caused when it has gone itself: a year and a month, for a yearly audit; 32 bytes a chunk and block"
+        default=400, ge=30, description="days that the salted hashes of a day's chunks are kept, by which a chunk is "
+        "traced to what it caused when it has gone: a year and a month, for a yearly audit; 32 bytes a chunk and block"
     )
     archive: Path | None = Field(
         default=None, description="folder of `roadcode archive`; where set, raw chunks go only once they are in it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from itertools import islice
 from typing import Any
@@ -49,9 +49,10 @@ def keep_leaves(conn: Connection, day: date) -> None:
     """Puts the hashes of all chunks of a day that is being sealed together, block by block in rising order: what stays
     when the chunks go. Where a hash lies no longer says what came together."""
     conn.execute(
-        "INSERT INTO chunk_leaves (day, blk, leaves) SELECT %(day)s, blk, string_agg(leaf, ''::bytea ORDER BY leaf) FROM ("
+        "INSERT INTO chunk_leaves (day, blk, leaves) "
+        "SELECT %(day)s, blk, string_agg(leaf, ''::bytea ORDER BY leaf) FROM ("
         "SELECT p.blk, c.leaf FROM pass AS p JOIN chunk_box AS c ON c.day = p.day AND c.id = p.chunk "
-        "WHERE p.day = %(day)s UNION ALL SELECT blk, leaf FROM phone_leaf WHERE day = %(day)s) AS all_of_it GROUP BY blk",
+        "WHERE p.day = %(day)s UNION ALL SELECT blk, leaf FROM phone_leaf WHERE day = %(day)s) AS past GROUP BY blk",
         {"day": day},
     )
     conn.execute("DELETE FROM phone_leaf WHERE day = %s", (day,))
@@ -72,6 +73,27 @@ def leaves_of_day(conn: Connection, day: date) -> Iterator[tuple[int, bytes]]:
         after = rows[-1][0]
 
 
+def put_nodes(conn: Connection, day: date, nodes: Mapping[int, bytes]) -> None:
+    """Notes what stands for blocks in the tree of a day, so that a path through it needs no hash of other blocks."""
+    conn.execute(
+        "UPDATE chunk_leaves AS c SET node = n.node FROM unnest(%b::bigint[], %b::bytea[]) AS n (blk, node) "
+        "WHERE c.day = %b AND c.blk = n.blk",
+        (list(nodes), list(nodes.values()), day),
+    )
+
+
+def nodes_of_day(conn: Connection, day: date) -> list[tuple[int, bytes]]:
+    """Blocks of a sealed day in rising order, each with what stands for it in the day's tree."""
+    rows = conn.execute("SELECT blk, node FROM chunk_leaves WHERE day = %s ORDER BY blk", (day,))
+    return [(int(r[0]), bytes(r[1] or b"")) for r in rows]
+
+
+def days_of_block(conn: Connection, block: int, most: int) -> list[date]:
+    """The newest sealed days on which chunks passed a block, as far as their hashes are kept, newest first."""
+    rows = conn.execute("SELECT day FROM chunk_leaves WHERE blk = %s ORDER BY day DESC LIMIT %s", (block, most))
+    return [r[0] for r in rows]
+
+
 def forget_leaves(conn: Connection, before: date) -> int:
     """The hashes of days before a day go; how many blocks' days."""
     return conn.execute("DELETE FROM chunk_leaves WHERE day < %s", (before,)).rowcount
@@ -89,7 +111,7 @@ def places_of_leaf(conn: Connection, leaf: bytes, day: date | None = None) -> li
         "SELECT p.day, p.blk FROM pass AS p JOIN chunk AS c ON c.day = p.day AND c.id = p.chunk "
         "WHERE c.leaf = %(leaf)s AND (%(day)s::date IS NULL OR c.day = %(day)s) "
         "UNION SELECT day, blk FROM phone_leaf WHERE leaf = %(leaf)s AND (%(day)s::date IS NULL OR day = %(day)s) "
-        # A hash of 32 bytes is not found across two others but by a collision; that it stands on its own is checked later.
+        # That it is not found across two others is checked where its number in the list is looked up.
         "UNION SELECT day, blk FROM chunk_leaves WHERE position(%(leaf)s::bytea IN leaves) > 0 "
         "AND (%(day)s::date IS NULL OR day = %(day)s) ORDER BY 1, 2",
         {"leaf": leaf, "day": day},

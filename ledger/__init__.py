@@ -4,6 +4,10 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 """
 
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
+from .bundle import CHUNK as CHUNK_PROOF
+from .bundle import ROAD as ROAD_PROOF
+from .bundle import VERSION as PROOF_VERSION
+from .bundle import place_to_plain, read_document, verify_document
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -45,6 +49,7 @@ from .store import (
     outbox_count,
     record,
     record_count,
+    records_about,
     seals,
     subjects,
     waiting,
@@ -52,6 +57,9 @@ from .store import (
 from .tiles import LogDamaged, Tiles
 
 __all__ = [
+    "CHUNK_PROOF",
+    "PROOF_VERSION",
+    "ROAD_PROOF",
     "Anchor",
     "AnchorOptions",
     "AnchorRefused",
@@ -108,10 +116,13 @@ __all__ = [
     "parse",
     "parse_checkpoint",
     "place_of",
+    "place_to_plain",
     "prove",
     "read1",
+    "read_document",
     "record",
     "record_count",
+    "records_about",
     "register_record",
     "release_record",
     "reward_record",
@@ -125,6 +136,7 @@ __all__ = [
     "unpack_leaves",
     "verify1",
     "verify_consistency",
+    "verify_document",
     "verify_inclusion",
     "verify_note",
     "verify_proof",

@@ -7,6 +7,7 @@ leaf of the day's tree; the day's root stands in its `seal` record. Nothing here
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from . import merkle
 
@@ -34,7 +35,7 @@ def unpack_leaves(packed: bytes) -> list[bytes]:
     if not packed or len(packed) % HASH:
         raise ValueError(f"{len(packed)} bytes are no list of hashes")
     leaves = [packed[i : i + HASH] for i in range(0, len(packed), HASH)]
-    if any(a > b for a, b in zip(leaves, leaves[1:], strict=False)):
+    if any(a > b for a, b in pairwise(leaves)):
         raise ValueError("the hashes are not in rising order")
     return leaves
 
@@ -44,13 +45,19 @@ def chunks_root(leaves: Sequence[bytes]) -> bytes:
     return merkle.root_of([merkle.leaf_hash(leaf) for leaf in leaves])
 
 
-def block_leaf(block: int, leaves: Sequence[bytes]) -> bytes:
+def node_of(block: int, count: int, root: bytes) -> bytes:
     """What stands for a block in the day's tree: its number, how many hashes it has, and their root."""
-    return merkle.leaf_hash(_BODY.pack(block, len(leaves), chunks_root(leaves)))
+    return merkle.leaf_hash(_BODY.pack(block, count, root))
+
+
+def block_leaf(block: int, leaves: Sequence[bytes]) -> bytes:
+    """`node_of` of a block whose hashes are at hand."""
+    return node_of(block, len(leaves), chunks_root(leaves))
 
 
 def place_of(leaf: bytes, block: int, leaves: Sequence[bytes], day: Sequence[tuple[int, bytes]]) -> Place:
-    """The way of one hash to the day's root. `day`: (block, its `block_leaf`) of all blocks, rising. Raises ValueError."""
+    """The way of one hash to the day's root. `day`: (block, its `block_leaf`) of all blocks, rising. Raises
+    ValueError."""
     index, nth = list(leaves).index(leaf), [b for b, _ in day].index(block)
     within = merkle.ranges_of([merkle.leaf_hash(one) for one in leaves])
     above = merkle.ranges_of([hashed for _, hashed in day])
@@ -69,5 +76,4 @@ def root_from(leaf: bytes, place: Place) -> bytes | None:
     root = merkle.inclusion_root(place.index, place.count, merkle.leaf_hash(leaf), place.path)
     if root is None:
         return None
-    hashed = merkle.leaf_hash(_BODY.pack(place.block, place.count, root))
-    return merkle.inclusion_root(place.nth, place.blocks, hashed, place.day_path)
+    return merkle.inclusion_root(place.nth, place.blocks, node_of(place.block, place.count, root), place.day_path)

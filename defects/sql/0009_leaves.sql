@@ -5,6 +5,7 @@ CREATE TABLE chunk_leaves (
     day    date   NOT NULL,
     blk    bigint NOT NULL,
     leaves bytea  NOT NULL CHECK (octet_length(leaves) > 0 AND octet_length(leaves) % 32 = 0),
+    node   bytea CHECK (octet_length(node) = 32),      -- what stands for the block in the day's tree
     PRIMARY KEY (day, blk)
 );
 ALTER TABLE chunk_leaves ALTER COLUMN leaves SET STORAGE EXTERNAL;   -- hashes do not shrink
