@@ -241,7 +241,7 @@ const TEXTS = {
   },
 };
 
-const KINDS = {
+export const KINDS = {
   uneven: ["不平（类型未明）", "uneven, type not known"],
   linear_crack: ["线裂", "linear crack"],
   net_crack: ["网裂", "net crack"],
