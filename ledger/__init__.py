@@ -12,6 +12,18 @@ from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
 from .proof import NotProvable, Step, prove, verify_proof
+from .receipts import (
+    MERGE_DELAY_S,
+    Promise,
+    Promiser,
+    ReceiptError,
+    load_promiser,
+    open_receipt,
+    read_public,
+    read_receipt,
+    verify_receipt,
+)
+from .receipts_store import Merging, enqueue_promised, merging, receipt_for
 from .records import (
     Plain,
     Record,
@@ -31,6 +43,7 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .served import NoTile, entry_tile, hash_tile, signed_size, tile_address
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -51,6 +64,7 @@ from .store import (
 from .tiles import LogDamaged, Tiles
 
 __all__ = [
+    "MERGE_DELAY_S",
     "Anchor",
     "AnchorOptions",
     "AnchorRefused",
@@ -67,12 +81,17 @@ __all__ = [
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "Merging",
+    "NoTile",
     "NotProvable",
     "NoteError",
     "Numbered",
     "Plain",
+    "Promise",
+    "Promiser",
     "PublicKey",
     "Receipt",
+    "ReceiptError",
     "Record",
     "RecordError",
     "Signed",
@@ -90,21 +109,30 @@ __all__ = [
     "encode",
     "encode_plain",
     "enqueue",
+    "enqueue_promised",
+    "entry_tile",
     "fsck",
+    "hash_tile",
     "key_record",
     "latest_record",
     "leaf_hash",
     "load_pair",
+    "load_promiser",
     "load_secret",
+    "merging",
     "newest_anchor",
     "newest_checkpoint",
     "number_outbox",
+    "open_receipt",
     "outbox_count",
     "pair_of",
     "parse",
     "parse_checkpoint",
     "prove",
     "read1",
+    "read_public",
+    "read_receipt",
+    "receipt_for",
     "record",
     "record_count",
     "register_record",
@@ -114,12 +142,15 @@ __all__ = [
     "seal_record",
     "seals",
     "sign1",
+    "signed_size",
     "step",
     "subjects",
+    "tile_address",
     "verify1",
     "verify_consistency",
     "verify_inclusion",
     "verify_note",
     "verify_proof",
+    "verify_receipt",
     "waiting",
 ]
