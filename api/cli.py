@@ -12,7 +12,21 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
+from .commands import (
+    archive,
+    cost,
+    dead_letter,
+    device,
+    evaluate,
+    phone,
+    receipt,
+    register,
+    report,
+    roads,
+    simulate,
+    tls,
+    train,
+)
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
 from .commands.condition import condition
@@ -127,6 +141,7 @@ app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
+app.add_typer(receipt.app, name="receipt")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 benches.command("fusion")(fusion.bench_fusion)
@@ -331,7 +346,7 @@ def _named(error: BaseException) -> str | None:
     known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
+        receipt.ReceiptFileError, enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
         archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Promiser, Record, Tiles, context_record, load_promiser, merging
+from ledger import Chain, Merging, Promiser, Record, Tiles, context_record, load_promiser, merging
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -69,10 +69,6 @@ def health_options(settings: Settings) -> HealthOptions:
 
 class NotRunning(RuntimeError):
     """The platform of this data folder does not run, so there is nothing to ask."""
-
-
-class MergeOverdue(RuntimeError):
-    """A record waits for the log for longer than receipts promise."""
 
 
 class BrokerUnwell(RuntimeError):
@@ -173,6 +169,13 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
         return context_record(day, content, city.origins)
 
     return of
+
+
+def log_ailment(now: Merging, merge_delay_s: int) -> str:
+    """What is wrong with the log: a record waits for longer than receipts promise; empty where all is well."""
+    if now.oldest_s <= merge_delay_s:
+        return ""
+    return f"a record waits for {now.oldest_s:.0f} s, receipts promise {merge_delay_s} s: look at the anchorer"
 
 
 def keep_options(settings: Settings) -> KeepOptions:
@@ -328,21 +331,13 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
 
     def ask_pumps() -> dict[str, str]:
         with pool.connection(timeout=3) as conn:
-            return heartbeat.told(conn)
-
-    def ask_log() -> None:
-        with pool.connection(timeout=3) as conn:
-            now = merging(conn)
-        if now.oldest_s > settings.merge_delay_s:
-            raise MergeOverdue(
-                f"a record waits for {now.oldest_s:.0f} s, receipts promise {settings.merge_delay_s} s: "
-                "look at the anchorer"
-            )
+            # Asked with them, since it too can be known only while the database answers.
+            return heartbeat.told(conn) | {"log": log_ailment(merging(conn), settings.merge_delay_s) or "ok"}
 
     def ask_disk() -> None:
         check_room(home)
 
-    parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk, "log": ask_log}
+    parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
     return (

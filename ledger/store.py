@@ -170,6 +170,12 @@ def record(conn: psycopg.Connection[Any], idx: int) -> Numbered | None:
     return Numbered(*row) if row else None
 
 
+def number_of_leaf(conn: psycopg.Connection[Any], leaf: bytes) -> int | None:
+    """The first number of the record with a leaf hash, None while it has none."""
+    row = conn.execute("SELECT idx FROM record WHERE leaf = %s ORDER BY idx LIMIT 1", (leaf,)).fetchone()
+    return int(row[0]) if row else None
+
+
 def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Numbered | None:
     """The newest record of a kind about a subject: the one that stands for what is shown now."""
     row = conn.execute(
