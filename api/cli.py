@@ -28,6 +28,7 @@ from .commands import (
     train,
 )
 from .commands import bench_fusion as fusion
+from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
@@ -264,6 +265,9 @@ def bench_ingest(
 benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
+benches.command("ledger", epilog=ledger_bench.EXAMPLES)(ledger_bench.bench_ledger)
+
+
 @benches.command("match")
 def bench_match(
     drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
@@ -346,8 +350,8 @@ def _named(error: BaseException) -> str | None:
     known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        receipt.ReceiptFileError, enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
+        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
+        archived.NotArchived, archive_days.NoParquet, receipt.ReceiptFileError, *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -3,10 +3,11 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
+from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .fsck import Fault, fsck
+from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
@@ -62,7 +63,7 @@ from .store import (
     subjects,
     waiting,
 )
-from .tiles import LogDamaged, Tiles
+from .tiles import LogDamaged, Tiles, tile_file
 
 __all__ = [
     "MERGE_DELAY_S",
@@ -101,6 +102,7 @@ __all__ = [
     "UnknownAlgorithm",
     "WrongContract",
     "anchor_count",
+    "anchor_gas",
     "block_record",
     "case_record",
     "code_record",
@@ -113,6 +115,7 @@ __all__ = [
     "enqueue_promised",
     "entry_tile",
     "fsck",
+    "grow_log",
     "hash_tile",
     "key_record",
     "latest_record",
@@ -148,6 +151,7 @@ __all__ = [
     "step",
     "subjects",
     "tile_address",
+    "tile_file",
     "verify1",
     "verify_consistency",
     "verify_inclusion",

@@ -61,7 +61,7 @@ def get(
 @app.command("check", epilog=EXAMPLES)
 def check(
     file: Annotated[Path, typer.Argument(help="what --receipt wrote, or the answer of GET /log/receipt/LEAF")],
-    proof: Annotated[Path | None, typer.Option(help="answer of GET /log/proof/N; else this platform's own")] = None,
+    proof: Annotated[Path | None, typer.Option(help="answer of GET /log/proof/N; else asks this platform")] = None,
     keys: Annotated[Path | None, typer.Option(help="answer of GET /log/keys; else this platform's own")] = None,
     home: _Home = None,
     as_json: Json = False,
@@ -85,8 +85,9 @@ def check(
         worst = max(worst, result, key=[0, 3, 1].index)
     show(rows, as_json, file.name)
     if not as_json:
-        OUT.print({0: "Kept: it is in the log.", 3: "Nothing is overdue yet.",
-                   1: "Something does NOT hold: keep this file, it is signed by the log's operator."}[worst])  # fmt: skip
+        ends = {0: "Kept: it is in the log.", 3: "Nothing is overdue yet.",
+                1: "Something does NOT hold: keep this file, it may be evidence."}  # fmt: skip
+        OUT.print(ends[worst])
     raise typer.Exit(worst)
 
 
