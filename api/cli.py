@@ -20,6 +20,7 @@ from .commands import (
     device,
     evaluate,
     phone,
+    receipt,
     register,
     report,
     roads,
@@ -28,6 +29,7 @@ from .commands import (
     train,
 )
 from .commands import bench_fusion as fusion
+from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
@@ -142,6 +144,7 @@ app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
+app.add_typer(receipt.app, name="receipt")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 benches.command("fusion")(fusion.bench_fusion)
@@ -264,6 +267,9 @@ def bench_ingest(
 benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
+benches.command("ledger", epilog=ledger_bench.EXAMPLES)(ledger_bench.bench_ledger)
+
+
 @benches.command("match")
 def bench_match(
     drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
@@ -347,7 +353,7 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(),
+        archived.NotArchived, archive_days.NoParquet, receipt.ReceiptFileError, *roads.errors(), *register.errors(),
         *audit.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Record, Tiles, context_record
+from ledger import Chain, Merging, Promiser, Record, Tiles, context_record, load_promiser, merging
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -170,6 +171,13 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
     return of
 
 
+def log_ailment(now: Merging, merge_delay_s: int) -> str:
+    """What is wrong with the log: a record waits for longer than receipts promise; empty where all is well."""
+    if now.oldest_s <= merge_delay_s:
+        return ""
+    return f"a record waits for {now.oldest_s:.0f} s, receipts promise {merge_delay_s} s: look at the anchorer"
+
+
 def keep_options(settings: Settings) -> KeepOptions:
     """How long what is kept."""
     return KeepOptions(settings.keep_raw_days, settings.archive, settings.keep_leaves_days)
@@ -178,6 +186,18 @@ def keep_options(settings: Settings) -> KeepOptions:
 def log_folder(settings: Settings) -> Path:
     """Where the log's tiles and its key lie."""
     return settings.home.resolve() / "ledger" / "log"
+
+
+def log_name(city: City) -> str:
+    """The name under which this instance signs its log."""
+    return f"road-health-code/{city.region_code}"
+
+
+def promiser(settings: Settings) -> Promiser:
+    """Who signs receipts; the key is made where there is none. Raises NoteError."""
+    folder = log_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    return load_promiser(folder, log_name(settings.read_city()), settings.merge_delay_s)
 
 
 def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
@@ -311,7 +331,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
 
     def ask_pumps() -> dict[str, str]:
         with pool.connection(timeout=3) as conn:
-            return heartbeat.told(conn)
+            # Asked with them, since it too can be known only while the database answers.
+            return heartbeat.told(conn) | {"log": log_ailment(merging(conn), settings.merge_delay_s) or "ok"}
 
     def ask_disk() -> None:
         check_room(home)
@@ -331,6 +352,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),

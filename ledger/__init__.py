@@ -3,7 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
+from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
 from .bundle import CHUNK as CHUNK_PROOF
 from .bundle import ROAD as ROAD_PROOF
 from .bundle import VERSION as PROOF_VERSION
@@ -12,11 +12,24 @@ from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContra
 from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .fsck import Fault, fsck
+from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
 from .proof import NotProvable, Step, prove, verify_proof
+from .receipts import (
+    MERGE_DELAY_S,
+    Promise,
+    Promiser,
+    ReceiptError,
+    load_promiser,
+    open_receipt,
+    read_public,
+    read_receipt,
+    verify_receipt,
+)
+from .receipts_store import Merging, enqueue_promised, merging, receipt_for
 from .records import (
     Plain,
     Record,
@@ -36,6 +49,7 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .served import NoTile, entry_tile, hash_tile, signed_size, tile_address
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -45,6 +59,7 @@ from .store import (
     latest_record,
     newest_anchor,
     newest_checkpoint,
+    number_of_leaf,
     number_outbox,
     outbox_count,
     record,
@@ -54,10 +69,11 @@ from .store import (
     subjects,
     waiting,
 )
-from .tiles import LogDamaged, Tiles
+from .tiles import LogDamaged, Tiles, tile_file
 
 __all__ = [
     "CHUNK_PROOF",
+    "MERGE_DELAY_S",
     "PROOF_VERSION",
     "ROAD_PROOF",
     "Anchor",
@@ -76,13 +92,18 @@ __all__ = [
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "Merging",
+    "NoTile",
     "NotProvable",
     "NoteError",
     "Numbered",
     "Place",
     "Plain",
+    "Promise",
+    "Promiser",
     "PublicKey",
     "Receipt",
+    "ReceiptError",
     "Record",
     "RecordError",
     "Signed",
@@ -91,6 +112,7 @@ __all__ = [
     "UnknownAlgorithm",
     "WrongContract",
     "anchor_count",
+    "anchor_gas",
     "block_leaf",
     "block_record",
     "case_record",
@@ -102,15 +124,23 @@ __all__ = [
     "encode",
     "encode_plain",
     "enqueue",
+    "enqueue_promised",
+    "entry_tile",
     "fsck",
+    "grow_log",
+    "hash_tile",
     "key_record",
     "latest_record",
     "leaf_hash",
     "load_pair",
+    "load_promiser",
     "load_secret",
+    "merging",
     "newest_anchor",
     "newest_checkpoint",
+    "number_of_leaf",
     "number_outbox",
+    "open_receipt",
     "outbox_count",
     "pair_of",
     "parse",
@@ -120,6 +150,9 @@ __all__ = [
     "prove",
     "read1",
     "read_document",
+    "read_public",
+    "read_receipt",
+    "receipt_for",
     "record",
     "record_count",
     "records_about",
@@ -131,8 +164,11 @@ __all__ = [
     "seal_record",
     "seals",
     "sign1",
+    "signed_size",
     "step",
     "subjects",
+    "tile_address",
+    "tile_file",
     "unpack_leaves",
     "verify1",
     "verify_consistency",
@@ -140,5 +176,6 @@ __all__ = [
     "verify_inclusion",
     "verify_note",
     "verify_proof",
+    "verify_receipt",
     "waiting",
 ]
