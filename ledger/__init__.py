@@ -6,6 +6,7 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
+from .district import DistrictKeyError, DistrictKeys, KeyStep, key_state
 from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -31,6 +32,7 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .statement import NeedsFingerprint, Statement, StatementError, merge_statement, read_statement
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -49,6 +51,17 @@ from .store import (
     waiting,
 )
 from .tiles import LogDamaged, Tiles
+from .trust import (
+    TrustedKey,
+    TrustList,
+    TrustListError,
+    Untrusted,
+    fingerprint,
+    list_changes,
+    may_follow,
+    read_trust_list,
+    sign_trust_list,
+)
 
 __all__ = [
     "Anchor",
@@ -60,13 +73,17 @@ __all__ = [
     "ChainAway",
     "Checkpoint",
     "CoseError",
+    "DistrictKeyError",
+    "DistrictKeys",
     "Fault",
     "KeyPair",
+    "KeyStep",
     "LeaseHeld",
     "Log",
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "NeedsFingerprint",
     "NotProvable",
     "NoteError",
     "Numbered",
@@ -76,9 +93,15 @@ __all__ = [
     "Record",
     "RecordError",
     "Signed",
+    "Statement",
+    "StatementError",
     "Step",
     "Tiles",
+    "TrustList",
+    "TrustListError",
+    "TrustedKey",
     "UnknownAlgorithm",
+    "Untrusted",
     "WrongContract",
     "anchor_count",
     "block_record",
@@ -90,12 +113,17 @@ __all__ = [
     "encode",
     "encode_plain",
     "enqueue",
+    "fingerprint",
     "fsck",
     "key_record",
+    "key_state",
     "latest_record",
     "leaf_hash",
+    "list_changes",
     "load_pair",
     "load_secret",
+    "may_follow",
+    "merge_statement",
     "newest_anchor",
     "newest_checkpoint",
     "number_outbox",
@@ -105,6 +133,8 @@ __all__ = [
     "parse_checkpoint",
     "prove",
     "read1",
+    "read_statement",
+    "read_trust_list",
     "record",
     "record_count",
     "register_record",
@@ -114,6 +144,7 @@ __all__ = [
     "seal_record",
     "seals",
     "sign1",
+    "sign_trust_list",
     "step",
     "subjects",
     "verify1",
