@@ -56,12 +56,14 @@ from .trust import (
     TrustList,
     TrustListError,
     Untrusted,
+    check_time,
     fingerprint,
     list_changes,
     may_follow,
     read_trust_list,
     sign_trust_list,
 )
+from .trust_store import record_keys, record_trust_list
 
 __all__ = [
     "Anchor",
@@ -106,6 +108,7 @@ __all__ = [
     "anchor_count",
     "block_record",
     "case_record",
+    "check_time",
     "code_record",
     "context_record",
     "department_record",
@@ -137,6 +140,8 @@ __all__ = [
     "read_trust_list",
     "record",
     "record_count",
+    "record_keys",
+    "record_trust_list",
     "register_record",
     "release_record",
     "reward_record",

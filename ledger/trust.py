@@ -198,16 +198,20 @@ def read_trust_list(data: bytes, publisher_key: PublicKey) -> TrustList:
         raise TrustListError(str(error)) from None
 
 
-def may_follow(held: bytes | None, held_list: TrustList | None, offered: bytes, trust: TrustList, now_s: float) -> bool:
-    """Whether a reader that holds `held` takes `offered` (whose signature holds): True where it is new, False where it
-    is the same list. Raises TrustListError where it may not be taken: expired, of the future, older, another one of the
-    same number, not the next in the chain of hashes, or one that takes a revocation back or gives a key to others."""
+def check_time(trust: TrustList, now_s: float) -> None:
+    """Raises TrustListError where a list is not of this time: expired, or made later than now."""
     if now_s >= trust.expires_s:
         raise TrustListError(f"list {trust.number} has expired: its publisher has to publish a new one")
     if now_s < trust.issued_s - SKEW_S:
         raise TrustListError(
-            f"list {trust.number} is of the future: this machine's clock is behind, or its publisher's"
+            f"list {trust.number} is of the future: this machine's clock is behind, or its publisher's is ahead"
         )
+
+
+def may_follow(held: bytes | None, held_list: TrustList | None, offered: bytes, trust: TrustList) -> bool:
+    """Whether a reader that holds `held` takes `offered` (whose signature holds): True where it is new, False where it
+    is the same list. Raises TrustListError where it may not be taken: older, another one of the same number, not the
+    next in the chain of hashes, or one that takes a revocation back or gives a key to others."""
     if held is None or held_list is None:
         return True
     if offered == held:
