@@ -28,9 +28,10 @@ from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, sections, service, tiles
+from .routes import cells, devices, history, sections, service, tiles, trust
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
+from .trust import Trust
 
 _WEB = Path(__file__).parent / "web"
 _HEADERS = {
@@ -58,6 +59,7 @@ class Site:
     pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
+    trust: Trust
     door: Door
     let_in: Callable[[], None]
 
@@ -94,6 +96,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
+    app.include_router(trust.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -121,7 +124,7 @@ def create_app(site: Site) -> FastAPI:
 
 def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
+    if token is None or path == "/healthz" or path in devices.OPEN_PATHS | trust.OPEN_PATHS or path.startswith("/api/v1/me/"):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Record, Tiles, context_record
+from ledger import Chain, DistrictKeys, Record, Tiles, context_record, record_keys, record_trust_list
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -30,6 +31,7 @@ from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
+from .trust import Own, Trust, TrustFolder, TrustListOld, own_pair, read_key
 from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
@@ -180,6 +182,36 @@ def log_folder(settings: Settings) -> Path:
     return settings.home.resolve() / "ledger" / "log"
 
 
+def district_keys(settings: Settings) -> DistrictKeys:
+    """The keys that sign for this district."""
+    city = settings.read_city()
+    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name)
+
+
+def trust(settings: Settings) -> Trust:
+    """Whose signatures count here. Raises TrustListError where the pinned key cannot be read."""
+    home = settings.home.resolve()
+    folder = TrustFolder(home / "trust")
+    pin = read_key(settings.hub_key) if settings.hub_key else folder.pin()
+    keys = district_keys(settings)
+    return Trust(
+        folder, settings.hub_url or "", pin if settings.hub_url else None,
+        lambda: Own(keys, own_pair(home), f"district {keys.issuer}"),
+    )  # fmt: skip
+
+
+def tell_keys(settings: Settings, conn: Connection, now_s: float) -> int:
+    """Puts into the outbox what the log was not told yet of the district's keys and of the list that it goes by. Opens
+    no transaction; says how many records."""
+    city = settings.read_city()
+    keys, known = district_keys(settings), trust(settings)
+    told = record_keys(conn, keys.issuer, keys.steps(), city.origins)
+    held = known.folder.hub(known.pin) if known.pin is not None else None
+    if held is not None:
+        told += record_trust_list(conn, held.data, held.trust, held.key, int(now_s), city.origins)
+    return told
+
+
 def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     """The chain, None where none is configured."""
     if settings.rpc_url is None:
@@ -316,9 +348,17 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     def ask_disk() -> None:
         check_room(home)
 
+    trusted = trust(settings)
+
+    def ask_trust() -> None:
+        if why := trusted.complaint(time.time()):
+            raise TrustListOld(why)
+
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
+    if settings.hub_url:
+        parts["trust"] = ask_trust
     return (
         Site(
             city=settings.read_city(),
@@ -332,6 +372,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
             pumps=ask_pumps,
+            trust=trusted,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),
