@@ -124,7 +124,8 @@ def create_app(site: Site) -> FastAPI:
 
 def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS | trust.OPEN_PATHS or path.startswith("/api/v1/me/"):
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS)
+    if token is None or path in open_paths or path.startswith("/api/v1/me/"):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
@@ -153,6 +154,8 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    for unfit in trust.ERRORS:
+        app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))

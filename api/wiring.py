@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, DistrictKeys, Record, Tiles, context_record, record_keys, record_trust_list
+from ledger import Chain, DistrictKeys, Record, Tiles, context_record
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -31,7 +31,8 @@ from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
-from .trust import Own, Trust, TrustFolder, TrustListOld, own_pair, read_key
+from .trust import Own, Trust, TrustListOld, own_pair
+from .trust_folder import TrustFolder, read_key
 from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
@@ -198,18 +199,6 @@ def trust(settings: Settings) -> Trust:
         folder, settings.hub_url or "", pin if settings.hub_url else None,
         lambda: Own(keys, own_pair(home), f"district {keys.issuer}"),
     )  # fmt: skip
-
-
-def tell_keys(settings: Settings, conn: Connection, now_s: float) -> int:
-    """Puts into the outbox what the log was not told yet of the district's keys and of the list that it goes by. Opens
-    no transaction; says how many records."""
-    city = settings.read_city()
-    keys, known = district_keys(settings), trust(settings)
-    told = record_keys(conn, keys.issuer, keys.steps(), city.origins)
-    held = known.folder.hub(known.pin) if known.pin is not None else None
-    if held is not None:
-        told += record_trust_list(conn, held.data, held.trust, held.key, int(now_s), city.origins)
-    return told
 
 
 def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:

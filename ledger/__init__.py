@@ -6,7 +6,7 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
-from .district import DistrictKeyError, DistrictKeys, KeyStep, key_state
+from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError, DistrictKeys, KeyStep, key_state
 from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -69,6 +69,8 @@ from .trust import (
 from .trust_store import record_keys, record_trust_list
 
 __all__ = [
+    "DISTRICT_KEY_WARN_S",
+    "DISTRICT_OVERLAP_S",
     "Anchor",
     "AnchorOptions",
     "AnchorRefused",

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from ledger import DistrictKeyError, TrustListError, fingerprint
 
-from ..trust import Held, NotUpdated
+from ..hub_line import NotUpdated
+from ..trust_folder import Held
 
 router = APIRouter()
-OPEN_PATHS = frozenset({"/api/v1/trust-list", "/api/v1/trust-list/key"})
+OPEN_PATHS = ("/api/v1/trust-list", "/api/v1/trust-list/key")
 ERRORS = (DistrictKeyError, TrustListError, NotUpdated)
 """What a request may meet: something in the data folder that its operator has to mend."""
 
