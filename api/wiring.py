@@ -186,7 +186,7 @@ def log_folder(settings: Settings) -> Path:
 def district_keys(settings: Settings) -> DistrictKeys:
     """The keys that sign for this district."""
     city = settings.read_city()
-    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name)
+    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
 
 
 def trust(settings: Settings) -> Trust:

@@ -27,7 +27,7 @@ def keys(home: _Home = None, as_json: Json = False) -> None:
     """The district's keys with their state and fingerprint. The first key is made here where there is none yet."""
     from .. import wiring  # noqa: PLC0415  (as everywhere here: `--help` needs no services)
 
-    given = settings(home=home)
+    given = opened(home)
     ours = wiring.district_keys(given)
     now_s = time.time()
     ours.current(now_s)
@@ -50,7 +50,7 @@ def rotate(
     until its list has the new key, other districts refuse what it signs."""
     from .. import wiring  # noqa: PLC0415
 
-    given = settings(home=home)
+    given = opened(home)
     ours = wiring.district_keys(given)
     now_s = time.time()
     made = ours.rotate(now_s, now_s + in_days * _DAY_S, int(overlap_days * _DAY_S))
@@ -71,7 +71,7 @@ def revoke(
     was the one that signs, a new one is made. Then call the hub: its people revoke it there too."""
     from .. import wiring  # noqa: PLC0415
 
-    given = settings(home=home)
+    given = opened(home)
     ours = wiring.district_keys(given)
     now_s = time.time()
     ours.revoke(read_kid(key), now_s, why)
@@ -96,7 +96,7 @@ def export(
 
     from .. import wiring  # noqa: PLC0415
 
-    ours = wiring.district_keys(settings(home=home))
+    ours = wiring.district_keys(opened(home))
     now_s = time.time()
     ours.current(now_s)
     data = ours.statement()
@@ -119,6 +119,15 @@ def read_kid(text: str) -> bytes:
     if len(kid) != 8:
         raise typer.BadParameter("a key's name is 16 hex digits")
     return kid
+
+
+def opened(home: Path | None) -> Settings:
+    """The settings, once the data folder is there and its owner's alone: keys may be made before the first start."""
+    from ..embedded import open_folder  # noqa: PLC0415
+
+    given = settings(home=home)
+    open_folder(given.home)
+    return given
 
 
 def _row(key: Any, now_s: float) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from .district import iso
-from .printing import ERR, Json, settings, show
+from .district import iso, opened
+from .printing import ERR, Json, show
 
 app = typer.Typer(
     help="The trust list: whose keys count here. Fetched from a hub once an hour, or made of this district's own keys.",
@@ -29,7 +29,7 @@ def show_list(
 
     from .. import wiring  # noqa: PLC0415  (as everywhere here: `--help` needs no services)
 
-    known = wiring.trust(settings(home=home))
+    known = wiring.trust(opened(home))
     now_s = time.time()
     held, source = known.in_force(now_s)
     if out is not None:
@@ -72,7 +72,7 @@ def update(
     from .. import wiring  # noqa: PLC0415
     from ..hub_line import NotUpdated  # noqa: PLC0415
 
-    known = wiring.trust(settings(home=home))
+    known = wiring.trust(opened(home))
     now_s = time.time()
     if file is None:
         held, news = known.update(now_s)
@@ -101,7 +101,7 @@ def pin(
         pinned = read_key(key)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    given = settings(home=home)
+    given = opened(home)
     wiring.trust(given).folder.set_pin(pinned)
     show([{"pinned": pinned.kid.hex(), "fingerprint": fingerprint(pinned)}], as_json)
     if given.hub_key and given.hub_key != pinned.public.hex():
