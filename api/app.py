@@ -29,9 +29,10 @@ from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import audit, cells, devices, history, log, sections, service, tiles
+from .routes import audit, cells, devices, history, log, sections, service, tiles, trust
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
+from .trust import Trust
 
 _WEB = Path(__file__).parent / "web"
 _HEADERS = {
@@ -59,6 +60,7 @@ class Site:
     pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
+    trust: Trust
     door: Door
     let_in: Callable[[], None]
     promiser: Callable[[], Promiser]
@@ -98,6 +100,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(sections.router)
     app.include_router(devices.router)
     app.include_router(log.router)
+    app.include_router(trust.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -125,7 +128,8 @@ def create_app(site: Site) -> FastAPI:
 
 def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS)
+    if token is None or path in open_paths or path.startswith("/api/v1/me/"):
         return True
     if log.is_open(path):
         return True
@@ -158,6 +162,8 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    for unfit in trust.ERRORS:
+        app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))

@@ -31,6 +31,9 @@ from .commands import (
 from .commands import bench_fusion as fusion
 from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
+from .commands import district as district_keys
+from .commands import hub as hub_commands
+from .commands import trust as trust_list
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -140,6 +143,9 @@ app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
 app.add_typer(audit.app, name="audit")
+app.add_typer(district_keys.app, name="district")
+app.add_typer(trust_list.app, name="trust")
+app.add_typer(hub_commands.app, name="hub")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
@@ -346,8 +352,22 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
+    from ledger import DistrictKeyError, TrustListError  # noqa: PLC0415
 
-    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
+    from . import (  # noqa: PLC0415  # noqa: PLC0415
+        archive_days,
+        archived,
+        embedded,
+        enrolment,
+        hub,
+        hub_line,
+        migrate,
+        outside,
+        plain_broker,
+        platform,
+        story,
+        wiring,
+    )
 
     known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
@@ -355,6 +375,8 @@ def _named(error: BaseException) -> str | None:
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
         archived.NotArchived, archive_days.NoParquet, receipt.ReceiptFileError, *roads.errors(), *register.errors(),
         *audit.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, DistrictKeyError, TrustListError, hub.HubError,
+        hub_line.NotUpdated, *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]
