@@ -6,11 +6,14 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
+from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
+from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
 from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .policy import Policy, PolicyError, judge, parse_policy
 from .proof import NotProvable, Step, prove, verify_proof
 from .records import (
     Plain,
@@ -60,6 +63,7 @@ __all__ = [
     "ChainAway",
     "Checkpoint",
     "CoseError",
+    "Cosignature",
     "Fault",
     "KeyPair",
     "LeaseHeld",
@@ -71,6 +75,8 @@ __all__ = [
     "NoteError",
     "Numbered",
     "Plain",
+    "Policy",
+    "PolicyError",
     "PublicKey",
     "Receipt",
     "Record",
@@ -79,18 +85,23 @@ __all__ = [
     "Step",
     "Tiles",
     "UnknownAlgorithm",
+    "WitnessKey",
     "WrongContract",
     "anchor_count",
     "block_record",
     "case_record",
     "code_record",
     "context_record",
+    "cosign",
+    "cosignatures_at",
+    "cosignatures_of",
     "department_record",
     "device_record",
     "encode",
     "encode_plain",
     "enqueue",
     "fsck",
+    "judge",
     "key_record",
     "latest_record",
     "leaf_hash",
@@ -98,12 +109,15 @@ __all__ = [
     "load_secret",
     "newest_anchor",
     "newest_checkpoint",
+    "newest_witnessed",
     "number_outbox",
     "outbox_count",
     "pair_of",
     "parse",
     "parse_checkpoint",
+    "parse_policy",
     "prove",
+    "put_cosignatures",
     "read1",
     "record",
     "record_count",
@@ -122,4 +136,7 @@ __all__ = [
     "verify_note",
     "verify_proof",
     "waiting",
+    "with_cosignatures",
+    "witness_key",
+    "witnessed_note",
 ]
