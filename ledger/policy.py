@@ -29,7 +29,7 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True)
 class Witness:
-"""Bytes. 32 of each with addresses and comments are 20,000 or so; without a bound any file would be read to memory."""
+    """A witness as a policy names it, `name` being the policy's word for it. `url`: where it answers, if that is known."""
 
     name: str
     key: WitnessKey

@@ -1,7 +1,7 @@
 """A witness: signs heads of logs that go on from the last head it signed, and nothing else. Needs no database.
 
 The folder holds the key (`witness.key`, 0600), its public half (`witness.pub`), a lock, and for every log what was
-signed last. That is on the disk **before** a signature is made: a crash in between costs a signature, never a promise.
+signed last of it. That is on the disk **before** a signature is made: a crash in between costs a signature, never a promise.
 
 Against a folder that was put back from a backup, and so has forgotten what was signed since, stand three things: a
 file of state says when the disk took it, which a copy cannot imitate; a cosignature of ours that the state does not
@@ -12,9 +12,8 @@ import fcntl
 import json
 import os
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -27,8 +26,10 @@ from .note import Checkpoint, NoteError, parse_checkpoint, parse_verifier, sync_
 
 KEY_FILE: Final = "witness.key"
 PUBLIC_FILE: Final = "witness.pub"
+SEEN_FILE: Final = "signed.json"
 MOST_EVIDENCE: Final = 64
-"""Files of evidence in a folder. One is enough to show a fork; without a bound a log with a lost key could fill a disk."""
+"""Files of evidence in a folder. One shows a fork; without a bound, who stole a log's key could fill the disk."""
+_MOST_STATE: Final = 1 << 17
 _COPIED_S: Final = 60
 """A file of state says when it was made; the disk says when it took it. More apart than this: it was copied here since.
 Shorter, and a disk that hangs while it syncs looks like a backup; longer, and a quick restore goes unseen."""
@@ -131,6 +132,7 @@ class Witness:
             raise WitnessBusy(f"another witness runs on {folder}: stop that one first") from error
         try:
             self.logs: Mapping[str, str] = {parse_verifier(log)[0]: log for log in logs}
+            self._seen = self._read_seen(accept_copy)
             self._pair = load_pair(folder / KEY_FILE)
             self.key: WitnessKey = witness_key_of(name, self._pair)
             self._publish()
@@ -201,7 +203,8 @@ class Witness:
             "log_key": self.logs[origin], "witness": self.key.vkey, "signed_here": last.note,
             "signed_here_at": last.time_s, "other": note, **more,
         }  # fmt: skip
-        name = f"fork-{_short(origin)}-{parse_checkpoint(note).size}-{sha256(note.encode()).hexdigest()[:12]}.json"
+        short, size = sha256(note.encode()).hexdigest()[:12], parse_checkpoint(note).size
+        name = f"fork-{_short(origin)}-{size}-{short}.json"
         path: Path | None = self.folder / name
         if path is not None and not path.exists():
             if len(list(self.folder.glob("fork-*.json"))) < MOST_EVIDENCE:
@@ -232,31 +235,41 @@ class Witness:
                 " since a cosignature does not hold the name"
             )
 
+    def _read_seen(self, accept_copy: bool) -> set[str]:
+        """The logs of which something was signed: a file that stands before the key does, so that a key without it was
+        put back alone."""
+        path = self.folder / SEEN_FILE
+        if not path.exists():
+            if (self.folder / KEY_FILE).exists() and not accept_copy:
+                raise Restored(f"{path} is missing beside the key: this witness does not know what it signed. {_ADVICE}")
+            self._write_seen(set())
+            return set()
+        content = _read_own(path, accept_copy)
+        if accept_copy:
+            self._write_seen(set(content["origins"]))
+        return set(content["origins"])
+
+    def _write_seen(self, origins: set[str]) -> None:
+        _write_own(self.folder / SEEN_FILE, {"v": 1, "origins": sorted(origins)})
+        self._seen = origins
+
     def _state(self, origin: str) -> Path:
         return self.folder / f"log-{_short(origin)}.json"
 
     def _read(self, origin: str, accept_copy: bool) -> Signed | None:
         path = self._state(origin)
+        if not path.exists():
+            if origin in self._seen and not accept_copy:
+                raise Restored(f"{path} is missing, and {origin} was signed here. {_ADVICE}")
+            return None
+        content = _read_own(path, accept_copy)
         try:
-            with path.open("rb") as file:
-                taken_ns = os.fstat(file.fileno()).st_ctime_ns
-                content = json.loads(file.read(1 << 16))
             if content["origin"] != origin:
                 raise ValueError("it is of another log")
             checkpoint = verify_note(content["note"], self.logs[origin])
-            last = Signed(checkpoint.size, checkpoint.root, content["note"], int(content["time_s"]))
-            made_ns = int(content["made_ns"])
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Restored(f"{path} cannot be read ({error}): without it this witness does not know what it signed. "
-                           f"{_ADVICE}") from error  # fmt: skip
-        if abs(taken_ns - made_ns) > _COPIED_S * 10**9 and not accept_copy:
-            raise Restored(
-                f"{path} was written here {abs(taken_ns - made_ns) // 10**9} s apart from when it was made: this folder was"
-                f" copied, or put back from a backup. {_ADVICE}"
-            )
-        return last
+            return Signed(checkpoint.size, checkpoint.root, content["note"], int(content["time_s"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Restored(f"{path} does not hold what was signed ({error}). {_ADVICE}") from error
 
     def _compare_mark(self, origin: str, last: Signed | None, accept_copy: bool) -> None:
         marked = _read_mark(self._mark).get(origin, 0)
@@ -268,9 +281,10 @@ class Witness:
         if self._mark is not None:  # first: a mark ahead is an alarm, a mark behind would hide a restore
             marks = _read_mark(self._mark) | {origin: signed.size}
             _write_whole(self._mark, json.dumps(marks).encode())
-        content = {"v": 1, "origin": origin, **asdict(signed), "root": b64encode(signed.root).decode()}
-        path = self._state(origin)
-        _write_whole(path, lambda made_ns: json.dumps(content | {"made_ns": made_ns}).encode())
+        if origin not in self._seen:
+            self._write_seen(self._seen | {origin})
+        # The note holds size and root under the log's signature: nothing is kept that could contradict it.
+        _write_own(self._state(origin), {"v": 1, "origin": origin, "note": signed.note, "time_s": signed.time_s})
         self._last[origin] = signed
 
 
@@ -278,6 +292,27 @@ _ADVICE: Final = (
     "What it signed since may be forgotten, and a log could have a second history signed. Make a new witness in a fresh"
     " folder, under a new name, and tell the log's operator; or, if nothing was signed since, start with --accept-copy"
 )
+
+
+def _read_own(path: Path, accept_copy: bool) -> dict[str, Any]:
+    """What `_write_own` wrote here. Raises Restored where it cannot be read or came here in another way."""
+    try:
+        with path.open("rb") as file:
+            taken_ns = os.fstat(file.fileno()).st_ctime_ns
+            content = json.loads(file.read(_MOST_STATE))
+        made_ns = int(content["made_ns"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Restored(f"{path} cannot be read ({type(error).__name__}). {_ADVICE}") from error
+    apart_s = abs(taken_ns - made_ns) // 10**9
+    if apart_s > _COPIED_S and not accept_copy:
+        raise Restored(f"{path} came onto this disk {apart_s} s after it was made: the folder was copied, or put back from"
+                       f" a backup. {_ADVICE}")  # fmt: skip
+    return dict(content)
+
+
+def _write_own(path: Path, content: Mapping[str, Any]) -> None:
+    """Write with the disk's own time of the new file within, which a copy gets wrong."""
+    _write_whole(path, lambda made_ns: json.dumps({**content, "made_ns": made_ns}).encode())
 
 
 def _read_mark(path: Path | None) -> dict[str, int]:
