@@ -191,7 +191,7 @@ def run_anchorer(settings: Settings) -> None:
             if conn is None or conn.closed:
                 conn = wiring.database(settings, autocommit=False)
             if log is None:
-                log = Log(wiring.log_folder(settings), f"road-health-code/{city.region_code}")
+                log = Log(wiring.log_folder(settings), wiring.log_name(city))
             status = anchor_step(conn, log, chain, time.time(), options)
         except BaseException:
             if conn is not None:

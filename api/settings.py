@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest import City, CityFileError, read_broker_url, read_city
+from ledger import MERGE_DELAY_S
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BESIDE = _ROOT.parent / "shared" / "data"
@@ -65,6 +66,10 @@ class Settings(BaseSettings):
     device_per_minute: float = Field(default=600.0, gt=0, description="chunks a minute a device may send after that")
 
     anchor_every_s: float = Field(default=5.0, ge=0, description="time between anchors on the chain")
+    merge_delay_s: int = Field(
+        default=MERGE_DELAY_S, ge=5, le=86_400,
+        description="what a receipt promises: seconds until its record is under a signed checkpoint of the log",
+    )  # fmt: skip
     public_contributors: int = Field(
         default=3, ge=3, le=63,
         description="different phones that must have felt something in a square on a day before it is told of",

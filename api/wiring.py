@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Record, Tiles, context_record
+from ledger import Chain, Promiser, Record, Tiles, context_record, load_promiser, merging
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -68,6 +69,10 @@ def health_options(settings: Settings) -> HealthOptions:
 
 class NotRunning(RuntimeError):
     """The platform of this data folder does not run, so there is nothing to ask."""
+
+
+class MergeOverdue(RuntimeError):
+    """A record waits for the log for longer than receipts promise."""
 
 
 class BrokerUnwell(RuntimeError):
@@ -178,6 +183,18 @@ def keep_options(settings: Settings) -> KeepOptions:
 def log_folder(settings: Settings) -> Path:
     """Where the log's tiles and its key lie."""
     return settings.home.resolve() / "ledger" / "log"
+
+
+def log_name(city: City) -> str:
+    """The name under which this instance signs its log."""
+    return f"road-health-code/{city.region_code}"
+
+
+def promiser(settings: Settings) -> Promiser:
+    """Who signs receipts; the key is made where there is none. Raises NoteError."""
+    folder = log_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    return load_promiser(folder, log_name(settings.read_city()), settings.merge_delay_s)
 
 
 def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
@@ -313,10 +330,19 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         with pool.connection(timeout=3) as conn:
             return heartbeat.told(conn)
 
+    def ask_log() -> None:
+        with pool.connection(timeout=3) as conn:
+            now = merging(conn)
+        if now.oldest_s > settings.merge_delay_s:
+            raise MergeOverdue(
+                f"a record waits for {now.oldest_s:.0f} s, receipts promise {settings.merge_delay_s} s: "
+                "look at the anchorer"
+            )
+
     def ask_disk() -> None:
         check_room(home)
 
-    parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
+    parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk, "log": ask_log}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
     return (
@@ -331,6 +357,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),

@@ -29,7 +29,7 @@ class PolicyError(ValueError):
 
 @dataclass(frozen=True)
 class Witness:
-    """A witness as a policy names it, `name` being the policy's word for it. `url`: where it answers, if that is known."""
+    """A witness as a policy names it: `name` is the policy's own word for it. `url`: where it answers, if known."""
 
     name: str
     key: WitnessKey

@@ -43,20 +43,23 @@ def prove(
     log: Tiles,
     idx: int,
     chain: Chain | None = None,
-    which: Literal["newest", "first"] = "newest",
+    which: Literal["newest", "first", "head"] = "newest",
     policy: Policy | None = None,
 ) -> dict[str, Any]:
     """The proof of record `idx`, JSON-ready (bytes in base64, hashes of the chain in 0x hex).
 
     Against the newest anchored checkpoint that holds it, else the newest checkpoint; `which="first"` takes the first
-    anchored one, whose time is the earliest at which the record was proven to exist. `chain` only adds its id and the
-    contract's address to the document. Where that checkpoint lacks the quorum of `policy`, the newest one that has it
-    comes along with the proof that both are of one history. Raises NotProvable, LogDamaged, NoteError.
+    anchored one, whose time is the earliest at which the record was proven to exist; `which="head"` the newest signed
+    one, anchored or not. `chain` only adds its id and the contract's address to the document. Where that checkpoint
+    lacks the quorum of `policy`, the newest one that has it comes along with the proof that both are of one history.
+    Raises NotProvable, LogDamaged, NoteError.
     """
     record = store.record(conn, idx)
     if record is None:
         raise NotProvable(f"there is no record {idx}")
-    anchor = store.first_anchor(conn, idx) if which == "first" else store.newest_anchor(conn, idx)
+    anchor = None
+    if which != "head":
+        anchor = store.first_anchor(conn, idx) if which == "first" else store.newest_anchor(conn, idx)
     found = store.checkpoint_of(conn, anchor.size) if anchor else store.newest_checkpoint(conn)
     if found is None or found[0] <= idx:
         raise NotProvable(f"record {idx} is not yet under a signed checkpoint")

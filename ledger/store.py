@@ -90,7 +90,8 @@ def number_outbox(conn: psycopg.Connection[Any], limit: int) -> list[tuple[int, 
     if not take_lease(conn):
         raise LeaseHeld("another process numbers the records: this one waits")
     rows = conn.execute(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s) RETURNING id, kind, subject, body",
+        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s)"
+        " RETURNING id, kind, subject, body, at",
         (limit,),
     ).fetchall()
     if not rows:
@@ -99,8 +100,8 @@ def number_outbox(conn: psycopg.Connection[Any], limit: int) -> list[tuple[int, 
     start = record_count(conn)
     leaves = [leaf_hash(row[3]) for row in rows]
     conn.execute(
-        "INSERT INTO record (idx, kind, subject, day, body, leaf)"
-        " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::date[], %s::bytea[], %s::bytea[])",
+        "INSERT INTO record (idx, kind, subject, day, body, leaf, said_at) SELECT * FROM unnest("
+        "%s::bigint[], %s::text[], %s::bigint[], %s::date[], %s::bytea[], %s::bytea[], %s::timestamptz[])",
         (
             list(range(start, start + len(rows))),
             [row[1] for row in rows],
@@ -108,6 +109,7 @@ def number_outbox(conn: psycopg.Connection[Any], limit: int) -> list[tuple[int, 
             [_day(row[3]) for row in rows],
             [row[3] for row in rows],
             leaves,
+            [row[4] for row in rows],
         ),
     )
     return list(enumerate(leaves, start))
@@ -152,6 +154,14 @@ def leaves_from(conn: psycopg.Connection[Any], idx: int, limit: int) -> list[byt
             break
         leaves.append(leaf)
     return leaves
+
+
+def bodies_from(conn: psycopg.Connection[Any], idx: int, limit: int) -> list[bytes]:
+    """Bodies of records idx, idx + 1, ... in order. Stops before a gap."""
+    rows = conn.execute(
+        "SELECT idx, body FROM record WHERE idx >= %s AND idx < %s ORDER BY idx", (idx, idx + limit)
+    ).fetchall()
+    return [bytes(body) for at, (number, body) in enumerate(rows, idx) if number == at]
 
 
 def record(conn: psycopg.Connection[Any], idx: int) -> Numbered | None:

@@ -1,7 +1,7 @@
 """A witness: signs heads of logs that go on from the last head it signed, and nothing else. Needs no database.
 
 The folder holds the key (`witness.key`, 0600), its public half (`witness.pub`), a lock, and for every log what was
-signed last of it. That is on the disk **before** a signature is made: a crash in between costs a signature, never a promise.
+signed last of it. That is on the disk **before** a signature is made: a crash in between costs a signature, no promise.
 
 Against a folder that was put back from a backup, and so has forgotten what was signed since, stand three things: a
 file of state says when the disk took it, which a copy cannot imitate; a cosignature of ours that the state does not
@@ -236,12 +236,11 @@ class Witness:
             )
 
     def _read_seen(self, accept_copy: bool) -> set[str]:
-        """The logs of which something was signed: a file that stands before the key does, so that a key without it was
-        put back alone."""
+        """The logs of which something was signed. The file stands before the key does: a key without it was put back."""
         path = self.folder / SEEN_FILE
         if not path.exists():
             if (self.folder / KEY_FILE).exists() and not accept_copy:
-                raise Restored(f"{path} is missing beside the key: this witness does not know what it signed. {_ADVICE}")
+                raise Restored(f"{path} is missing beside the key: what was signed is not known. {_ADVICE}")
             self._write_seen(set())
             return set()
         content = _read_own(path, accept_copy)
@@ -305,8 +304,9 @@ def _read_own(path: Path, accept_copy: bool) -> dict[str, Any]:
         raise Restored(f"{path} cannot be read ({type(error).__name__}). {_ADVICE}") from error
     apart_s = abs(taken_ns - made_ns) // 10**9
     if apart_s > _COPIED_S and not accept_copy:
-        raise Restored(f"{path} came onto this disk {apart_s} s after it was made: the folder was copied, or put back from"
-                       f" a backup. {_ADVICE}")  # fmt: skip
+        raise Restored(
+            f"{path} came onto this disk {apart_s} s after it was made: the folder was copied or restored. {_ADVICE}"
+        )
     return dict(content)
 
 
