@@ -3,11 +3,14 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
+from .add_checkpoint import RequestError, ask, parse_request, request_text
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
 from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
+from .fetch import Away
+from .follow import Followed, check_evidence, follow
 from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -65,6 +68,8 @@ from .store import (
     waiting,
 )
 from .tiles import LogDamaged, Tiles
+from .tlog_proof import TlogProof, TlogProofError, parse_tlog_proof, tlog_proof, verify_tlog_proof
+from .witness import Fork, OtherSize, Refusal, Restored, Witness, WitnessBusy
 
 __all__ = [
     "MERGE_DELAY_S",
@@ -73,12 +78,15 @@ __all__ = [
     "AnchorRefused",
     "AnchorRow",
     "AnchorStatus",
+    "Away",
     "Chain",
     "ChainAway",
     "Checkpoint",
     "CoseError",
     "Cosignature",
     "Fault",
+    "Followed",
+    "Fork",
     "KeyPair",
     "LeaseHeld",
     "Log",
@@ -90,6 +98,7 @@ __all__ = [
     "NotProvable",
     "NoteError",
     "Numbered",
+    "OtherSize",
     "Plain",
     "Policy",
     "PolicyError",
@@ -100,15 +109,24 @@ __all__ = [
     "ReceiptError",
     "Record",
     "RecordError",
+    "Refusal",
+    "RequestError",
+    "Restored",
     "Signed",
     "Step",
     "Tiles",
+    "TlogProof",
+    "TlogProofError",
     "UnknownAlgorithm",
+    "Witness",
+    "WitnessBusy",
     "WitnessKey",
     "WrongContract",
     "anchor_count",
+    "ask",
     "block_record",
     "case_record",
+    "check_evidence",
     "code_record",
     "context_record",
     "cosign",
@@ -121,6 +139,7 @@ __all__ = [
     "enqueue",
     "enqueue_promised",
     "entry_tile",
+    "follow",
     "fsck",
     "hash_tile",
     "judge",
@@ -141,6 +160,8 @@ __all__ = [
     "parse",
     "parse_checkpoint",
     "parse_policy",
+    "parse_request",
+    "parse_tlog_proof",
     "prove",
     "put_cosignatures",
     "read1",
@@ -151,6 +172,7 @@ __all__ = [
     "record_count",
     "register_record",
     "release_record",
+    "request_text",
     "reward_record",
     "root_of",
     "seal_record",
@@ -160,12 +182,14 @@ __all__ = [
     "step",
     "subjects",
     "tile_address",
+    "tlog_proof",
     "verify1",
     "verify_consistency",
     "verify_inclusion",
     "verify_note",
     "verify_proof",
     "verify_receipt",
+    "verify_tlog_proof",
     "waiting",
     "with_cosignatures",
     "witness_key",

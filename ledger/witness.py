@@ -231,12 +231,12 @@ class Witness:
             _write_whole(path, vkey.encode(), 0o644)
         elif path.read_text() != vkey:
             raise NoteError(
-                f"this folder's witness is {path.read_text().strip()}, not {self.key.vkey}: a key has one name for good,"
-                " since a cosignature does not hold the name"
+                f"this folder's witness is {path.read_text().strip()}, not {self.key.vkey}: a key has one name for"
+                " good, since a cosignature does not hold the name"
             )
 
     def _read_seen(self, accept_copy: bool) -> set[str]:
-        """The logs of which something was signed. The file stands before the key does: a key without it was put back."""
+        """The logs of which something was signed. Made before the key: a key without this file was put back alone."""
         path = self.folder / SEEN_FILE
         if not path.exists():
             if (self.folder / KEY_FILE).exists() and not accept_copy:
