@@ -28,7 +28,7 @@ from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, log, sections, service, tiles
+from .routes import cells, devices, history, log, sections, service, tiles, witness
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -96,6 +96,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(sections.router)
     app.include_router(devices.router)
     app.include_router(log.router)
+    app.include_router(witness.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 

@@ -15,6 +15,7 @@ from rich.markup import escape
 from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
+from .commands import witness as witnessing
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -123,6 +124,7 @@ app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
+app.add_typer(witnessing.app, name="witness")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
@@ -142,17 +144,20 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a square's code against its record, the record against the log, the log against the chain."""
-    from . import story, wiring  # noqa: PLC0415
+    from . import backing, story, wiring  # noqa: PLC0415
 
     full = wiring.resolved(given(home=home))
     with wiring.database(full) as conn:
-        steps, _ = story.verify(conn, cell, wiring.ledger(full))
+        known = wiring.ledger(full)
+        steps, _ = story.verify(conn, cell, known)
     mark = {True: "yes", False: "NO", None: "not yet"}
     show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
     status = story.status_of(steps)
     if not as_json:
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
                    .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
+        for text in backing.trust_words(backing.trust_of(steps, known)):
+            OUT.print(text, highlight=False)
     raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
 
 
@@ -332,7 +337,8 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *witnessing.errors(),
+        OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

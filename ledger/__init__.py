@@ -3,7 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from .add_checkpoint import RequestError, ask, parse_request, request_text
+from .add_checkpoint import MAX_REQUEST, SIZE_TYPE, RequestError, ask, parse_request, request_text
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -15,8 +15,9 @@ from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
-from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
 from .policy import Policy, PolicyError, judge, parse_policy
+from .policy import Witness as PolicyWitness
 from .proof import NotProvable, Step, prove, verify_proof
 from .receipts import (
     MERGE_DELAY_S,
@@ -67,12 +68,16 @@ from .store import (
     subjects,
     waiting,
 )
+from .store import checkpoint_of as checkpoint_at
 from .tiles import LogDamaged, Tiles
 from .tlog_proof import TlogProof, TlogProofError, parse_tlog_proof, tlog_proof, verify_tlog_proof
 from .witness import Fork, OtherSize, Refusal, Restored, Witness, WitnessBusy
 
 __all__ = [
+    "MAX_NOTE",
+    "MAX_REQUEST",
     "MERGE_DELAY_S",
+    "SIZE_TYPE",
     "Anchor",
     "AnchorOptions",
     "AnchorRefused",
@@ -102,6 +107,7 @@ __all__ = [
     "Plain",
     "Policy",
     "PolicyError",
+    "PolicyWitness",
     "Promise",
     "Promiser",
     "PublicKey",
@@ -127,6 +133,7 @@ __all__ = [
     "block_record",
     "case_record",
     "check_evidence",
+    "checkpoint_at",
     "code_record",
     "context_record",
     "cosign",

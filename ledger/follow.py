@@ -72,9 +72,8 @@ def follow(witness: Witness, log: str, url: str, now_s: int, timeout_s: float = 
         raise BadRequest(f"{url} shows a cosignature in our name that is not ours: {error}") from error
     if ours and (head.size > known or (last is not None and head.size == known and head.root != last.root)):
         raise Restored(
-            f"{url} shows a head of {head.size} leaves that this witness signed, and its folder does not know it (last:"
-            f" {known}): it was put back from a backup. Make a new witness in a fresh folder, under a new name, and tell"
-            " the log's operator"
+            f"{url} shows a head of {head.size} leaves that this witness signed, and its folder knows of {known}: it"
+            " was put back from a backup. Make a new witness in a fresh folder, under a new name, and tell the operator"
         )
     if last is not None and head.size < last.size:
         raise Shrunk(
@@ -152,4 +151,3 @@ def check_evidence(content: Mapping[str, Any]) -> list[Step]:
 
 def _hash(value: object) -> bytes:
     return exact64(str(value), HASH, "hash")
-

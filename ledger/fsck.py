@@ -23,7 +23,7 @@ BATCH: Final = 2048
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not as it should be: `part` (record, tile, checkpoint, cosignature, anchor, chain), where in it, and why."""
+    """What is not as it should be: `part` (record, tile, checkpoint, cosignature, anchor, chain), where, and why."""
 
     part: str
     where: str
