@@ -70,10 +70,10 @@ def newest_witnessed(conn: psycopg.Connection[Any], policy: Policy, covering: in
 
 def cosignatures_from(
     conn: psycopg.Connection[Any], above: tuple[int, str], limit: int
-) -> list[tuple[int, str, int, bytes]]:
-    """(size, vkey, time_s, signature) of rows after `above` (size, vkey), in order."""
+) -> list[tuple[int, str, int, bytes, str]]:
+    """(size, vkey, time_s, signature, note of the checkpoint) of rows after `above` (size, vkey), in order."""
     return conn.execute(
-        "SELECT size, vkey, time_s, signature FROM cosignature WHERE (size, vkey) > (%s, %s)"
-        " ORDER BY size, vkey LIMIT %s",
+        "SELECT s.size, s.vkey, s.time_s, s.signature, c.note FROM cosignature s JOIN checkpoint c USING (size)"
+        " WHERE (s.size, s.vkey) > (%s, %s) ORDER BY s.size, s.vkey LIMIT %s",
         (*above, limit),
     ).fetchall()

@@ -228,9 +228,8 @@ def _cosignatures(conn: psycopg.Connection[Any], progress: Progress) -> Iterator
     """Each row holds its key, so each is checked whoever is in the policy today."""
     after, done = (0, ""), 0
     while rows := cosignatures_from(conn, after, BATCH):
-        for size, vkey, time_s, signature in rows:
-            row = store.checkpoint_of(conn, size)
-            text = row[2].partition("\n\n")[0] + "\n" if row else ""
+        for size, vkey, time_s, signature, note in rows:
+            text = note.partition("\n\n")[0] + "\n"
             try:
                 one = Cosignature(witness_key(vkey), time_s, bytes(signature))
                 read_cosignature(text, one.line.split(" ")[2].strip(), one.witness)

@@ -277,13 +277,14 @@ class Witness:
                            f"{last.size if last else 0}. {_ADVICE}")  # fmt: skip
 
     def _write(self, origin: str, signed: Signed) -> None:
-        if self._mark is not None:  # first: a mark ahead is an alarm, a mark behind would hide a restore
-            marks = _read_mark(self._mark) | {origin: signed.size}
-            _write_whole(self._mark, json.dumps(marks).encode())
         if origin not in self._seen:
             self._write_seen(self._seen | {origin})
         # The note holds size and root under the log's signature: nothing is kept that could contradict it.
         _write_own(self._state(origin), {"v": 1, "origin": origin, "note": signed.note, "time_s": signed.time_s})
+        # After the folder, so that a death in between raises no alarm, and before any signature, so that no restore of
+        # the folder goes unseen.
+        if self._mark is not None:
+            _write_whole(self._mark, json.dumps(_read_mark(self._mark) | {origin: signed.size}).encode())
         self._last[origin] = signed
 
 
