@@ -29,7 +29,7 @@ from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import audit, cells, devices, history, log, sections, service, tiles, trust
+from .routes import audit, cells, devices, history, log, sections, service, tiles, trust, witness
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 from .trust import Trust
@@ -101,6 +101,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(devices.router)
     app.include_router(log.router)
     app.include_router(trust.router)
+    app.include_router(witness.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 

@@ -34,6 +34,7 @@ from .commands import bench_scale as scale
 from .commands import district as district_keys
 from .commands import hub as hub_commands
 from .commands import trust as trust_list
+from .commands import witness as witnessing
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -146,6 +147,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(district_keys.app, name="district")
 app.add_typer(trust_list.app, name="trust")
 app.add_typer(hub_commands.app, name="hub")
+app.add_typer(witnessing.app, name="witness")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
@@ -166,17 +168,20 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a square's code against its record, the record against the log, the log against the chain."""
-    from . import story, wiring  # noqa: PLC0415
+    from . import backing, story, wiring  # noqa: PLC0415
 
     full = wiring.resolved(given(home=home))
     with wiring.database(full) as conn:
-        steps, _ = story.verify(conn, cell, wiring.ledger(full))
+        known = wiring.ledger(full)
+        steps, _ = story.verify(conn, cell, known)
     mark = {True: "yes", False: "NO", None: "not yet"}
     show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
     status = story.status_of(steps)
     if not as_json:
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
                    .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
+        for text in backing.trust_words(backing.trust_of(steps, known)):
+            OUT.print(text, highlight=False)
     raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
 
 
@@ -377,6 +382,8 @@ def _named(error: BaseException) -> str | None:
         *audit.errors(), OSError,
         archived.NotArchived, archive_days.NoParquet, DistrictKeyError, TrustListError, hub.HubError,
         hub_line.NotUpdated, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *witnessing.errors(),
+        OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -194,6 +194,9 @@ def run_anchorer(settings: Settings) -> None:
         raise wiring.NotConfigured("no chain is configured: set ROADCODE_RPC_URL, or run `roadcode up`")
     city = settings.read_city()
     options = AnchorOptions(every_s=settings.anchor_every_s)
+    asking = wiring.asking(settings)
+    if asking is not None:
+        asking.start(structlog.get_logger("witnesses").warning)
     conn: wiring.Connection | None = None
     log: Log | None = None
     deployed = False

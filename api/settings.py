@@ -75,6 +75,15 @@ class Settings(BaseSettings):
     device_per_minute: float = Field(default=600.0, gt=0, description="chunks a minute a device may send after that")
 
     anchor_every_s: float = Field(default=5.0, ge=0, description="time between anchors on the chain")
+    witnesses: Path | None = Field(
+        default=None,
+        description="policy file (C2SP tlog-policy) of the witnesses of the log: who they are, where they answer, how "
+        "many must sign; `roadcode witness --help`",
+    )
+    witness_every_s: float = Field(
+        default=10.0, ge=0.2, le=3600,
+        description="time between askings of the witnesses; each head that three of them sign is 1 kB of database",
+    )  # fmt: skip
     merge_delay_s: int = Field(
         default=MERGE_DELAY_S, ge=5, le=86_400,
         description="what a receipt promises: seconds until its record is under a signed checkpoint of the log",

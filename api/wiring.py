@@ -19,7 +19,20 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, DistrictKeys, Merging, Promiser, Record, Tiles, context_record, load_promiser, merging
+from ledger import (
+    Chain,
+    DistrictKeys,
+    Merging,
+    Policy,
+    PolicyError,
+    Promiser,
+    Record,
+    Tiles,
+    context_record,
+    load_promiser,
+    merging,
+    parse_policy,
+)
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -34,6 +47,7 @@ from .settings import Settings
 from .story import Ledger
 from .trust import Own, Trust, TrustListOld, own_pair
 from .trust_folder import TrustFolder, read_key
+from .witnessing import Asking
 from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
@@ -253,7 +267,29 @@ def ledger(settings: Settings) -> Ledger:
         verifier = (folder / "log.pub").read_text().strip()
     except OSError:
         verifier = ""
-    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
+    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0), policy(settings))
+
+
+def policy(settings: Settings) -> Policy | None:
+    """Whose cosignatures count; None where no witness is named. Raises PolicyError."""
+    if settings.witnesses is None:
+        return None
+    try:
+        return parse_policy(settings.witnesses.read_bytes())
+    except OSError as error:
+        why = f"{type(error).__name__}: {settings.witnesses}"
+        raise PolicyError(f"the policy file cannot be read ({why}): mend ROADCODE_WITNESSES, or unset it") from None
+    except PolicyError as error:
+        raise PolicyError(f"{settings.witnesses}: {error}") from None
+
+
+def asking(settings: Settings) -> Asking | None:
+    """What asks the witnesses that the policy has addresses of, beside the anchorer's turns. Raises PolicyError."""
+    named = policy(settings)
+    if named is None:
+        return None
+    tiles = Tiles(log_folder(settings))
+    return Asking(lambda: database(settings, autocommit=False), tiles, named, settings.witness_every_s)
 
 
 def check_exposure(settings: Settings) -> None:

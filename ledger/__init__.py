@@ -3,6 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
+from .add_checkpoint import MAX_REQUEST, SIZE_TYPE, RequestError, ask, parse_request, request_text
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
 from .bundle import CHUNK as CHUNK_PROOF
 from .bundle import ROAD as ROAD_PROOF
@@ -11,13 +12,19 @@ from .bundle import place_to_plain, read_document, verify_document
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
 from .cose import CoseError, Signed, read1, sign1, verify1
+from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
+from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
 from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError, DistrictKeys, KeyStep, key_state
+from .fetch import Away
+from .follow import Followed, check_evidence, follow
 from .fsck import Fault, fsck
 from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
-from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .policy import Policy, PolicyError, judge, parse_policy
+from .policy import Witness as PolicyWitness
 from .proof import NotProvable, Step, prove, verify_proof
 from .receipts import (
     MERGE_DELAY_S,
@@ -71,7 +78,9 @@ from .store import (
     subjects,
     waiting,
 )
+from .store import checkpoint_of as checkpoint_at
 from .tiles import LogDamaged, Tiles, tile_file
+from .tlog_proof import TlogProof, TlogProofError, parse_tlog_proof, tlog_proof, verify_tlog_proof
 from .trust import (
     TrustedKey,
     TrustList,
@@ -88,26 +97,34 @@ from .trust import (
     sign_trust_list,
 )
 from .trust_store import record_keys, record_trust_list
+from .witness import Fork, OtherSize, Refusal, Restored, Witness, WitnessBusy
 
 __all__ = [
     "CHUNK_PROOF",
     "DISTRICT_KEY_WARN_S",
     "DISTRICT_OVERLAP_S",
+    "MAX_NOTE",
+    "MAX_REQUEST",
     "MERGE_DELAY_S",
     "PROOF_VERSION",
     "ROAD_PROOF",
+    "SIZE_TYPE",
     "Anchor",
     "AnchorOptions",
     "AnchorRefused",
     "AnchorRow",
     "AnchorStatus",
+    "Away",
     "Chain",
     "ChainAway",
     "Checkpoint",
     "CoseError",
+    "Cosignature",
     "DistrictKeyError",
     "DistrictKeys",
     "Fault",
+    "Followed",
+    "Fork",
     "KeyPair",
     "KeyStep",
     "LeaseHeld",
@@ -121,8 +138,12 @@ __all__ = [
     "NotProvable",
     "NoteError",
     "Numbered",
+    "OtherSize",
     "Place",
     "Plain",
+    "Policy",
+    "PolicyError",
+    "PolicyWitness",
     "Promise",
     "Promiser",
     "PublicKey",
@@ -130,26 +151,40 @@ __all__ = [
     "ReceiptError",
     "Record",
     "RecordError",
+    "Refusal",
+    "RequestError",
+    "Restored",
     "Signed",
     "Statement",
     "StatementError",
     "Step",
     "Tiles",
+    "TlogProof",
+    "TlogProofError",
     "TrustList",
     "TrustListError",
     "TrustedKey",
     "UnknownAlgorithm",
     "Untrusted",
+    "Witness",
+    "WitnessBusy",
+    "WitnessKey",
     "WrongContract",
     "anchor_count",
     "anchor_gas",
+    "ask",
     "block_leaf",
     "block_record",
     "case_record",
+    "check_evidence",
     "check_time",
+    "checkpoint_at",
     "chunks_root",
     "code_record",
     "context_record",
+    "cosign",
+    "cosignatures_at",
+    "cosignatures_of",
     "department_record",
     "device_record",
     "encode",
@@ -158,9 +193,11 @@ __all__ = [
     "enqueue_promised",
     "entry_tile",
     "fingerprint",
+    "follow",
     "fsck",
     "grow_log",
     "hash_tile",
+    "judge",
     "key_entry",
     "key_record",
     "key_state",
@@ -175,6 +212,7 @@ __all__ = [
     "merging",
     "newest_anchor",
     "newest_checkpoint",
+    "newest_witnessed",
     "number_of_leaf",
     "number_outbox",
     "open_receipt",
@@ -182,10 +220,14 @@ __all__ = [
     "pair_of",
     "parse",
     "parse_checkpoint",
+    "parse_policy",
+    "parse_request",
+    "parse_tlog_proof",
     "parse_trust_list",
     "place_of",
     "place_to_plain",
     "prove",
+    "put_cosignatures",
     "read1",
     "read_document",
     "read_entry",
@@ -201,6 +243,7 @@ __all__ = [
     "records_about",
     "register_record",
     "release_record",
+    "request_text",
     "reward_record",
     "root_from",
     "root_of",
@@ -213,6 +256,7 @@ __all__ = [
     "subjects",
     "tile_address",
     "tile_file",
+    "tlog_proof",
     "unpack_leaves",
     "verify1",
     "verify_consistency",
@@ -221,5 +265,9 @@ __all__ = [
     "verify_note",
     "verify_proof",
     "verify_receipt",
+    "verify_tlog_proof",
     "waiting",
+    "with_cosignatures",
+    "witness_key",
+    "witnessed_note",
 ]
