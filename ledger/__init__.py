@@ -4,6 +4,10 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 """
 
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
+from .certificate import Certificate, CertificateError, issue_certificate, read_certificate
+from .certificate_check import CertificateVerdict, Trust, verify_certificate
+from .certificate_fields import FIELDS as CERTIFICATE_FIELDS
+from .certificate_fields import ORIGIN_BITS
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .fsck import Fault, fsck
@@ -12,6 +16,7 @@ from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
 from .proof import NotProvable, Step, prove, verify_proof
+from .qr import QrFacts, qr_facts, qr_png, qr_svg
 from .records import (
     Plain,
     Record,
@@ -51,11 +56,16 @@ from .store import (
 from .tiles import LogDamaged, Tiles
 
 __all__ = [
+    "CERTIFICATE_FIELDS",
+    "ORIGIN_BITS",
     "Anchor",
     "AnchorOptions",
     "AnchorRefused",
     "AnchorRow",
     "AnchorStatus",
+    "Certificate",
+    "CertificateError",
+    "CertificateVerdict",
     "Chain",
     "ChainAway",
     "Checkpoint",
@@ -72,12 +82,14 @@ __all__ = [
     "Numbered",
     "Plain",
     "PublicKey",
+    "QrFacts",
     "Receipt",
     "Record",
     "RecordError",
     "Signed",
     "Step",
     "Tiles",
+    "Trust",
     "UnknownAlgorithm",
     "WrongContract",
     "anchor_count",
@@ -91,6 +103,7 @@ __all__ = [
     "encode_plain",
     "enqueue",
     "fsck",
+    "issue_certificate",
     "key_record",
     "latest_record",
     "leaf_hash",
@@ -104,7 +117,11 @@ __all__ = [
     "parse",
     "parse_checkpoint",
     "prove",
+    "qr_facts",
+    "qr_png",
+    "qr_svg",
     "read1",
+    "read_certificate",
     "record",
     "record_count",
     "register_record",
@@ -117,6 +134,7 @@ __all__ = [
     "step",
     "subjects",
     "verify1",
+    "verify_certificate",
     "verify_consistency",
     "verify_inclusion",
     "verify_note",

@@ -1,0 +1,109 @@
+"""Does a road certificate hold? Offline: with a trust list and a clock, nothing else. Pure, and total on any text."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from .certificate import Certificate, CertificateError, document_of, read_certificate
+from .cose import CoseError, verify1
+from .keys import EDDSA, PublicKey, UnknownAlgorithm
+from .proof import Step
+
+SKEW_S: Final = 300
+"""How far a reader's clock may be behind the issuer's. Smaller, and a certificate made a moment ago is refused by phones
+that are off by minutes; larger, and one that was dated ahead holds longer. At its end no clock is forgiven: one that is
+ahead refuses early, which harms nobody."""
+
+
+class Trusted(Protocol):
+    """A key of a trust list."""
+
+    @property
+    def key(self) -> PublicKey:
+        """What signatures are checked with."""
+
+
+class Trust(Protocol):
+    """A trust list: whose key is it? Raises `Untrusted`, an error with a `reason`, where none is believed."""
+
+    def find(self, kid: bytes, issuer: str, at_s: int) -> Trusted:
+        """The key of an issuer that is in force at a moment, unix seconds."""
+
+
+@dataclass(frozen=True)
+class CertificateVerdict:
+    """What was found, a step at a time, and what the certificate says; None where it could not be read. What it says
+    must not be shown as true unless `ok`."""
+
+    steps: tuple[Step, ...]
+    certificate: Certificate | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step holds."""
+        return all(step.ok for step in self.steps)
+
+    @property
+    def failed(self) -> str | None:
+        """Name of the first step that does not hold."""
+        return next((step.name for step in self.steps if not step.ok), None)
+
+
+STEPS: Final = ("readable", "algorithm", "known key", "not revoked", "signature", "in time")
+"""In the order in which they are taken. What comes after one that fails is looked at where it can be."""
+
+
+def verify_certificate(text: str, trust: Trust, now_s: int) -> CertificateVerdict:
+    """Each step of `STEPS` for a text, at a moment in unix seconds. Never raises."""
+    try:
+        signed, said = read_certificate(text)
+    except CertificateError as error:
+        later = [Step(name, None, "could not be looked at") for name in STEPS[1:]]
+        return CertificateVerdict((Step("readable", False, str(error)), *later), None)
+    steps = [Step("readable", True, f"says what district {said.issuer} is said to have said of a {said.about}")]
+    known_algorithm = signed.alg == EDDSA
+    steps.append(
+        Step(
+            "algorithm", known_algorithm,
+            "EdDSA with Ed25519" if known_algorithm else f"number {signed.alg}, this reader knows {EDDSA} (EdDSA)",
+        )
+    )  # fmt: skip
+    key, found = _found(trust, signed.kid, said)
+    steps += found
+    steps.append(_signature(text, key, known_algorithm))
+    steps.append(_in_time(said, now_s))
+    return CertificateVerdict(tuple(steps), said)
+
+
+def _found(trust: Trust, kid: bytes, said: Certificate) -> tuple[PublicKey | None, list[Step]]:
+    try:
+        key = trust.find(kid, said.issuer, said.issued_s).key
+    except (LookupError, ValueError, RuntimeError) as error:
+        reason = str(getattr(error, "reason", "unknown_key"))
+        if reason == "revoked":
+            known = Step("known key", True, f"key {kid.hex()} is one of district {said.issuer}")
+            return None, [known, Step("not revoked", False, str(error))]
+        return None, [Step("known key", False, str(error)), Step("not revoked", None, "the key is not known")]
+    return key, [
+        Step("known key", True, f"key {kid.hex()} is one of district {said.issuer}"),
+        Step("not revoked", True, "the trust list does not call it revoked"),
+    ]
+
+
+def _signature(text: str, key: PublicKey | None, known_algorithm: bool) -> Step:
+    if key is None or not known_algorithm:
+        return Step("signature", None, "there is no key that may be believed to check it with")
+    try:
+        verify1(document_of(text), key)
+    except (CoseError, UnknownAlgorithm) as error:
+        return Step("signature", False, str(error))
+    return Step("signature", True, "it is the key's, and nothing was changed")
+
+
+def _in_time(said: Certificate, now_s: int) -> Step:
+    end, start = (datetime.fromtimestamp(t, UTC).isoformat(timespec="seconds") for t in (said.expires_s, said.issued_s))
+    if now_s >= said.expires_s:
+        return Step("in time", False, f"it has expired: it held until {end}, and tells nothing of today")
+    if now_s < said.issued_s - SKEW_S:
+        return Step("in time", False, f"it was issued at {start}, which is still to come: is this clock right?")
+    return Step("in time", True, f"holds until {end}")
