@@ -3,8 +3,8 @@
 `RHC1:` and base45 (RFC 9285) of a COSE_Sign1 (RFC 9052) over a map with the claim keys of CWT (RFC 8392). Not
 compressed: a signature and numbers do not get smaller. Pure; written down in docs/road-code-standard.md.
 
-It proves what the district said of a place on a day. A QR code is a picture that anybody can copy: whether it hangs where
-it belongs, the reader must see, so the place is in it.
+It proves what the district said of a place on a day. A QR code is a picture that anybody can copy: whether it hangs
+where it belongs, the reader must see, so the place is in it.
 """
 
 import re
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-import base45
+import base45  # type: ignore[import-untyped]
 import cbor2
 
 from .certificate_fields import BY_KEY, BY_NAME, CRITICAL, FIELDS, MOST_OTHER, ORIGIN_BITS
@@ -22,7 +22,8 @@ from .keys import KeyPair
 PREFIX: Final = "RHC1:"
 VERSION: Final = 1
 MOST_TEXT: Final = 1_200
-"""Characters of a certificate's text. The longest that can be issued has some 400; a QR code of version 40-Q holds 2,420."""
+"""Characters of a certificate's text. The longest that can be issued has some 350; version 40-Q of a QR code holds
+2,420."""
 LONGEST_S: Final = 26 * 3600
 """From issue to end. A service day has 24 h, 25 where summer time ends; one that lives longer outlives what it says."""
 DAY_S: Final = 86_400
@@ -73,8 +74,9 @@ class Certificate:
         """Refuse what no reader would take."""
         if not isinstance(self.issuer, str) or not _REGION.match(self.issuer):
             raise CertificateError("the issuer is the six digits of a GB/T 2260 code")
-        for what, at_s in (("issued", self.issued_s), ("expires", self.expires_s)):
-            if type(at_s) is not int or not _FIRST_S <= at_s <= _LAST_S:
+        moments: tuple[tuple[str, object], ...] = (("issued", self.issued_s), ("expires", self.expires_s))
+        for what, at_s in moments:
+            if not isinstance(at_s, int) or isinstance(at_s, bool) or not _FIRST_S <= at_s <= _LAST_S:
                 raise CertificateError(f"{what} is a moment in unix seconds, from 2020 to 2100")
         if not 0 < self.expires_s - self.issued_s <= LONGEST_S:
             raise CertificateError(f"it ends after it is issued, and within {LONGEST_S // 3600} h")
@@ -94,7 +96,7 @@ class Certificate:
             raise CertificateError(f"{name} is not said of a {self.about}")
         if type(value) is not _TYPES[field.type]:
             raise CertificateError(f"{name} is {field.type}")
-        size = len(value.encode("utf-8", "replace")) if isinstance(value, str) else value
+        size: Any = len(value.encode("utf-8", "replace")) if isinstance(value, str) else value
         if not field.low <= size <= field.high:
             raise CertificateError(f"{name} is from {field.low} to {field.high}, not {size}")
         if isinstance(value, str) and not value.isprintable():
@@ -136,11 +138,11 @@ def side_of(cell: int) -> int:
 
 
 def issue_certificate(certificate: Certificate, pair: KeyPair) -> str:
-    """The signed text. It never ends in a space, which whoever copies it would lose: where it would, it is issued a second
-    earlier. Raises CertificateError."""
+    """The signed text. It never ends in a space, which whoever copies it would lose: where it would, it is issued a
+    second earlier. Raises CertificateError."""
     for back_s in range(60):
         issued = _claims(certificate, certificate.issued_s - back_s)
-        text = PREFIX + base45.b45encode(sign1(issued, pair)).decode()
+        text: str = PREFIX + base45.b45encode(sign1(issued, pair)).decode()
         if not text.endswith(" "):
             return text
     raise CertificateError("sixty signatures in a row end in a space: the key pair is broken")
@@ -167,7 +169,7 @@ def document_of(text: str) -> bytes:
     if not _ALPHABET.match(body):
         raise CertificateError("it has signs that base45 does not have: was it copied whole?")
     try:
-        return base45.b45decode(body)
+        return bytes(base45.b45decode(body))
     except ValueError:
         raise CertificateError("it is not base45: was it copied whole?") from None
 
@@ -205,7 +207,7 @@ def _known(code: object) -> dict[str, Any]:
     if not isinstance(code, Mapping):
         raise CertificateError("its code is a map")
     if type(code.get(1)) is not int or code[1] != VERSION:
-        raise CertificateError(f"version {code.get(1)!r} of its content is unknown, {VERSION} is read: update the reader")
+        raise CertificateError(f"version {code.get(1)!r} of its content is not {VERSION}: update the reader")
     said: dict[str, Any] = {}
     for key, value in code.items():
         if type(key) is not int or key < 1:

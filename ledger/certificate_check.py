@@ -10,9 +10,10 @@ from .keys import EDDSA, PublicKey, UnknownAlgorithm
 from .proof import Step
 
 SKEW_S: Final = 300
-"""How far a reader's clock may be behind the issuer's. Smaller, and a certificate made a moment ago is refused by phones
-that are off by minutes; larger, and one that was dated ahead holds longer. At its end no clock is forgiven: one that is
-ahead refuses early, which harms nobody."""
+"""How far a reader's clock may be behind the issuer's. Smaller, and a certificate made a moment ago is refused by
+phones that are off by minutes; larger, and one that was dated ahead holds longer. At its end no clock is forgiven: one
+that is ahead refuses early, which harms nobody."""
+_OF_THE_LIST: Final = ("list_expired", "clock_behind")
 
 
 class Trusted(Protocol):
@@ -24,10 +25,11 @@ class Trusted(Protocol):
 
 
 class Trust(Protocol):
-    """A trust list: whose key is it? Raises `Untrusted`, an error with a `reason`, where none is believed."""
+    """A trust list (`ledger.trust.TrustList`): whose key is it? Where none is believed it raises an error with a
+    `reason`: list_expired, clock_behind, revoked, or another of the key."""
 
-    def find(self, kid: bytes, issuer: str, at_s: int) -> Trusted:
-        """The key of an issuer that is in force at a moment, unix seconds."""
+    def find(self, kid: bytes, issuer: str, at_s: float) -> Trusted:
+        """The key named `kid`, where it counts for the issuer at the reader's time, unix seconds."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class CertificateVerdict:
         return next((step.name for step in self.steps if not step.ok), None)
 
 
-STEPS: Final = ("readable", "algorithm", "known key", "not revoked", "signature", "in time")
-"""In the order in which they are taken. What comes after one that fails is looked at where it can be."""
+STEPS: Final = ("readable", "algorithm", "trust list", "known key", "not revoked", "signature", "in time")
+"""In this order. What comes after one that fails is looked at where it can be."""
 
 
 def verify_certificate(text: str, trust: Trust, now_s: int) -> CertificateVerdict:
@@ -68,26 +70,31 @@ def verify_certificate(text: str, trust: Trust, now_s: int) -> CertificateVerdic
             "EdDSA with Ed25519" if known_algorithm else f"number {signed.alg}, this reader knows {EDDSA} (EdDSA)",
         )
     )  # fmt: skip
-    key, found = _found(trust, signed.kid, said)
+    key, found = _found(trust, signed.kid, said, now_s)
     steps += found
     steps.append(_signature(text, key, known_algorithm))
     steps.append(_in_time(said, now_s))
     return CertificateVerdict(tuple(steps), said)
 
 
-def _found(trust: Trust, kid: bytes, said: Certificate) -> tuple[PublicKey | None, list[Step]]:
+def _found(trust: Trust, kid: bytes, said: Certificate, now_s: int) -> tuple[PublicKey | None, list[Step]]:
+    """The key, and what is to say of the list and of it."""
     try:
-        key = trust.find(kid, said.issuer, said.issued_s).key
-    except (LookupError, ValueError, RuntimeError) as error:
-        reason = str(getattr(error, "reason", "unknown_key"))
-        if reason == "revoked":
-            known = Step("known key", True, f"key {kid.hex()} is one of district {said.issuer}")
-            return None, [known, Step("not revoked", False, str(error))]
-        return None, [Step("known key", False, str(error)), Step("not revoked", None, "the key is not known")]
-    return key, [
-        Step("known key", True, f"key {kid.hex()} is one of district {said.issuer}"),
-        Step("not revoked", True, "the trust list does not call it revoked"),
-    ]
+        key: PublicKey | None = trust.find(kid, said.issuer, now_s).key
+        reason, text = "", ""
+    except (LookupError, ValueError) as error:
+        key, reason, text = None, str(getattr(error, "reason", "unknown_key")), str(error)
+    of_list = reason not in _OF_THE_LIST
+    steps = [Step("trust list", of_list, "it is in force" if of_list else text)]
+    if not of_list:
+        later = "the list cannot be asked"
+        return None, [*steps, Step("known key", None, later), Step("not revoked", None, later)]
+    known = not reason or reason == "revoked"
+    steps.append(Step("known key", known, f"key {kid.hex()} is of district {said.issuer}" if known else text))
+    if not known:
+        return None, [*steps, Step("not revoked", None, "no key was found")]
+    revoked = reason == "revoked"
+    return key, [*steps, Step("not revoked", not revoked, text if revoked else "the list does not call it revoked")]
 
 
 def _signature(text: str, key: PublicKey | None, known_algorithm: bool) -> Step:

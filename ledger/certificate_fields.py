@@ -1,5 +1,5 @@
-"""What a road certificate may say: one row a field, with its number, range and meaning. Pure data: the code reads it, and
-docs/road-code-standard.md is made from it."""
+"""What a road certificate may say: one row a field, with its number, range and meaning. Pure data: the code reads it,
+and docs/road-code-standard.md is made from it."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -7,9 +7,9 @@ from typing import Final, Literal
 
 @dataclass(frozen=True)
 class Field:
-    """One entry of the code's map. low, high: of an integer's value, of a text's bytes in UTF-8. of: which places have it.
-    always: it is there even where its value is `absent`; else a field at `absent` is left out, and refused if it is
-    not: one spelling for one statement."""
+    """One entry of the code's map. low, high: of an integer's value, of a text's bytes in UTF-8. of: whose it is.
+    always: it is there, whatever its value; else a field whose value is `absent` is left out, and refused if it is not:
+    one spelling for one statement."""
 
     key: int
     name: str

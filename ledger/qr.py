@@ -5,8 +5,8 @@ from io import BytesIO
 from typing import Any, Final
 
 ERROR_LEVEL: Final = "q"
-"""A quarter of the code may be lost. With M a quarter fewer dots, and a scratch or a sticker's fold ends it; with H a third
-more, and a phone has to come closer."""
+"""A quarter of the code may be lost. With M a quarter fewer dots, and a scratch or a sticker's fold ends it; with H a
+third more, and a phone has to come closer."""
 QUIET: Final = 4
 """Modules of white around it, which ISO/IEC 18004 asks for. With fewer, readers miss codes on a dark ground."""
 
