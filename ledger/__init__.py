@@ -10,6 +10,7 @@ from .certificate_fields import FIELDS as CERTIFICATE_FIELDS
 from .certificate_fields import ORIGIN_BITS
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
+from .district import DistrictKeyError, DistrictKeys, KeyStep, key_state
 from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -36,6 +37,7 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .statement import NeedsFingerprint, Statement, StatementError, merge_statement, read_statement
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -54,6 +56,17 @@ from .store import (
     waiting,
 )
 from .tiles import LogDamaged, Tiles
+from .trust import (
+    TrustedKey,
+    TrustList,
+    TrustListError,
+    Untrusted,
+    fingerprint,
+    list_changes,
+    may_follow,
+    read_trust_list,
+    sign_trust_list,
+)
 
 __all__ = [
     "CERTIFICATE_FIELDS",
@@ -70,13 +83,17 @@ __all__ = [
     "ChainAway",
     "Checkpoint",
     "CoseError",
+    "DistrictKeyError",
+    "DistrictKeys",
     "Fault",
     "KeyPair",
+    "KeyStep",
     "LeaseHeld",
     "Log",
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "NeedsFingerprint",
     "NotProvable",
     "NoteError",
     "Numbered",
@@ -87,10 +104,16 @@ __all__ = [
     "Record",
     "RecordError",
     "Signed",
+    "Statement",
+    "StatementError",
     "Step",
     "Tiles",
     "Trust",
+    "TrustList",
+    "TrustListError",
+    "TrustedKey",
     "UnknownAlgorithm",
+    "Untrusted",
     "WrongContract",
     "anchor_count",
     "block_record",
@@ -102,13 +125,18 @@ __all__ = [
     "encode",
     "encode_plain",
     "enqueue",
+    "fingerprint",
     "fsck",
     "issue_certificate",
     "key_record",
+    "key_state",
     "latest_record",
     "leaf_hash",
+    "list_changes",
     "load_pair",
     "load_secret",
+    "may_follow",
+    "merge_statement",
     "newest_anchor",
     "newest_checkpoint",
     "number_outbox",
@@ -122,6 +150,8 @@ __all__ = [
     "qr_svg",
     "read1",
     "read_certificate",
+    "read_statement",
+    "read_trust_list",
     "record",
     "record_count",
     "register_record",
@@ -131,6 +161,7 @@ __all__ = [
     "seal_record",
     "seals",
     "sign1",
+    "sign_trust_list",
     "step",
     "subjects",
     "verify1",
