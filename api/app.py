@@ -21,14 +21,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, RecordError
+from ledger import DistrictKeyError, KeyPair, LogDamaged, RecordError, Trust
 
+from .certificates import TooManyCertificates
 from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, sections, service, tiles
+from .routes import cells, certificates, devices, history, sections, service, tiles
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -45,7 +46,8 @@ _COOKIE = "roadcode"
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know. district: the key that signs
+    road certificates at a moment. trust: whose certificates are believed."""
 
     city: City
     options: EvidenceOptions
@@ -60,6 +62,8 @@ class Site:
     hosts: tuple[str, ...]
     door: Door
     let_in: Callable[[], None]
+    district: Callable[[float], KeyPair]
+    trust: Callable[[], Trust]
 
 
 def create_app(site: Site) -> FastAPI:
@@ -69,6 +73,7 @@ def create_app(site: Site) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        certificates.attach(app.state, site)
         beats: dict[str, str] = {}
 
         def ask_pumps() -> None:
@@ -94,6 +99,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
+    app.include_router(certificates.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -123,6 +129,8 @@ def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
     if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
         return True
+    if path in certificates.OPEN_FILES or path.startswith("/s/"):
+        return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
     return secrets.compare_digest(given.encode(), token.encode())
@@ -147,6 +155,8 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
+    app.add_exception_handler(DistrictKeyError, answer(503, "no_district_key"))
+    app.add_exception_handler(TooManyCertificates, certificates.too_many)
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))

@@ -17,8 +17,8 @@ SHAPES = {
     Colour.YELLOW: '<path d="M50 5 96 91H4Z"/>',
     Colour.RED: '<path d="M32 5h36l27 27v36L68 95H32L5 68V32Z"/>',
 }
-"""Circle, triangle, octagon, and a dashed square: who sees no colours, or a copy in black and white, sees the shape. Those of
-traffic signs, so that nobody has to learn them."""
+"""Circle, triangle, octagon, and a dashed square: who sees no colours, or a copy in black and white, sees the shape.
+Those of traffic signs, so that nobody has to learn them."""
 
 _STYLE = """
 @page { size: A5; margin: 10mm; }
@@ -63,8 +63,10 @@ def sheet(said: Certificate, text: str, city: str, city_zh: str) -> str:
     zh, en = words_of(said)
     lon, lat = said.position
     origin_zh, origin_en = origin_words(said)
-    banner = "" if said.origins == ("live",) else (
-        f'<p class="banner">{origin_zh}数据，不代表真实道路 · {origin_en}: not a real road\'s state</p>'
+    banner = (
+        ""
+        if said.origins == ("live",)
+        else (f'<p class="banner">{origin_zh}数据，不代表真实道路 · {origin_en}: not a real road\'s state</p>')
     )
     size = f"{said.extent_m} × {said.extent_m} m" if said.cell is not None else f"{said.extent_m} m"
     facts = (
@@ -76,12 +78,14 @@ def sheet(said: Certificate, text: str, city: str, city_zh: str) -> str:
     return (
         '<!doctype html><html lang="zh-CN"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>路面健康码凭证 Road certificate · {escape(place_of(said))}</title><style>{_STYLE}</style></head><body><main>"
+        f"<title>路面健康码凭证 Road certificate · {escape(place_of(said))}</title><style>{_STYLE}</style></head>"
+        "<body><main>"
         f"<h1>路面健康码 <small>Road health code · {escape(city_zh)} {escape(city)}</small></h1>{banner}"
         f'<div class="code" style="border-color:{FILL[colour]}">{shape_svg(colour)}'
         f"<div><b>{escape(zh)}</b><span>{escape(en)}</span></div></div>"
         f'<div class="qr">{qr_svg(text)}</div><dl>{rows}</dl>'
-        "<p>二维码可被复制：请核对地点和有效期。它证明本区当日对此处的说法，不是法定检测。 A QR code can be copied: compare place "
-        "and time. It proves what the district said of this place that day, and is no legal inspection.</p>"
+        "<p>二维码可被复制：请核对地点和有效期。它证明本区当日对此处的说法，不是法定检测。 A QR code can be copied: "
+        "compare place and time. It proves what the district said of this place that day, and is no legal "
+        "inspection.</p>"
         "</main></body></html>"
     )

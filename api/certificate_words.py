@@ -50,7 +50,8 @@ def describe(said: Certificate) -> dict[str, Any]:
     )  # fmt: skip
     return {
         "about": said.about, "place": place_of(said), "lon": lon, "lat": lat, "colour": colour.name.lower(), **about,
-        "district": said.issuer, "origin": list(said.origins), "day": (date(1970, 1, 1) + timedelta(said.day)).isoformat(),
+        "district": said.issuer, "origin": list(said.origins),
+        "day": (date(1970, 1, 1) + timedelta(said.day)).isoformat(),
         "issued": said.issued_s, "expires": said.expires_s,
         "log": None if said.log_size is None else {"size": said.log_size, "index": said.log_index},
     }  # fmt: skip

@@ -11,9 +11,8 @@ from typing import Any
 
 import psycopg
 
-from defects import NO_KIND, Colour
+from defects import NO_KIND, Colour, scales_store
 from defects import recode as reading
-from defects import scales_store
 from grid import Section, Zone, blocks_of, centres_deg, middle_of, side_m, unproject
 from grid import store as grid_store
 from ingest import Buckets, Budget, City

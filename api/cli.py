@@ -12,7 +12,22 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
+from .commands import (
+    archive,
+    certificate,
+    cost,
+    dead_letter,
+    device,
+    evaluate,
+    phone,
+    register,
+    report,
+    roads,
+    simulate,
+    tls,
+    train,
+    verify,
+)
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
 from .commands.condition import condition
@@ -135,25 +150,8 @@ benches.command("fusion")(fusion.bench_fusion)
 # ---------------------------------------------------------------- proof
 
 
-@app.command()
-def verify(
-    cell: Annotated[int, typer.Argument(help="the square's number, as the map shows it")],
-    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
-    as_json: Json = False,
-) -> None:
-    """Check a square's code against its record, the record against the log, the log against the chain."""
-    from . import story, wiring  # noqa: PLC0415
-
-    full = wiring.resolved(given(home=home))
-    with wiring.database(full) as conn:
-        steps, _ = story.verify(conn, cell, wiring.ledger(full))
-    mark = {True: "yes", False: "NO", None: "not yet"}
-    show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
-    status = story.status_of(steps)
-    if not as_json:
-        OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
-                   .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
-    raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
+app.command(epilog=verify.EXAMPLES)(verify.verify)
+app.add_typer(certificate.app, name="certificate")
 
 
 @app.command()
@@ -325,14 +323,29 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
+    from ledger import CertificateError, DistrictKeyError, TrustListError  # noqa: PLC0415
 
-    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
+    from . import (  # noqa: PLC0415  # noqa: PLC0415
+        archive_days,
+        archived,
+        certificate_file,
+        certificates,
+        embedded,
+        enrolment,
+        migrate,
+        outside,
+        plain_broker,
+        platform,
+        story,
+        wiring,
+    )
 
     known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, CertificateError, DistrictKeyError, TrustListError,
+        certificate_file.NotReadable, certificates.NoSuchSection, *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

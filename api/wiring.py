@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
@@ -17,7 +18,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Record, Tiles, context_record
+from ledger import Chain, DistrictKeys, Record, Tiles, Trust, TrustList, context_record
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -217,6 +218,18 @@ def ledger(settings: Settings) -> Ledger:
     return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
 
 
+def district_keys(settings: Settings) -> DistrictKeys:
+    """The keys with which this district signs road certificates."""
+    city = settings.read_city()
+    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
+
+
+def own_trust(settings: Settings, now_s: float) -> Trust:
+    """A trust list of this district's own keys, unsigned: for who has them at hand."""
+    keys = district_keys(settings)
+    return TrustList(1, keys.issuer, int(now_s) - 1, int(now_s) + 86_400, keys.all())
+
+
 def check_exposure(settings: Settings) -> None:
     """Raises NotConfigured where something would be open to the network unguarded, or TLS is set and cannot be had."""
     if not is_loopback(settings.host) and not settings.api_token:
@@ -332,6 +345,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
             pumps=ask_pumps,
+            district=district_keys(settings).current,
+            trust=lambda: own_trust(settings, time.time()),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -16,9 +16,8 @@ from ..certificate_words import describe, words_of
 from ..certificates import Issuer, Place, TooManyCertificates
 
 router = APIRouter()
-OPEN_PATHS = ("/scan.html", "/s", "/api/v1/trust-list")
 OPEN_FILES = (
-    "/scan.js", "/scan-worker.js", "/scanwords.js", "/certificate.js", "/cbor.js", "/elements.js", "/scan.css",
+    "/scan.html", "/scan.js", "/scan-worker.js", "/scanwords.js", "/certificate.js", "/cbor.js", "/elements.js", "/scan.css",
     "/icon.svg", "/vendor/ed25519.js", "/vendor/jsqr.js",
 )  # fmt: skip
 """What is reached without the instance's token: a code on a pole is read by strangers. None of it says anything of a
@@ -114,8 +113,8 @@ def section_sheet(request: Request, number: int) -> HTMLResponse:
 
 @router.get("/s/{text:path}")
 def scanned(request: Request, text: str) -> Response:
-    """What a scanned certificate opens: the page that checks it in the browser; to who asks for JSON, the verdict by the
-    trust list of this instance."""
+    """What a scanned certificate opens: the page that checks it in the browser; to who asks for JSON, the verdict by
+    the trust list of this instance."""
     if "application/json" not in request.headers.get("accept", ""):
         # Behind the `#`: the page reads it, and nobody else gets to know it on the way.
         return RedirectResponse(f"/scan.html#{quote(text, safe='')}", status_code=303)
@@ -130,5 +129,3 @@ async def too_many(_request: Request, error: Exception) -> Response:
     assert isinstance(error, TooManyCertificates)  # noqa: S101  (the framework's promise, said to the type checker)
     headers = {**_NO_STORE, "Retry-After": str(int(error.wait_s) + 1)}
     return JSONResponse({"error": "too_many_certificates", "detail": str(error)}, status_code=429, headers=headers)
-
-
