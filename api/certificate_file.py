@@ -49,7 +49,7 @@ def text_in_picture(data: bytes) -> str:
             picture = Image.open(io.BytesIO(data), formats=("PNG", "JPEG", "WEBP"))
             if picture.width * picture.height > MOST_PIXELS:
                 raise NotReadable(f"the picture has more than {MOST_PIXELS:,} pixels: make it smaller")
-            found = zxingcpp.read_barcodes(picture.convert("L"), formats=zxingcpp.BarcodeFormat.QRCode)
+            found = zxingcpp.read_barcodes(picture.convert("L"))
     except (OSError, Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise NotReadable(f"not a picture that can be read (PNG, JPEG, WebP): {type(error).__name__}") from None
     for one in found:

@@ -9,8 +9,8 @@ from ledger import Certificate, qr_svg
 
 from .certificate_words import COLOUR_WORDS, moment, origin_words, place_of, words_of
 
-FILL = {Colour.GREY: "#8a939b", Colour.GREEN: "#1f9d55", Colour.YELLOW: "#f2b632", Colour.RED: "#d6342c"}
-INK = {Colour.GREY: "#ffffff", Colour.GREEN: "#ffffff", Colour.YELLOW: "#241a00", Colour.RED: "#ffffff"}
+FILL = {Colour.GREY: "#8d97a3", Colour.GREEN: "#2fa866", Colour.YELLOW: "#f0b400", Colour.RED: "#dc2f3f"}
+INK = {Colour.GREY: "#17212b", Colour.GREEN: "#06281a", Colour.YELLOW: "#2b2200", Colour.RED: "#ffffff"}
 SHAPES = {
     Colour.GREY: '<rect x="8" y="8" width="84" height="84" rx="4" stroke-dasharray="12 7"/>',
     Colour.GREEN: '<circle cx="50" cy="50" r="44"/>',

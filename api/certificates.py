@@ -37,9 +37,9 @@ time; longer and a colour that has just changed is certified as it was."""
 MOST_KEPT = 2_000
 """Certificates in memory, some 400 bytes each."""
 PACE = Budget(burst=100, per_s=20)
-"""Certificates of this process, of all readers together. A signature takes a tenth of a millisecond, what is read for it
-some ten: 20 a second leave the database to the map. Smaller, and a morning's prints of a street wait; larger, and one
-script that walks over all squares slows the map."""
+"""Certificates of this process, of all readers together. A signature takes a tenth of a millisecond, what is read for
+it some ten: 20 a second leave the database to the map. Smaller, and a morning's prints of a street wait; larger, and
+one script that walks over all squares slows the map."""
 _MOST_NAME = 48
 
 

@@ -323,29 +323,14 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
-    from ledger import CertificateError, DistrictKeyError, TrustListError  # noqa: PLC0415
 
-    from . import (  # noqa: PLC0415  # noqa: PLC0415
-        archive_days,
-        archived,
-        certificate_file,
-        certificates,
-        embedded,
-        enrolment,
-        migrate,
-        outside,
-        plain_broker,
-        platform,
-        story,
-        wiring,
-    )
+    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
 
     known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, CertificateError, DistrictKeyError, TrustListError,
-        certificate_file.NotReadable, certificates.NoSuchSection, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *certificate.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

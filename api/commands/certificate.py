@@ -69,3 +69,13 @@ def issue(
     show([{"says": f"{zh} / {en}", "until": moment(said.expires_s), "QR": f"version {facts.version}-Q",
            "written": ", ".join(str(p) for p in (png, svg, sheet) if p)}], False, city.banner)  # fmt: skip
     OUT.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+def errors() -> tuple[type[BaseException], ...]:
+    """What says itself what to do, of issuing and of checking."""
+    from ledger import CertificateError, DistrictKeyError, TrustListError  # noqa: PLC0415
+
+    from ..certificate_file import NotReadable  # noqa: PLC0415
+    from ..routes.sections import NoSuchSection  # noqa: PLC0415
+
+    return CertificateError, DistrictKeyError, TrustListError, NotReadable, NoSuchSection
