@@ -23,7 +23,7 @@ def certificate_text(given: str) -> str:
         return given
     data = _bytes_of(Path(given))
     try:
-        text = data.decode("ascii").strip("\r\n\t")
+        text = data.decode("ascii").strip()
     except UnicodeDecodeError:
         return text_in_picture(data)
     return text

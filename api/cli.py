@@ -330,7 +330,8 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *certificate.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *certificate.errors(),
+        OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -18,8 +18,8 @@ from ..certificates import Issuer, Place, TooManyCertificates
 router = APIRouter()
 OPEN_FILES = (
     "/scan.html", "/scan.js", "/scan.css", "/scan-worker.js", "/scanwords.js", "/certificate.js",
-    "/certificatefields.js", "/cbor.js", "/trust.js", "/elements.js", "/words.js", "/roadwords.js", "/icon.svg", "/vendor/ed25519.js",
-    "/vendor/jsqr.js",
+    "/certificatefields.js", "/cbor.js", "/trust.js", "/elements.js", "/words.js", "/roadwords.js", "/icon.svg",
+    "/vendor/ed25519.js", "/vendor/jsqr.js",
 )  # fmt: skip
 """What is reached without the instance's token: a code on a pole is read by strangers. None of it says anything of a
 place: the page works on what the code itself holds."""
