@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 
 import base45
@@ -18,17 +19,21 @@ from ledger import (
     CERTIFICATE_FIELDS,
     Certificate,
     CertificateError,
+    PublicKey,
     issue_certificate,
     pair_of,
     qr_facts,
     qr_png,
     qr_svg,
     read_certificate,
+    read_trust_list,
     verify_certificate,
 )
 from ledger.certificate import MOST_TEXT, PREFIX
+from ledger.certificate_check import STEPS
 
 from .certificates import NOW_S, OTHER, PAIR, SECTION, SQUARE, claims_of, text_of, trust_list, trusted
+from .make_certificate_vectors import FOLDER, vectors, written
 
 TRUST = trust_list()
 RED = issue_certificate(SQUARE, PAIR)
@@ -243,3 +248,24 @@ def test_the_largest_that_can_be_issued_fits():
 def test_a_certificate_that_was_made_by_hand_needs_every_field():
     with pytest.raises(TypeError):
         Certificate(issuer="330105")
+
+
+FILES = sorted(FOLDER.glob("*.json"))
+
+
+def test_the_vectors_are_those_that_are_made():
+    assert {path.stem: path.read_text("utf-8") for path in FILES} == {n: written(v) for n, v in vectors().items()}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_vector_has_its_verdict(path):
+    said = json.loads(path.read_text("utf-8"))
+    trust = read_trust_list(bytes.fromhex(said["trust_list"]), PublicKey(bytes.fromhex(said["publisher_key"])))
+    verdict = verify_certificate(said["text"], trust, said["now_s"])
+    assert (verdict.ok, verdict.failed) == (said["ok"], said["failed"])
+    shown = {k: v for k, v in vars(verdict.certificate).items() if v is not None} if verdict.certificate else None
+    assert shown == said["says"]
+
+
+def test_the_vectors_meet_every_step():
+    assert {json.loads(path.read_text("utf-8"))["failed"] for path in FILES} == {None, *STEPS}
