@@ -1,6 +1,6 @@
 // Is the certificate that I see genuine, and what does it say? Camera, photo or text; checked here, with a trust list that is kept.
 
-import { hex, verifyCertificate } from "./certificate.js";
+import { hex, readCertificate, verifyCertificate } from "./certificate.js";
 import { byId, el, fill, svg } from "./elements.js";
 import { bytesOfHex, forget, trustInForce } from "./trust.js";
 import { currentLanguage, kindName, number, setLanguage, t } from "./words.js";
@@ -149,16 +149,22 @@ function showVerdict(found) {
 }
 
 async function judge(text) {
-  say(null);
+  begin();
   stopCamera();
   const found = await verifyCertificate(text, trust.list, now());
-  showVerdict({ ...found, kid: await kidOf(text) });
+  showVerdict({ ...found, kid: kidOf(text) });
   byId("verdict").focus({ preventScroll: true });
   byId("verdict").scrollIntoView({ block: "start", behavior: "auto" });
 }
 
-async function kidOf(text) {
-  const { readCertificate } = await import("./certificate.js");
+/** No verdict stands while another code is looked at. */
+function begin() {
+  say(null);
+  shown = null;
+  byId("verdict").hidden = true;
+}
+
+function kidOf(text) {
   try {
     return readCertificate(text).signed.kid;
   } catch {
@@ -179,6 +185,7 @@ function pixelsOf(source, width, height, widest) {
 }
 
 async function readPhoto(file) {
+  begin();
   say("scanChecking");
   let picture;
   try {
@@ -202,7 +209,7 @@ function stopCamera() {
 
 async function openCamera() {
   if (stream) return stopCamera();
-  say(null);
+  begin();
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment", width: { ideal: 1280 } }, audio: false });
   } catch {

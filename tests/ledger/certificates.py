@@ -52,3 +52,8 @@ def claims_of(text: str) -> dict[int, Any]:
     """The claims in a text, by an ordinary CBOR reader."""
     document = cbor2.loads(base45.b45decode(text[5:]))
     return dict(cbor2.loads(document.value[2]))
+
+
+def canonical(claims: dict[Any, Any]) -> bytes:
+    """Claims in their one spelling."""
+    return bytes(cbor2.dumps(claims, canonical=True))
