@@ -23,7 +23,7 @@ CHINA = timezone(timedelta(hours=8))
 def place_of(said: Certificate) -> str:
     """The place as people compare it: a square's name, or road and number of a section."""
     if said.cell is not None:
-        return name_of(said.cell)
+        return f"{name_of(said.cell)} №{said.cell}"
     return f"{said.name or '无名道路'} №{said.section}"
 
 
