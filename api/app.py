@@ -21,7 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import DistrictKeyError, KeyPair, LogDamaged, RecordError, Trust
+from ledger import KeyPair, LogDamaged, RecordError
 
 from .certificates import TooManyCertificates
 from .embedded import ServiceError
@@ -29,9 +29,10 @@ from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, certificates, devices, history, sections, service, tiles
+from .routes import cells, certificates, devices, history, sections, service, tiles, trust
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
+from .trust import Trust
 
 _WEB = Path(__file__).parent / "web"
 _HEADERS = {
@@ -47,7 +48,7 @@ _COOKIE = "roadcode"
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
     pumps: what each of them says, "ok" where all is well; raises where nobody can know. district: the key that signs
-    road certificates at a moment. trust: whose certificates are believed."""
+    road certificates at a moment."""
 
     city: City
     options: EvidenceOptions
@@ -60,10 +61,10 @@ class Site:
     pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
+    trust: Trust
     door: Door
     let_in: Callable[[], None]
     district: Callable[[float], KeyPair]
-    trust: Callable[[], Trust]
 
 
 def create_app(site: Site) -> FastAPI:
@@ -100,6 +101,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(sections.router)
     app.include_router(devices.router)
     app.include_router(certificates.router)
+    app.include_router(trust.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -127,9 +129,8 @@ def create_app(site: Site) -> FastAPI:
 
 def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
-        return True
-    if path in certificates.OPEN_FILES or path.startswith("/s/"):
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES)
+    if token is None or path in open_paths or path.startswith(("/api/v1/me/", "/s/")):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
@@ -155,11 +156,12 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
-    app.add_exception_handler(DistrictKeyError, answer(503, "no_district_key"))
     app.add_exception_handler(TooManyCertificates, certificates.too_many)
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    for unfit in trust.ERRORS:
+        app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))

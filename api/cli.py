@@ -12,24 +12,14 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from .commands import (
-    archive,
-    certificate,
-    cost,
-    dead_letter,
-    device,
-    evaluate,
-    phone,
-    register,
-    report,
-    roads,
-    simulate,
-    tls,
-    train,
-    verify,
-)
+from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
+from .commands import certificate as certificates
+from .commands import district as district_keys
+from .commands import hub as hub_commands
+from .commands import trust as trust_list
+from .commands import verify as checking
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -138,6 +128,9 @@ app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
+app.add_typer(district_keys.app, name="district")
+app.add_typer(trust_list.app, name="trust")
+app.add_typer(hub_commands.app, name="hub")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
@@ -150,8 +143,8 @@ benches.command("fusion")(fusion.bench_fusion)
 # ---------------------------------------------------------------- proof
 
 
-app.command(epilog=verify.EXAMPLES)(verify.verify)
-app.add_typer(certificate.app, name="certificate")
+app.command(epilog=checking.EXAMPLES)(checking.verify)
+app.add_typer(certificates.app, name="certificate")
 
 
 @app.command()
@@ -323,15 +316,29 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
+    from ledger import DistrictKeyError, TrustListError  # noqa: PLC0415
 
-    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
+    from . import (  # noqa: PLC0415  # noqa: PLC0415
+        archive_days,
+        archived,
+        embedded,
+        enrolment,
+        hub,
+        hub_line,
+        migrate,
+        outside,
+        plain_broker,
+        platform,
+        story,
+        wiring,
+    )
 
     known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *certificate.errors(),
-        OSError,
+        archived.NotArchived, archive_days.NoParquet, DistrictKeyError, TrustListError, hub.HubError,
+        hub_line.NotUpdated, *roads.errors(), *register.errors(), *certificates.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

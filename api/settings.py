@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +55,14 @@ class Settings(BaseSettings):
     broker_monitor: SecretStr | None = Field(default=None, description="http address of the broker's monitor")
     rpc_url: SecretStr | None = Field(default=None, description="JSON-RPC of a chain; the embedded one where not set")
 
+    hub_url: str | None = Field(
+        default=None, pattern=r"^https?://", max_length=500,
+        description="hub whose trust lists this instance takes; where not set it trusts its own keys alone",
+    )  # fmt: skip
+    hub_key: str | None = Field(
+        default=None, description="the hub's public key, 64 hex digits, once its fingerprint was compared"
+    )
+
     enrolment: Literal["off", "invitation", "open"] = Field(
         default="invitation", description="how phones enrol themselves: not, with a code of `device invite`, or freely"
     )
@@ -93,6 +102,13 @@ class Settings(BaseSettings):
         if url is not None:
             read_broker_url(url.get_secret_value())
         return url
+
+    @field_validator("hub_key")
+    @classmethod
+    def _is_a_key(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"[0-9a-f]{64}", text):
+            raise ValueError("the hub's key is 64 hex digits, as `roadcode hub list` prints it")
+        return text
 
     def read_city(self) -> City:
         """The city of the city file. Raises CityFileError."""

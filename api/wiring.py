@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, DistrictKeys, Record, Tiles, Trust, TrustList, context_record
+from ledger import Chain, DistrictKeys, Record, Tiles, context_record
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -31,6 +31,8 @@ from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
+from .trust import Own, Trust, TrustListOld, own_pair
+from .trust_folder import TrustFolder, read_key
 from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
@@ -181,6 +183,24 @@ def log_folder(settings: Settings) -> Path:
     return settings.home.resolve() / "ledger" / "log"
 
 
+def district_keys(settings: Settings) -> DistrictKeys:
+    """The keys that sign for this district."""
+    city = settings.read_city()
+    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
+
+
+def trust(settings: Settings) -> Trust:
+    """Whose signatures count here. Raises TrustListError where the pinned key cannot be read."""
+    home = settings.home.resolve()
+    folder = TrustFolder(home / "trust")
+    pin = read_key(settings.hub_key) if settings.hub_key else folder.pin()
+    keys = district_keys(settings)
+    return Trust(
+        folder, settings.hub_url or "", pin if settings.hub_url else None,
+        lambda: Own(keys, own_pair(home), f"district {keys.issuer}"),
+    )  # fmt: skip
+
+
 def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     """The chain, None where none is configured."""
     if settings.rpc_url is None:
@@ -216,18 +236,6 @@ def ledger(settings: Settings) -> Ledger:
     except OSError:
         verifier = ""
     return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
-
-
-def district_keys(settings: Settings) -> DistrictKeys:
-    """The keys with which this district signs road certificates."""
-    city = settings.read_city()
-    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
-
-
-def own_trust(settings: Settings, now_s: float) -> Trust:
-    """A trust list of this district's own keys, unsigned: for who has them at hand."""
-    keys = district_keys(settings)
-    return TrustList(1, keys.issuer, int(now_s) - 1, int(now_s) + 86_400, keys.all())
 
 
 def check_exposure(settings: Settings) -> None:
@@ -329,9 +337,17 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     def ask_disk() -> None:
         check_room(home)
 
+    trusted = trust(settings)
+
+    def ask_trust() -> None:
+        if why := trusted.complaint(time.time()):
+            raise TrustListOld(why)
+
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
+    if settings.hub_url:
+        parts["trust"] = ask_trust
     return (
         Site(
             city=settings.read_city(),
@@ -345,8 +361,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
             pumps=ask_pumps,
+            trust=trusted,
             district=district_keys(settings).current,
-            trust=lambda: own_trust(settings, time.time()),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -5,12 +5,12 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .certificate import Certificate, CertificateError, issue_certificate, read_certificate
-from .certificate_check import CertificateVerdict, Trust, verify_certificate
+from .certificate_check import CertificateVerdict, TrustedKeys, verify_certificate
 from .certificate_fields import FIELDS as CERTIFICATE_FIELDS
 from .certificate_fields import ORIGIN_BITS
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
-from .district import DistrictKeyError, DistrictKeys, KeyStep, key_state
+from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError, DistrictKeys, KeyStep, key_state
 from .fsck import Fault, fsck
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -61,15 +61,22 @@ from .trust import (
     TrustList,
     TrustListError,
     Untrusted,
+    check_time,
     fingerprint,
+    key_entry,
     list_changes,
     may_follow,
+    parse_trust_list,
+    read_entry,
     read_trust_list,
     sign_trust_list,
 )
+from .trust_store import record_keys, record_trust_list
 
 __all__ = [
     "CERTIFICATE_FIELDS",
+    "DISTRICT_KEY_WARN_S",
+    "DISTRICT_OVERLAP_S",
     "ORIGIN_BITS",
     "Anchor",
     "AnchorOptions",
@@ -108,16 +115,17 @@ __all__ = [
     "StatementError",
     "Step",
     "Tiles",
-    "Trust",
     "TrustList",
     "TrustListError",
     "TrustedKey",
+    "TrustedKeys",
     "UnknownAlgorithm",
     "Untrusted",
     "WrongContract",
     "anchor_count",
     "block_record",
     "case_record",
+    "check_time",
     "code_record",
     "context_record",
     "department_record",
@@ -128,6 +136,7 @@ __all__ = [
     "fingerprint",
     "fsck",
     "issue_certificate",
+    "key_entry",
     "key_record",
     "key_state",
     "latest_record",
@@ -144,16 +153,20 @@ __all__ = [
     "pair_of",
     "parse",
     "parse_checkpoint",
+    "parse_trust_list",
     "prove",
     "qr_facts",
     "qr_png",
     "qr_svg",
     "read1",
     "read_certificate",
+    "read_entry",
     "read_statement",
     "read_trust_list",
     "record",
     "record_count",
+    "record_keys",
+    "record_trust_list",
     "register_record",
     "release_record",
     "reward_record",

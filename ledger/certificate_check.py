@@ -24,7 +24,7 @@ class Trusted(Protocol):
         """What signatures are checked with."""
 
 
-class Trust(Protocol):
+class TrustedKeys(Protocol):
     """A trust list (`ledger.trust.TrustList`): whose key is it? Where none is believed it raises an error with a
     `reason`: list_expired, clock_behind, revoked, or another of the key."""
 
@@ -55,7 +55,7 @@ STEPS: Final = ("readable", "algorithm", "trust list", "known key", "not revoked
 """In this order. What comes after one that fails is looked at where it can be."""
 
 
-def verify_certificate(text: str, trust: Trust, now_s: int) -> CertificateVerdict:
+def verify_certificate(text: str, trust: TrustedKeys, now_s: int) -> CertificateVerdict:
     """Each step of `STEPS` for a text, at a moment in unix seconds. Never raises."""
     try:
         signed, said = read_certificate(text)
@@ -77,7 +77,7 @@ def verify_certificate(text: str, trust: Trust, now_s: int) -> CertificateVerdic
     return CertificateVerdict(tuple(steps), said)
 
 
-def _found(trust: Trust, kid: bytes, said: Certificate, now_s: int) -> tuple[PublicKey | None, list[Step]]:
+def _found(trust: TrustedKeys, kid: bytes, said: Certificate, now_s: int) -> tuple[PublicKey | None, list[Step]]:
     """The key, and what is to say of the list and of it."""
     try:
         key: PublicKey | None = trust.find(kid, said.issuer, now_s).key

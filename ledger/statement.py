@@ -1,7 +1,7 @@
 """What a district says of its own keys, to be carried to a hub: signed by every key whose secret half it still has.
 
-So each new key proves that its secret is there, and an earlier key of the same district vouches for it. The hub's rule
-for what it takes stands in `merge_statement`: it decides who may be trusted in a whole union, so it is pure and tested alone.
+So each new key proves that its secret is there, and an earlier key of the same district vouches for it. What the hub
+takes of it is decided in `merge_statement`: who may be trusted in a whole union hangs on it, so it is pure.
 """
 
 from collections.abc import Mapping, Sequence

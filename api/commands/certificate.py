@@ -73,9 +73,9 @@ def issue(
 
 def errors() -> tuple[type[BaseException], ...]:
     """What says itself what to do, of issuing and of checking."""
-    from ledger import CertificateError, DistrictKeyError, TrustListError  # noqa: PLC0415
+    from ledger import CertificateError  # noqa: PLC0415
 
     from ..certificate_file import NotReadable  # noqa: PLC0415
     from ..routes.sections import NoSuchSection  # noqa: PLC0415
 
-    return CertificateError, DistrictKeyError, TrustListError, NotReadable, NoSuchSection
+    return CertificateError, NotReadable, NoSuchSection

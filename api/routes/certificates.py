@@ -119,7 +119,9 @@ def scanned(request: Request, text: str) -> Response:
     if "application/json" not in request.headers.get("accept", ""):
         # Behind the `#`: the page reads it, and nobody else gets to know it on the way.
         return RedirectResponse(f"/scan.html#{quote(text, safe='')}", status_code=303)
-    verdict = verify_certificate(text, request.app.state.site.trust(), int(time.time()))
+    now_s = time.time()
+    held, _ = request.app.state.site.trust.in_force(now_s)
+    verdict = verify_certificate(text, held.trust, int(now_s))
     steps = [{"name": s.name, "ok": s.ok, "detail": s.detail} for s in verdict.steps]
     said = None if verdict.certificate is None else describe(verdict.certificate)
     return JSONResponse({"ok": verdict.ok, "steps": steps, "certificate": said}, headers=_NO_STORE)

@@ -79,7 +79,7 @@ export const SCAN_TEXTS = {
     certificateAlt: "路面健康码凭证二维码",
     certificateText: "凭证文本",
     too_many_certificates: "请求过多，请稍后再试。",
-    no_district_key: "本区没有可用的签名密钥。",
+    no_trust_list: "本区没有可用的签名密钥或信任列表。",
   },
   en: {
     scanTitle: "Check a road certificate",
@@ -159,6 +159,6 @@ export const SCAN_TEXTS = {
     certificateAlt: "QR code of the road certificate",
     certificateText: "Its text",
     too_many_certificates: "Too many at once: try again in a moment.",
-    no_district_key: "The district has no signing key in force.",
+    no_trust_list: "The district has no signing key, or no trust list, that can be used.",
   },
 };
