@@ -418,6 +418,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
             trust=trusted,
+            district=district_keys(settings).current,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -9,6 +9,10 @@ from .bundle import CHUNK as CHUNK_PROOF
 from .bundle import ROAD as ROAD_PROOF
 from .bundle import VERSION as PROOF_VERSION
 from .bundle import place_to_plain, read_document, verify_document
+from .certificate import Certificate, CertificateError, issue_certificate, read_certificate
+from .certificate_check import CertificateVerdict, TrustedKeys, verify_certificate
+from .certificate_fields import FIELDS as CERTIFICATE_FIELDS
+from .certificate_fields import ORIGIN_BITS
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -26,6 +30,7 @@ from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint
 from .policy import Policy, PolicyError, judge, parse_policy
 from .policy import Witness as PolicyWitness
 from .proof import NotProvable, Step, prove, verify_proof
+from .qr import QrFacts, qr_facts, qr_png, qr_svg
 from .receipts import (
     MERGE_DELAY_S,
     Promise,
@@ -100,12 +105,14 @@ from .trust_store import record_keys, record_trust_list
 from .witness import Fork, OtherSize, Refusal, Restored, Witness, WitnessBusy
 
 __all__ = [
+    "CERTIFICATE_FIELDS",
     "CHUNK_PROOF",
     "DISTRICT_KEY_WARN_S",
     "DISTRICT_OVERLAP_S",
     "MAX_NOTE",
     "MAX_REQUEST",
     "MERGE_DELAY_S",
+    "ORIGIN_BITS",
     "PROOF_VERSION",
     "ROAD_PROOF",
     "SIZE_TYPE",
@@ -115,6 +122,9 @@ __all__ = [
     "AnchorRow",
     "AnchorStatus",
     "Away",
+    "Certificate",
+    "CertificateError",
+    "CertificateVerdict",
     "Chain",
     "ChainAway",
     "Checkpoint",
@@ -147,6 +157,7 @@ __all__ = [
     "Promise",
     "Promiser",
     "PublicKey",
+    "QrFacts",
     "Receipt",
     "ReceiptError",
     "Record",
@@ -164,6 +175,7 @@ __all__ = [
     "TrustList",
     "TrustListError",
     "TrustedKey",
+    "TrustedKeys",
     "UnknownAlgorithm",
     "Untrusted",
     "Witness",
@@ -197,6 +209,7 @@ __all__ = [
     "fsck",
     "grow_log",
     "hash_tile",
+    "issue_certificate",
     "judge",
     "key_entry",
     "key_record",
@@ -228,7 +241,11 @@ __all__ = [
     "place_to_plain",
     "prove",
     "put_cosignatures",
+    "qr_facts",
+    "qr_png",
+    "qr_svg",
     "read1",
+    "read_certificate",
     "read_document",
     "read_entry",
     "read_public",
@@ -259,6 +276,7 @@ __all__ = [
     "tlog_proof",
     "unpack_leaves",
     "verify1",
+    "verify_certificate",
     "verify_consistency",
     "verify_document",
     "verify_inclusion",
