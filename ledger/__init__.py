@@ -7,6 +7,7 @@ from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .fsck import Fault, fsck
+from .grants import GrantRow, account_of, enqueue_grant, enqueue_revocation, grants_of
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
@@ -61,6 +62,7 @@ __all__ = [
     "Checkpoint",
     "CoseError",
     "Fault",
+    "GrantRow",
     "KeyPair",
     "LeaseHeld",
     "Log",
@@ -80,6 +82,7 @@ __all__ = [
     "Tiles",
     "UnknownAlgorithm",
     "WrongContract",
+    "account_of",
     "anchor_count",
     "block_record",
     "case_record",
@@ -90,7 +93,10 @@ __all__ = [
     "encode",
     "encode_plain",
     "enqueue",
+    "enqueue_grant",
+    "enqueue_revocation",
     "fsck",
+    "grants_of",
     "key_record",
     "latest_record",
     "leaf_hash",

@@ -23,7 +23,8 @@ def database_url(postgres: str) -> str:
         conn.execute("CREATE DATABASE ledger_first")
     url = psycopg.conninfo.make_conninfo(postgres, dbname="ledger_first")
     with psycopg.connect(url) as conn:
-        conn.execute((ROOT / "ledger" / "sql" / "0001_ledger.sql").read_bytes())
+        for f in sorted((ROOT / "ledger" / "sql").glob("*.sql")):
+            conn.execute(f.read_bytes())
     return url
 
 
@@ -34,7 +35,8 @@ def second_database_url(database_url: str) -> str:
         conn.execute("CREATE DATABASE ledger_second")
     url = psycopg.conninfo.make_conninfo(database_url, dbname="ledger_second")
     with psycopg.connect(url) as conn:
-        conn.execute((ROOT / "ledger" / "sql" / "0001_ledger.sql").read_bytes())
+        for f in sorted((ROOT / "ledger" / "sql").glob("*.sql")):
+            conn.execute(f.read_bytes())
     return url
 
 
@@ -42,7 +44,7 @@ def second_database_url(database_url: str) -> str:
 def conn(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection to emptied tables."""
     with psycopg.connect(database_url) as connection:
-        connection.execute("TRUNCATE outbox, record, anchor, checkpoint RESTART IDENTITY CASCADE")
+        connection.execute("TRUNCATE outbox, record, anchor, checkpoint, chain_grant RESTART IDENTITY CASCADE")
         connection.commit()
         yield connection
         connection.rollback()
