@@ -3,6 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
+from . import department, department_store
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -88,7 +89,9 @@ __all__ = [
     "case_record",
     "code_record",
     "context_record",
+    "department",
     "department_record",
+    "department_store",
     "device_record",
     "encode",
     "encode_plain",

@@ -147,6 +147,11 @@ class Certificate:
         """Whether its validity covers a moment; revocation stands elsewhere."""
         return self.from_s <= at_s < self.to_s
 
+    def held_at(self, at_s: float, revoked_s: float | None) -> bool:
+        """Whether what it signed at a moment counts: within its validity, and before it was revoked. The moment that can
+        be believed is that of the first anchor that covers the signed statement."""
+        return self.holds_at(at_s) and (revoked_s is None or at_s < revoked_s)
+
     def terms(self) -> dict[str, Plain]:
         """What its record in the log says of it."""
         return {
@@ -313,7 +318,7 @@ def admit(token: Token, known: Known | None, trusted: Sequence[PublicKey], audie
     if token.audience != audience or certificate.audience != audience:
         raise NotAdmitted("other_audience", f"this token is for {token.audience}, this instance is {audience}: use the "
                           "certificate that this instance's operator gave you")  # fmt: skip
-    if known.revoked_s is not None and known.revoked_s <= now_s:
+    if known.revoked_s is not None:  # whatever a clock says of when: at once is at once
         raise NotAdmitted("certificate_revoked", f"certificate {certificate.id} was revoked: speak with the operator")
     if now_s < certificate.from_s:
         raise NotAdmitted("certificate_not_yet", f"certificate {certificate.id} does not hold yet: come back then")
