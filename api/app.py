@@ -23,12 +23,14 @@ from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
 from ledger import LogDamaged, RecordError
 
+from . import departments
 from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
 from .routes import cells, devices, history, sections, service, tiles
+from .sight import OutsideCertificate
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -60,6 +62,7 @@ class Site:
     hosts: tuple[str, ...]
     door: Door
     let_in: Callable[[], None]
+    gate: departments.Gate
 
 
 def create_app(site: Site) -> FastAPI:
@@ -102,6 +105,8 @@ def create_app(site: Site) -> FastAPI:
         # Who may enter is judged by where a path begins, and the page's files are looked up with `..` resolved.
         if ".." in request.scope["path"].replace("\\", "/").split("/"):
             answer: Response = JSONResponse({"error": "bad_path", "detail": "a path has no `..` here"}, status_code=400)
+        elif (token := departments.token_of(request)) and token != site.token and not _is_open(request.url.path):
+            answer = await departments.answered(site.gate, token, request, go_on)
         else:
             answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
         given = request.query_params.get("token")
@@ -120,12 +125,16 @@ def create_app(site: Site) -> FastAPI:
 
 
 def _may_enter(request: Request, token: str | None) -> bool:
-    path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
+    if token is None or _is_open(request.url.path):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
     return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path is reached without the instance's token."""
+    return path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/")
 
 
 def _refusal() -> Response:
@@ -147,6 +156,7 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
+    app.add_exception_handler(OutsideCertificate, answer(403, "outside_certificate"))
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))

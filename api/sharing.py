@@ -29,10 +29,10 @@ class Path:
     """What is shared of the answers at a path.
 
     template: as in the routes; `{name}` is one part of a path, `{name:path}` the rest. fields: the scope of each field,
-    None for what is no JSON and goes as it is, with `scope`. A field is written `a.b[].c`; `*` is any name, and `**` all
-    that lies below. area, kinds: fields (by their beginning) that speak of the whole city, or of defects of every kind:
-    not for a certificate that is limited so. limited: whether the route keeps to a certificate's area and kinds; where it
-    does not, only fields for `any` go to a limited one. writes: whether the request changes something.
+    None for what is no JSON and goes as it is, with `scope`. A field is written `a.b[].c`; `*` is any name, and `**`
+    all that lies below. area, kinds: fields (by their beginning) that speak of the whole city, or of defects of every
+    kind: not for a certificate that is limited so. limited: whether the route keeps to a certificate's area and kinds;
+    where it does not, only fields for `any` go to a limited one.
     """
 
     method: str
@@ -71,8 +71,8 @@ _CODE = ("colour", "state", "kind")
 _COLLECTION = _of("map", "type", "truncated", "banner", "features[].type", "features[].id", "features[].geometry.**")
 _SECTION = (
     "number", "name", "name_zh", "road_class", "district", "length_m", "colour", "red_m2", "yellow_m2", "green_m2",
-    "grey_share", "cells", "camera_share", "cases", "why_no_grade", "last_pass_day", "median_gap_days", "iri", "iri_low",
-    "iri_high", "rqi", "pci_est", "pci_low", "pci_high", "pqi", "grade", "trend",
+    "grey_share", "cells", "camera_share", "cases", "why_no_grade", "last_pass_day", "median_gap_days", "iri",
+    "iri_low", "iri_high", "rqi", "pci_est", "pci_low", "pci_high", "pqi", "grade", "trend",
 )  # fmt: skip
 _SECTION_ITSELF = ("number", "name", "name_zh", "road_class", "district", "length_m")
 _SECTION_JUDGED = tuple(name for name in _SECTION if name not in _SECTION_ITSELF)
@@ -125,7 +125,8 @@ PATHS: Final = (
     Path(
         "GET", "/api/v1/cases", limited=True,
         fields=_of("cases", "type", "banner", "features[].type", "features[].id", "features[].geometry.**",
-                   *(f"features[].properties.{n}" for n in ("id", "state", "opened", "cells[]", "kind.*", "confirmed"))),
+                   *(f"features[].properties.{n}"
+                     for n in ("id", "state", "opened", "cells[]", "kind.*", "confirmed"))),
     ),
     Path(
         "GET", "/api/v1/sections", limited=True,
@@ -163,6 +164,11 @@ def opened(path: Path, certificate: Certificate) -> frozenset[Scope]:
     if path.limited or not certificate.limited:
         return mine
     return mine & {ANY}
+
+
+def scoped(path: Path, certificate: Certificate) -> bool:
+    """Whether a certificate has a scope of a path at all."""
+    return bool(path.scopes & {ANY, *certificate.scopes})
 
 
 def shown(path: Path, answer: Any, certificate: Certificate) -> Any:

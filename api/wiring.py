@@ -17,12 +17,13 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Record, Tiles, context_record
+from ledger import Chain, KeyPair, PublicKey, Record, Tiles, context_record, department_store, load_pair
 
 from . import heartbeat, outside, tls
 from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
+from .departments import Gate
 from .disk import check_room
 from .embedded import Broker, BrokerUser, OversizeCount, Services, ailment, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
@@ -187,6 +188,23 @@ def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
 
 
+def district_key(settings: Settings) -> KeyPair:
+    """The district's key in force, made once where there is none."""
+    path = _district_key(settings)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return load_pair(path)
+
+
+def district_keys(settings: Settings) -> tuple[PublicKey, ...]:
+    """The keys whose signature on a department's certificate is believed here."""
+    path = _district_key(settings)
+    return (load_pair(path).key,) if path.exists() else ()
+
+
+def _district_key(settings: Settings) -> Path:
+    return settings.home.resolve() / "secrets" / "district.key"
+
+
 def admin_key(settings: Settings) -> Path:
     """The key of the account that deploys the contract: the operator's for an outside chain, else the embedded one."""
     home = settings.home.resolve()
@@ -325,13 +343,14 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             options=EVIDENCE,
             health=health_options(settings),
             pool=pool,
-            board=Board(url, CHANNEL, log.warning, _LINE),
+            board=Board(url, CHANNEL, log.warning, _LINE, department_store.CHANNEL),
             ledger=proving,
             oversize=count_oversize,
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
             pumps=ask_pumps,
+            gate=Gate(pool, lambda: district_keys(settings), settings.read_city().service_day),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -58,7 +58,7 @@ TOKEN_S: Final = 3_600
 city's map must sign in the middle of it."""
 SKEW_S: Final = 60
 """How far a department's clock may be ahead. Less refuses honest machines without NTP; more lengthens every token."""
-TOKEN_PREFIX: Final = "rhc."
+TOKEN_PREFIX: Final = "rhc."  # noqa: S105  (what a token begins with, no secret)
 MOST_TOKEN: Final = 1_024
 """Characters of a token. Ours have some 290; anything longer is not looked at."""
 MOST_AREAS: Final = 64
@@ -96,8 +96,8 @@ class Request:
 
 @dataclass(frozen=True)
 class Certificate:
-    """What a department may read. audience: the instance that it is for. area: names of districts, None for all.
-    kinds: keys of defect types, None for all. It holds from from_s (that second too) to to_s (no more), unix seconds."""
+    """What a department may read. audience: the instance that it is for. area: names of districts, None for all. kinds:
+    keys of defect types, None for all. It holds from from_s (that second too) to to_s (no more), unix seconds."""
 
     id: str
     audience: str
@@ -148,8 +148,8 @@ class Certificate:
         return self.from_s <= at_s < self.to_s
 
     def held_at(self, at_s: float, revoked_s: float | None) -> bool:
-        """Whether what it signed at a moment counts: within its validity, and before it was revoked. The moment that can
-        be believed is that of the first anchor that covers the signed statement."""
+        """Whether what it signed at a moment counts: within its validity, and before it was revoked. The moment that
+        can be believed is that of the first anchor that covers the signed statement."""
         return self.holds_at(at_s) and (revoked_s is None or at_s < revoked_s)
 
     def terms(self) -> dict[str, Plain]:

@@ -1,7 +1,7 @@
 """Departments' certificates in PostgreSQL, and what was read with them. Functions take a connection and never commit.
 
-A grant or a revocation is one transaction of the caller: the row, the record on its way into the log, the step on its way
-to the chain, and the notice by which running streams end.
+A grant or a revocation is one transaction of the caller: the row, the record on its way into the log, the step on its
+way to the chain, and the notice by which running streams end.
 """
 
 import secrets
@@ -56,9 +56,7 @@ def instance_name(conn: Connection) -> str:
     """The name of this instance, which tokens must bear; made once where there is none."""
     row = conn.execute("SELECT name FROM instance").fetchone()
     if row is None:
-        conn.execute(
-            "INSERT INTO instance (name) VALUES (%s) ON CONFLICT DO NOTHING", (f"rhc-{secrets.token_hex(8)}",)
-        )
+        conn.execute("INSERT INTO instance (name) VALUES (%s) ON CONFLICT DO NOTHING", (f"rhc-{secrets.token_hex(8)}",))
         row = conn.execute("SELECT name FROM instance").fetchone()
     if row is None:
         raise LookupError("the database gave this instance no name")
@@ -180,7 +178,7 @@ def faults(conn: Connection) -> list[tuple[str, str]]:
         name = digest(row.certificate)
         seen.add(name)
         if granted.get(name) != row.id:
-            found.append((row.id, "the log has no grant of this certificate: its bytes were changed, or put in by hand"))
+            found.append((row.id, "the log has no grant of it: its bytes were changed, or put in by hand"))
         if (name in revoked) != (row.revoked_at is not None):
             said_now = "revoked" if name in revoked else "in force"
             found.append((row.id, f"the log says that it is {said_now}, the table says otherwise"))
