@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, KeyPair, PublicKey, Record, Tiles, context_record, department_store, load_pair
+from ledger import Chain, DistrictKeys, PublicKey, Record, Tiles, context_record, department_store
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -188,21 +188,16 @@ def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
 
 
-def district_key(settings: Settings) -> KeyPair:
-    """The district's key in force, made once where there is none."""
-    path = _district_key(settings)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return load_pair(path)
+def district_keys(settings: Settings) -> DistrictKeys:
+    """The keys with which this district signs road certificates and departments' certificates."""
+    city = settings.read_city()
+    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
 
 
-def district_keys(settings: Settings) -> tuple[PublicKey, ...]:
-    """The keys whose signature on a department's certificate is believed here."""
-    path = _district_key(settings)
-    return (load_pair(path).key,) if path.exists() else ()
-
-
-def _district_key(settings: Settings) -> Path:
-    return settings.home.resolve() / "secrets" / "district.key"
+def _believed(keys: DistrictKeys) -> tuple[PublicKey, ...]:
+    """Those whose signature on a department's certificate counts: also followed ones, since a certificate outlives its
+    key's time and ends by itself; no revoked one."""
+    return tuple(k.key for k in keys.all() if k.revoked_s is None and "department" in k.uses)
 
 
 def admin_key(settings: Settings) -> Path:
@@ -334,6 +329,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     def ask_disk() -> None:
         check_room(home)
 
+    keys = district_keys(settings)
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
@@ -350,7 +346,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
             pumps=ask_pumps,
-            gate=Gate(pool, lambda: district_keys(settings), settings.read_city().service_day),
+            gate=Gate(pool, lambda: _believed(keys), settings.read_city().service_day),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -7,6 +7,7 @@ from . import department, department_store
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
+from .district import DistrictKeyError, DistrictKeys, KeyStep, key_state
 from .fsck import Fault, fsck
 from .grants import GrantRow, account_of, enqueue_grant, enqueue_revocation, grants_of
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
@@ -33,6 +34,7 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .statement import NeedsFingerprint, Statement, StatementError, merge_statement, read_statement
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -51,6 +53,19 @@ from .store import (
     waiting,
 )
 from .tiles import LogDamaged, Tiles
+from .trust import (
+    TrustedKey,
+    TrustList,
+    TrustListError,
+    Untrusted,
+    check_time,
+    fingerprint,
+    list_changes,
+    may_follow,
+    read_trust_list,
+    sign_trust_list,
+)
+from .trust_store import record_keys, record_trust_list
 
 __all__ = [
     "Anchor",
@@ -62,14 +77,18 @@ __all__ = [
     "ChainAway",
     "Checkpoint",
     "CoseError",
+    "DistrictKeyError",
+    "DistrictKeys",
     "Fault",
     "GrantRow",
     "KeyPair",
+    "KeyStep",
     "LeaseHeld",
     "Log",
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "NeedsFingerprint",
     "NotProvable",
     "NoteError",
     "Numbered",
@@ -79,14 +98,21 @@ __all__ = [
     "Record",
     "RecordError",
     "Signed",
+    "Statement",
+    "StatementError",
     "Step",
     "Tiles",
+    "TrustList",
+    "TrustListError",
+    "TrustedKey",
     "UnknownAlgorithm",
+    "Untrusted",
     "WrongContract",
     "account_of",
     "anchor_count",
     "block_record",
     "case_record",
+    "check_time",
     "code_record",
     "context_record",
     "department",
@@ -98,13 +124,18 @@ __all__ = [
     "enqueue",
     "enqueue_grant",
     "enqueue_revocation",
+    "fingerprint",
     "fsck",
     "grants_of",
     "key_record",
+    "key_state",
     "latest_record",
     "leaf_hash",
+    "list_changes",
     "load_pair",
     "load_secret",
+    "may_follow",
+    "merge_statement",
     "newest_anchor",
     "newest_checkpoint",
     "number_outbox",
@@ -114,8 +145,12 @@ __all__ = [
     "parse_checkpoint",
     "prove",
     "read1",
+    "read_statement",
+    "read_trust_list",
     "record",
     "record_count",
+    "record_keys",
+    "record_trust_list",
     "register_record",
     "release_record",
     "reward_record",
@@ -123,6 +158,7 @@ __all__ = [
     "seal_record",
     "seals",
     "sign1",
+    "sign_trust_list",
     "step",
     "subjects",
     "verify1",
