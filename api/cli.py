@@ -15,6 +15,7 @@ from rich.markup import escape
 from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
+from .commands import department as departments
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -122,6 +123,7 @@ app.command()(roads.roads)
 app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
+app.add_typer(departments.app, name="department")
 app.add_typer(tls.app, name="tls")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
@@ -332,7 +334,8 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *departments.errors(),
+        OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -189,10 +189,15 @@ class Admission:
     jti: bytes
 
 
-def make_request(pair: KeyPair, department: str, kind: str, at_s: int) -> bytes:
-    """A request for a certificate, signed by the key that it asks for. Raises DepartmentError."""
+def check_request(department: object, kind: object) -> None:
+    """Raises DepartmentError for a name or a kind that no request may have."""
     _text("department's name", department)
     _known("kind of department", [kind], KINDS)
+
+
+def make_request(pair: KeyPair, department: str, kind: str, at_s: int) -> bytes:
+    """A request for a certificate, signed by the key that it asks for. Raises DepartmentError."""
+    check_request(department, kind)
     said: dict[str, Plain] = {
         "v": VERSION, "type": _REQUEST, "department": department, "kind": kind, "alg": pair.key.alg,
         "public": pair.key.public, "at_s": at_s,
@@ -206,8 +211,7 @@ def read_request(data: bytes) -> Request:
         said = _fields(read1(data).payload, _REQUEST, {"department", "kind", "alg", "public", "at_s"})
         public = PublicKey(said["public"], said["alg"])
         verify1(data, public)
-        _text("department's name", said["department"])
-        _known("kind of department", [said["kind"]], KINDS)
+        check_request(said["department"], said["kind"])
         return Request(said["department"], said["kind"], public, _seconds(said["at_s"]))
     except (CoseError, UnknownAlgorithm, RecordError, ValueError, TypeError) as error:
         raise DepartmentError(f"this is no department's request ({error}): ask for a new one") from None

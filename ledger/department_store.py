@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from .department import Certificate, DepartmentError, Known, digest
+from .department import Certificate, DepartmentError, Known, digest, parse_certificate
 from .grants import account_of, enqueue_grant, enqueue_revocation
 from .merkle import leaf_hash
 from .records import Origin, department_record, parse
@@ -112,6 +112,14 @@ def known(conn: Connection, id_: str) -> Known | None:
     row = conn.execute("SELECT certificate, extract(epoch FROM revoked_at) FROM department WHERE id = %s", (id_,))
     found = row.fetchone()
     return None if found is None else Known(bytes(found[0]), None if found[1] is None else float(found[1]))
+
+
+def held(conn: Connection, id_: str, at_s: float) -> bool:
+    """Whether what a certificate's key signed at a moment (unix seconds) counts. Raises DepartmentError."""
+    found = known(conn, id_)
+    if found is None:
+        raise DepartmentError(f"no certificate {id_}: `roadcode department list` names those there are")
+    return parse_certificate(found.certificate).held_at(at_s, found.revoked_s)
 
 
 def departments(conn: Connection) -> list[Department]:
