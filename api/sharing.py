@@ -24,7 +24,7 @@ Scope = str
 Fields = Mapping[str, Scope]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Path:
     """What is shared of the answers at a path.
 
@@ -95,7 +95,7 @@ PATHS: Final = (
     Path(
         "GET", "/api/v1/summary", limited=True,
         fields=_of(ANY, "records", "anchored", "anchors", "anchored_at")
-        | _of("reports", "cells.*", "area_m2.*", "coarse.*", "cases", "chunks", "refused", "refused.*", "bbox[]"),
+        | _of("reports", "cells.*", "area_m2.*", "coarse.*", "cases", "chunks", "refused", "bbox[]"),
         area=("cells", "area_m2", "coarse", "cases", "chunks", "refused", "bbox"),
         kinds=("cells", "area_m2", "coarse", "cases", "chunks", "refused"),
     ),
@@ -151,6 +151,16 @@ PATHS: Final = (
     Path("GET", "/log/{rest:path}", "log"),
 )  # fmt: skip
 """Every path that departments may ask at all."""
+
+
+CLOSED: Final = ("/metrics", "/healthz", "/api/v1/consent", "/api/v1/devices", "/api/v1/me")
+"""Paths that are not for departments, and what is below them: the operator's own, and those of devices and citizens,
+which ask for a password of their own."""
+
+
+def is_closed(path: str) -> bool:
+    """Whether a path is closed to departments by name; what is neither closed nor listed was forgotten."""
+    return any(path == closed or path.startswith(closed + "/") for closed in CLOSED)
 
 
 def path_of(method: str, path: str) -> Path | None:
