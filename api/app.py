@@ -23,6 +23,7 @@ from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
 from ledger import KeyPair, LogDamaged, NotProvable, Promiser, RecordError
 
+from . import departments
 from .audit import NotTraced
 from .certificates import TooManyCertificates
 from .embedded import ServiceError
@@ -31,6 +32,7 @@ from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
 from .routes import audit, cells, certificates, devices, history, log, sections, service, tiles, trust, witness
+from .sight import OutsideCertificate
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 from .trust import Trust
@@ -67,6 +69,7 @@ class Site:
     let_in: Callable[[], None]
     promiser: Callable[[], Promiser]
     district: Callable[[float], KeyPair]
+    gate: departments.Gate
 
 
 def create_app(site: Site) -> FastAPI:
@@ -115,6 +118,8 @@ def create_app(site: Site) -> FastAPI:
         # Who may enter is judged by where a path begins, and the page's files are looked up with `..` resolved.
         if ".." in request.scope["path"].replace("\\", "/").split("/"):
             answer: Response = JSONResponse({"error": "bad_path", "detail": "a path has no `..` here"}, status_code=400)
+        elif (token := departments.token_of(request)) and token != site.token and not _is_open(request.url.path):
+            answer = await departments.answered(site.gate, token, request, go_on)
         else:
             answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
         given = request.query_params.get("token")
@@ -133,15 +138,17 @@ def create_app(site: Site) -> FastAPI:
 
 
 def _may_enter(request: Request, token: str | None) -> bool:
-    path = request.url.path
-    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES)
-    if token is None or path in open_paths or path.startswith(("/api/v1/me/", "/s/")):
-        return True
-    if log.is_open(path):
+    if token is None or _is_open(request.url.path):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
     return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path is reached without the instance's token."""
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES)
+    return path in open_paths or path.startswith(("/api/v1/me/", "/s/")) or log.is_open(path)
 
 
 def _refusal() -> Response:
@@ -164,6 +171,7 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
     app.add_exception_handler(TooManyCertificates, certificates.too_many)
+    app.add_exception_handler(OutsideCertificate, answer(403, "outside_certificate"))
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     app.add_exception_handler(NotTraced, answer(404, "not_traced"))
     app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))

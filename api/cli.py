@@ -32,6 +32,7 @@ from .commands import bench_fusion as fusion
 from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
 from .commands import certificate as certificates
+from .commands import department as departments
 from .commands import district as district_keys
 from .commands import hub as hub_commands
 from .commands import trust as trust_list
@@ -144,6 +145,7 @@ app.command()(roads.roads)
 app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
+app.add_typer(departments.app, name="department")
 app.add_typer(tls.app, name="tls")
 app.add_typer(audit.app, name="audit")
 app.add_typer(district_keys.app, name="district")
@@ -363,7 +365,7 @@ def _named(error: BaseException) -> str | None:
         plain_broker.BadFolder, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet,
         receipt.ReceiptFileError, DistrictKeyError, TrustListError, hub.HubError, hub_line.NotUpdated,
         *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(), *certificates.errors(),
-        OSError,
+        *departments.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

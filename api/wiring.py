@@ -26,9 +26,11 @@ from ledger import (
     Policy,
     PolicyError,
     Promiser,
+    PublicKey,
     Record,
     Tiles,
     context_record,
+    department_store,
     load_promiser,
     merging,
     parse_policy,
@@ -38,6 +40,7 @@ from . import heartbeat, outside, tls
 from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
+from .departments import Gate
 from .disk import check_room
 from .embedded import Broker, BrokerUser, OversizeCount, Services, ailment, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
@@ -215,8 +218,10 @@ def promiser(settings: Settings) -> Promiser:
     folder = log_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     return load_promiser(folder, log_name(settings.read_city()), settings.merge_delay_s)
+
+
 def district_keys(settings: Settings) -> DistrictKeys:
-    """The keys that sign for this district."""
+    """The keys with which this district signs road certificates and departments' certificates."""
     city = settings.read_city()
     return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
 
@@ -238,6 +243,12 @@ def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     if settings.rpc_url is None:
         return None
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
+
+
+def _believed(keys: DistrictKeys) -> tuple[PublicKey, ...]:
+    """Those whose signature on a department's certificate counts: also followed ones, since a certificate outlives its
+    key's time and ends by itself; no revoked one."""
+    return tuple(k.key for k in keys.all() if k.revoked_s is None and "department" in k.uses)
 
 
 def admin_key(settings: Settings) -> Path:
@@ -398,6 +409,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         if why := trusted.complaint(time.time()):
             raise TrustListOld(why)
 
+    keys = district_keys(settings)
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
@@ -409,7 +421,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             options=EVIDENCE,
             health=health_options(settings),
             pool=pool,
-            board=Board(url, CHANNEL, log.warning, _LINE),
+            board=Board(url, CHANNEL, log.warning, _LINE, department_store.CHANNEL),
             ledger=proving,
             oversize=count_oversize,
             parts=parts,
@@ -419,6 +431,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             pumps=ask_pumps,
             trust=trusted,
             district=district_keys(settings).current,
+            gate=Gate(pool, lambda: _believed(keys), settings.read_city().service_day),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -253,12 +253,13 @@ def case_count(conn: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def open_cases(conn: Connection, most: int) -> list[dict[str, Any]]:
-    """The newest cases: number, kind, state, place, squares and time of opening."""
+def open_cases(conn: Connection, most: int, kinds: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """The newest cases, of some kinds or of all: number, kind, state, place, squares and time of opening."""
     rows = conn.execute(
         "SELECT f.id, f.kind, f.state, f.x_m, f.y_m, f.opened_at, array_agg(c.cell ORDER BY c.cell) FROM case_file f "
-        'JOIN case_cell c ON c."case" = f.id GROUP BY f.id ORDER BY f.id DESC LIMIT %s',
-        (most,),
+        'JOIN case_cell c ON c."case" = f.id WHERE %s::int[] IS NULL OR f.kind = ANY(%s) '
+        "GROUP BY f.id ORDER BY f.id DESC LIMIT %s",
+        (*(None if kinds is None else list(kinds),) * 2, most),
     )
     return [
         {"id": r[0], "kind": r[1], "state": r[2], "x_m": r[3], "y_m": r[4], "opened": r[5].isoformat(), "cells": r[6]}

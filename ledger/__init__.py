@@ -3,6 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
+from . import department, department_store
 from .add_checkpoint import MAX_REQUEST, SIZE_TYPE, RequestError, ask, parse_request, request_text
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
 from .bundle import CHUNK as CHUNK_PROOF
@@ -22,6 +23,7 @@ from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError,
 from .fetch import Away
 from .follow import Followed, check_evidence, follow
 from .fsck import Fault, fsck
+from .grants import GrantRow, account_of, enqueue_grant, enqueue_revocation, grants_of
 from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -135,6 +137,7 @@ __all__ = [
     "Fault",
     "Followed",
     "Fork",
+    "GrantRow",
     "KeyPair",
     "KeyStep",
     "LeaseHeld",
@@ -182,6 +185,7 @@ __all__ = [
     "WitnessBusy",
     "WitnessKey",
     "WrongContract",
+    "account_of",
     "anchor_count",
     "anchor_gas",
     "ask",
@@ -197,16 +201,21 @@ __all__ = [
     "cosign",
     "cosignatures_at",
     "cosignatures_of",
+    "department",
     "department_record",
+    "department_store",
     "device_record",
     "encode",
     "encode_plain",
     "enqueue",
+    "enqueue_grant",
     "enqueue_promised",
+    "enqueue_revocation",
     "entry_tile",
     "fingerprint",
     "follow",
     "fsck",
+    "grants_of",
     "grow_log",
     "hash_tile",
     "issue_certificate",
