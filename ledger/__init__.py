@@ -4,10 +4,19 @@ The embedded chain proves nothing against its own operator; anchors on a consort
 """
 
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
-from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
+from .chain import Anchor, AnchorRefused, Chain, ChainAway, Kind, Receipt, Window, WrongContract
+from .cold import ColdError, export_grants, import_grants, sign_grants
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .fsck import Fault, fsck
-from .grants import GrantRow, account_of, enqueue_grant, enqueue_revocation, grants_of
+from .grants import (
+    GrantRow,
+    GrantStatus,
+    account_of,
+    enqueue_grant,
+    enqueue_revocation,
+    grants_of,
+    settle_grants,
+)
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
@@ -60,10 +69,13 @@ __all__ = [
     "Chain",
     "ChainAway",
     "Checkpoint",
+    "ColdError",
     "CoseError",
     "Fault",
     "GrantRow",
+    "GrantStatus",
     "KeyPair",
+    "Kind",
     "LeaseHeld",
     "Log",
     "LogBusy",
@@ -81,6 +93,7 @@ __all__ = [
     "Step",
     "Tiles",
     "UnknownAlgorithm",
+    "Window",
     "WrongContract",
     "account_of",
     "anchor_count",
@@ -95,8 +108,10 @@ __all__ = [
     "enqueue",
     "enqueue_grant",
     "enqueue_revocation",
+    "export_grants",
     "fsck",
     "grants_of",
+    "import_grants",
     "key_record",
     "latest_record",
     "leaf_hash",
@@ -119,7 +134,9 @@ __all__ = [
     "root_of",
     "seal_record",
     "seals",
+    "settle_grants",
     "sign1",
+    "sign_grants",
     "step",
     "subjects",
     "verify1",
