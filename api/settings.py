@@ -67,8 +67,8 @@ class Settings(BaseSettings):
     anchor_every_s: float = Field(default=5.0, ge=0, description="time between anchors on the chain")
     chain_confirmations: int = Field(
         default=0, ge=0, le=1000,
-        description="blocks on top of an anchor's before it is called final; 0 for the embedded chain, 1 for QBFT, 12 for "
-        "a public one",
+        description="blocks on top of an anchor's before it is called final; 0 for the embedded chain, 1 for QBFT, 12 "
+        "for a public one",
     )  # fmt: skip
     public_contributors: int = Field(
         default=3, ge=3, le=63,

@@ -108,7 +108,7 @@ class Chain(Node):
         if path.exists() and self.code_is_ours() and self.may_anchor():
             return self.address  # an admin's key that is kept elsewhere is not asked for
         if not admin_key.exists():
-            raise WrongContract(f"deploying the contract, or letting the anchorer in, takes an admin's key: {admin_key}")
+            raise WrongContract(f"to deploy the contract or to let the anchorer in takes an admin's key: {admin_key}")
         admin = self.account(admin_key)
         if not path.exists():
             self._sign_deployment(admin, path)

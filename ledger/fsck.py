@@ -13,6 +13,7 @@ from . import merkle, store
 from .chain import AnchorRefused, Chain, ChainAway, WrongContract, tx_hash_of
 from .note import Checkpoint, NoteError, verify_note
 from .records import RecordError, day_of, parse, subject_of
+from .rights import grant_faults
 from .tiles import HASH, WIDTH, LogDamaged, Tiles, tile_path
 
 Progress = Callable[[str, int], None]
@@ -21,7 +22,7 @@ BATCH: Final = 2048
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not as it should be: `part` (record, tile, checkpoint, anchor, chain), where in it, and why."""
+    """What is not as it should be: `part` (record, tile, checkpoint, anchor, grant, chain), where in it, and why."""
 
     part: str
     where: str
@@ -70,6 +71,8 @@ def faults(
     yield from checks.rest(tree)
     progress("checkpoint", checks.done)
     yield from _anchor_rows(conn, chain, progress)
+    for where, text in grant_faults(conn, chain):
+        yield Fault("grant", where, text)
     if chain is not None:
         yield from _chain(conn, log, chain, signed, progress)
 

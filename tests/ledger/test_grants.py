@@ -1,4 +1,4 @@
-"""Departments' rights on the chain: each step once, in order, whatever dies; never back-dated, never with a key made here."""
+"""Departments' rights on the chain: each step once and in order, never back-dated, never with a key made here."""
 
 from collections.abc import Iterator
 from hashlib import sha256
