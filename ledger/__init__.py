@@ -14,8 +14,9 @@ from .certificate import Certificate, CertificateError, issue_certificate, read_
 from .certificate_check import CertificateVerdict, TrustedKeys, verify_certificate
 from .certificate_fields import FIELDS as CERTIFICATE_FIELDS
 from .certificate_fields import ORIGIN_BITS
-from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
+from .chain import Anchor, AnchorRefused, Chain, ChainAway, Kind, Receipt, Window, WrongContract
 from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
+from .cold import ColdError, export_grants, import_grants, sign_grants
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
 from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
@@ -23,7 +24,7 @@ from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError,
 from .fetch import Away
 from .follow import Followed, check_evidence, follow
 from .fsck import Fault, fsck
-from .grants import GrantRow, account_of, enqueue_grant, enqueue_revocation, grants_of
+from .grants import GrantRow, GrantStatus, account_of, enqueue_grant, enqueue_revocation, grants_of, settle_grants
 from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -130,6 +131,7 @@ __all__ = [
     "Chain",
     "ChainAway",
     "Checkpoint",
+    "ColdError",
     "CoseError",
     "Cosignature",
     "DistrictKeyError",
@@ -138,8 +140,10 @@ __all__ = [
     "Followed",
     "Fork",
     "GrantRow",
+    "GrantStatus",
     "KeyPair",
     "KeyStep",
+    "Kind",
     "LeaseHeld",
     "Log",
     "LogBusy",
@@ -181,6 +185,7 @@ __all__ = [
     "TrustedKeys",
     "UnknownAlgorithm",
     "Untrusted",
+    "Window",
     "Witness",
     "WitnessBusy",
     "WitnessKey",
@@ -212,12 +217,14 @@ __all__ = [
     "enqueue_promised",
     "enqueue_revocation",
     "entry_tile",
+    "export_grants",
     "fingerprint",
     "follow",
     "fsck",
     "grants_of",
     "grow_log",
     "hash_tile",
+    "import_grants",
     "issue_certificate",
     "judge",
     "key_entry",
@@ -275,7 +282,9 @@ __all__ = [
     "root_of",
     "seal_record",
     "seals",
+    "settle_grants",
     "sign1",
+    "sign_grants",
     "sign_trust_list",
     "signed_size",
     "step",
