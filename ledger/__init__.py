@@ -3,6 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
+from . import points_settle, points_store
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -11,6 +12,8 @@ from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .points_leaf import StatementError, verify_statement
+from .points_store import Balance, KeyReused, NoAccount, NotEnough, PointsError
 from .proof import NotProvable, Step, prove, verify_proof
 from .records import (
     Plain,
@@ -31,7 +34,6 @@ from .records import (
     reward_record,
     seal_record,
 )
-from .points_store import Balance, Claim, Entry, KeyReused, NoAccount, NotEnough, PointsError, Refusal
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -57,26 +59,32 @@ __all__ = [
     "AnchorRefused",
     "AnchorRow",
     "AnchorStatus",
+    "Balance",
     "Chain",
     "ChainAway",
     "Checkpoint",
     "CoseError",
     "Fault",
     "KeyPair",
+    "KeyReused",
     "LeaseHeld",
     "Log",
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "NoAccount",
+    "NotEnough",
     "NotProvable",
     "NoteError",
     "Numbered",
     "Plain",
+    "PointsError",
     "PublicKey",
     "Receipt",
     "Record",
     "RecordError",
     "Signed",
+    "StatementError",
     "Step",
     "Tiles",
     "UnknownAlgorithm",
@@ -104,6 +112,8 @@ __all__ = [
     "pair_of",
     "parse",
     "parse_checkpoint",
+    "points_settle",
+    "points_store",
     "prove",
     "read1",
     "record",
@@ -122,5 +132,6 @@ __all__ = [
     "verify_inclusion",
     "verify_note",
     "verify_proof",
+    "verify_statement",
     "waiting",
 ]
