@@ -1,9 +1,9 @@
 """What is believed of coarse squares before a day: the filter of the read-out, asked for its belief alone.
 
-The read-out hears phones only where enough of them felt something, and never lets their silence heal: what it shows must
-not say who drove. A settlement shows nothing of squares, so here every phone is heard, its silence too, as much as one
-phone's passing is worth. The drift, the fading and the tempering are the filter's own: what nobody passed for weeks is
-as unknown as before, and a way that somebody drives every day is known.
+The read-out hears phones only where enough of them felt something, and never lets their silence heal: what it shows
+must not say who drove. A settlement shows nothing of squares, so here every phone is heard, its silence too, as much as
+one phone's passing is worth. The drift, the fading and the tempering are the filter's own: what nobody passed for weeks
+is as unknown as before, and a way that somebody drives every day is known.
 """
 
 from __future__ import annotations
@@ -42,15 +42,14 @@ _AS = {
     PHONE_LOGODDS: LOGODDS, PHONE_TALLY: TALLY, PHONE_PASSES: PASSES, PHONE_DEVICES: DEVICES,
     PHONE_HIT_DEVICES: HIT_DEVICES,
 }  # fmt: skip
-_MOST = 8.0  # of log-odds that boxes may take from a belief: as `most_against`
 
 
 def believed(
     evidence: Mapping[int, Mapping[date, BlockEvidence]], day: date, level: int, options: HealthOptions,
     saying: EvidenceOptions, ground: Mapping[int, Ground],
 ) -> dict[int, Floats]:  # fmt: skip
-    """Log-odds, float64 (1024,), that something is wrong in each square of blocks of one coarse level, on the morning of
-    ``day``: of the evidence of the days before it, and nothing later. Repairs of ``ground`` are heard."""
+    """Log-odds, float64 (1024,), that something is wrong in each square of blocks of one coarse level, on the morning
+    of ``day``: of the evidence of the days before it, and nothing later. Repairs of ``ground`` are heard."""
     blocks = sorted(evidence)
     if any(int(level_of(b)) != level for b in blocks):
         raise ValueError("blocks of one level at a time")
@@ -113,8 +112,3 @@ def heard(said: BlockEvidence, level: int, options: EvidenceOptions) -> BlockEvi
     quiet = BlockEvidence((at * 64 + EXPOSURE_BOX).astype(np.uint16), silent[at] * worth)
     return fold(out, quiet)
 
-
-def less_known(logit: Floats, unseen: Floats) -> Floats:
-    """Log-odds where boxes have looked at part of a square: ``unseen`` (1024,) is how likely a defect in it would have
-    stayed unseen by them, 1 where they never were."""
-    return logit + np.log(np.maximum(unseen, np.exp(-_MOST)))

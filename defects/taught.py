@@ -1,7 +1,7 @@
 """What a phone's chunk taught, as it is kept until its day is settled, and what was believed before. Pure.
 
-Only of phones whose owners collect points. A row is a chunk's word on one block: squares passed and log-odds of what was
-felt, under a pseudonym, without a time. Tokens beside it say whether two devices were in the block in one minute
+Only of phones whose owners collect points. A row is a chunk's word on one block: squares passed and log-odds of what
+was felt, under a pseudonym, without a time. Tokens beside it say whether two devices were in the block in one minute
 (phones in one car are one witness) and whether two chunks shook alike (a recording that is played again); they are
 salted with the day's salt, and nobody can make or compare them once it is gone.
 """
@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -20,10 +21,13 @@ from numpy.typing import NDArray
 
 from ingest import Chunk
 
+from .evidence import UNIT as UNIT  # noqa: PLC0414  (who reads a row needs it)
 from .evidence import BlockEvidence, by_block, pack_block, unpack_block
+from .ground import Ground
+from .health import HealthOptions
 from .observe import Observation
 from .options import EvidenceOptions
-from .planes import LOGODDS, PASSES, PHONE_LOGODDS, PHONE_PASSES
+from .planes import PASSES, PHONE_LOGODDS, PHONE_PASSES
 
 PSEUDONYM_BYTES: Final = 16
 _CONTENT, _CHUNK, _MINUTE = 8, 4, 8  # bytes of each token
@@ -31,6 +35,8 @@ _WINDOWS: Final = 10
 """Of a chunk, whose order by how much they shook stands for what it felt. More, and a little noise changes it; fewer,
 and two honest chunks of a day are alike (ten have 3.6 million orders)."""
 _SILENT, _QUIET_COUNTS, _REFUSED = 0, 1, 2  # first byte of a row
+_LAST_LOGODDS: Final = 18
+_MOST_SEEN: Final = 8.0  # of log-odds that boxes may take from a belief, as `most_against`
 ROLLED_M: Final = 1.5
 """Width of the two strips on which a wheel meets a defect of half a metre: twice a tyre of .25 m and the defect."""
 
@@ -46,10 +52,10 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Said:
-    """A row, read. content: stands for what the chunk felt; chunk: the same in all rows of one chunk; minutes: tokens of
-    the block and each minute that the chunk touched. refused: why the chunk earns nothing; None where it may, and then
-    passed (bool) and felt (log-odds, 16 bits of fraction), both (1024,), are its word. quiet_counts: whether its silence
-    says anything."""
+    """A row, read. content: stands for what the chunk felt; chunk: the same in all rows of one chunk; minutes: tokens
+    of the block and each minute that the chunk touched. refused: why the chunk earns nothing; None where it may, and then
+    passed (bool) and felt (log-odds, 16 bits of fraction), both (1024,), are its word. quiet_counts: whether its
+    silence says anything."""
 
     content: bytes
     chunk: bytes
@@ -130,14 +136,32 @@ def _order(chunk: Chunk) -> bytes:
 
 
 def quiet_worth(level: int, options: EvidenceOptions) -> float:
-    """What the silence of one phone says against a defect in a square of a level, in log-odds: -log of the chance that a
-    defect is there and nothing was felt. The wheels roll over part of the square only."""
+    """What the silence of one phone says against a defect in a square of a level, in log-odds: -log of the chance that
+    a defect is there and nothing was felt. The wheels roll over part of the square only."""
     rolled = min(1.0, ROLLED_M / (1 << 2 * level))
     return -math.log(1 - options.p_phone * rolled)
 
 
-def boxes_in(said: Sequence[tuple[int, BlockEvidence]]) -> dict[int, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    """Of blocks of 1 m squares: which of them boxes passed, and in which a box felt or saw something, bool (1024,)."""
-    return {
-        blk: (e.plane(PASSES) > 0, np.logical_or.reduce([e.plane(LOGODDS + k) > 0 for k in range(19)])) for blk, e in said
-    }
+def by_boxes(said: BlockEvidence) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of a block of 1 m squares and a day: which of them boxes passed, and in which one felt or saw something, bool
+    (1024,)."""
+    hit = np.zeros(1024, bool)
+    key = said.key[((said.key & 63) <= _LAST_LOGODDS) & (said.value > 0)]
+    hit[key >> 6] = True
+    return said.plane(PASSES) > 0, hit
+
+
+def less_known(logit: NDArray[np.float64], unseen: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-odds of squares of which boxes have looked at a part: ``unseen`` is how likely a defect in each would have
+    stayed unseen by them, 1 where they never were."""
+    return logit + np.log(np.maximum(unseen, math.exp(-_MOST_SEEN)))
+
+
+def believed(
+    evidence: Mapping[int, Mapping[date, BlockEvidence]], day: date, level: int, options: HealthOptions,
+    saying: EvidenceOptions, ground: Mapping[int, Ground],
+) -> dict[int, NDArray[np.float64]]:  # fmt: skip
+    """`believed.believed`, which wakes the compiler: who only keeps rows must not wait for it."""
+    from .believed import believed as asked  # noqa: PLC0415
+
+    return asked(evidence, day, level, options, saying, ground)

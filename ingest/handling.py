@@ -1,8 +1,8 @@
 """Was the phone left alone, and did it move? What one chunk shows of the hand that holds it.
 
-A phone in a holder rolls and pitches no faster than a car does. A hand turns it about. A phone on a table that is told it drives shakes less than any
-road. This says nothing of the road, and nobody is punished by it: a chunk that shows a hand is taken as any other, and
-earns no points.
+A phone in a holder rolls and pitches no faster than a car does. A hand turns it about. A phone on a table that is told
+it drives shakes less than any road. This says nothing of the road, and nobody is punished by it: a chunk that shows a
+hand is taken as any other, and earns no points.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class HandlingOptions:
 
     turn_radps: rolling and pitching, mean of turn_s. A car over humps and potholes turns by .13 (simulated) to .26
     (recorded); a hand that takes a phone up by 1 and more. At .3 a bad road is a hand; at 2 a phone that is read while
-    driving is none. tilt_deg: the same of phones without a gyroscope, by how far gravity, mean of tilt_s, leans from its
-    median: braking at half of g leans it by 27, and a recorded drive reaches 66 in bends, so it says little, and at 30
-    honest drivers were called names. moving_mps: a chunk that went slower taught nothing: at 0 one in a garage
-    earns, at 5 a jam does not. least_mps2: vertical shaking (RMS, faster than a second) that no phone in a vehicle stays
-    below at steady_mps and more: recorded drives give .11 and more, a phone on a table .01 to .03. More, and
+    driving is none. tilt_deg: the same of phones without a gyroscope, by how far gravity, mean of tilt_s, leans from
+    its median: braking at half of g leans it by 27, and a recorded drive reaches 66 in bends, so it says little, and at
+    30 honest drivers were called names. moving_mps: a chunk that went slower taught nothing: at 0 one in a garage
+    earns, at 5 a jam does not. least_mps2: vertical shaking (RMS, faster than a second) that no phone in a vehicle
+    stays below at steady_mps and more: recorded drives give .11 and more, a phone on a table .01 to .03. More, and
     a good car on new asphalt is called a lie; at 0 a table drives. faults: share of a chunk's fixes that leap or
     race so that its places are not to be believed; lower, and a street canyon is a lie.
     """

@@ -3,7 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from . import points_settle, points_store
+from . import points, points_settle, points_store
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -112,6 +112,7 @@ __all__ = [
     "pair_of",
     "parse",
     "parse_checkpoint",
+    "points",
     "points_settle",
     "points_store",
     "prove",

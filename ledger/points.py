@@ -1,9 +1,10 @@
 """What a day's passes earn: how much they changed what is believed of each square, shared among those who agree. Pure.
 
-The worth of a square is how far the day moved the belief in it: the Kullback-Leibler divergence of the belief after from
-the belief before, in bits. Its expectation, before anybody looks, is the entropy that looking removes; so on average it
-pays what was learnt, and it pays the surprise to those who met it. The plain difference of entropies would not: a road
-that is thought good and turns out broken is less certain after than before, and who discovered the hole would owe points.
+The worth of a square is how far the day moved the belief in it: the Kullback-Leibler divergence of the belief after
+from the belief before, in bits. Its expectation, before anybody looks, is the entropy that looking removes; so on
+average it pays what was learnt, and it pays the surprise to those who met it. The plain difference of entropies would
+not: a road that is thought good and turns out broken is less certain after than before, and who discovered the hole
+would owe points.
 
 Freshness needs no factor of its own. A square that nobody passed for weeks has drifted back to not being known, and its
 belief before is that; one that is passed daily has nothing left to teach.
@@ -28,8 +29,8 @@ Bools = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
 NANOBITS: Final = 1_000_000_000
-"""Credit is counted in billionths of a bit: a quiet square is worth some 60,000 of them, and a hundred who share it get a
-whole number each."""
+"""Credit is counted in billionths of a bit: a quiet square is worth some 60,000 of them, and a hundred who share it get
+a whole number each."""
 
 
 class Why(StrEnum):
@@ -63,13 +64,13 @@ MEANING: Final[dict[Why, tuple[str, str]]] = {
     Why.NOT_MOVING: ("chunks", "the vehicle stood or crept"),
     Why.SPOOFED: ("chunks", "places that leap, or a drive on which nothing shook: it is not believed"),
     Why.NOT_LIVE: ("chunks", "recorded or simulated, in a city that measures live"),
-    Why.NOT_BELIEVED: ("chunks", "the device has a fault that takes all its weight: roadcode device condition says which"),
+    Why.NOT_BELIEVED: ("chunks", "the device has a fault that takes all its weight"),
     Why.NO_PLACE: ("chunks", "its position was too coarse to say anything of a square"),
     Why.REPLAYED: ("chunks", "the same shaking came twice on one day: it counts once"),
     Why.NOBODY_AGREED: ("squares", "something was felt, and nobody else who passed that day felt or saw it"),
     Why.OTHERS_DISAGREED: ("squares", "others who passed that day say otherwise"),
     Why.ALONE: ("squares", "nobody else passed that day: a part was paid"),
-    Why.CARRIER: ("squares", "silence on two wheels, or on an unknown carrier, says nothing: riders steer around holes"),
+    Why.CARRIER: ("squares", "silence on two wheels or an unknown carrier says nothing"),
     Why.NOTHING_NEW: ("squares", "it was known as well before"),
     Why.KNOWN_OBJECT: ("squares", "what lies there is in the register already"),
     Why.CELL_FULL: ("squares", "one square gives no more than this on a day"),
@@ -85,15 +86,16 @@ MEANING: Final[dict[Why, tuple[str, str]]] = {
 class Rules:
     """The rules in force; their hash stands in each settlement's record.
 
-    points_per_bit: an ordinary kilometre of agreed, fresh road is 250 squares of some 60 millionths of a bit, 15 points;
-    at 10 most days are less than one. most_bits_cell: of a square on a day. A found hole is up to ten bits, as much as 500
-    km of good road: uncapped, points would be a lottery of who meets it, and inventing holes would pay; at .01 nobody
-    gains by what matters most. most_bits_day: of a device: 65 km of fresh road; without it a day of riding up and down
-    is a wage, at .1 a commuter's way home is for nothing. alone_pct: what quiet squares are paid that nobody else
-    passed that day: at 100 places that were never driven to are worth as much as those that others saw too, at 0 nobody
-    is paid on the streets that lack measuring most. together: share of its minutes in a block that two devices must have
-    in common to be one witness; lower, and two cars in a queue are one, at 1 a phone that starts a minute late is a
-    second witness. least_nanobits: less is nothing new. report_logodds: what a report weighs that a person has checked.
+    points_per_bit: an ordinary kilometre of agreed, fresh road is 250 squares of some 60 millionths of a bit, 15
+    points; at 10 most days are less than one. most_bits_cell: of a square on a day. A found hole is up to ten bits, as
+    much as 500 km of good road: uncapped, points would be a lottery of who meets it, and inventing holes would pay; at
+    .01 nobody gains by what matters most. most_bits_day: of a device: 65 km of fresh road; without it a day of riding
+    up and down is a wage, at .1 a commuter's way home is for nothing. alone_pct: what quiet squares are paid that
+    nobody else passed that day: at 100 places that were never driven to are worth as much as those that others saw too,
+    at 0 nobody is paid on the streets that lack measuring most. together: share of its minutes in a block that two
+    devices must have in common to be one witness; lower, and two cars in a queue are one, at 1 a phone that starts a
+    minute late is a second witness. least_nanobits: less is nothing new. report_logodds: what a report weighs that a
+    person has checked.
     """
 
     version: int = 1
@@ -115,8 +117,8 @@ class Rules:
 @dataclass(frozen=True, eq=False)
 class Witness:
     """What one device says of one block on one day. account: whose it is; quality_pct: how far the device is believed;
-    minutes: tokens of when it was there; passed, quiet, bool (1024,): squares it passed, and of those whose silence says
-    something; felt, float64 (1024,): log-odds of what it felt, 0 where nothing."""
+    minutes: tokens of when it was there; passed, quiet, bool (1024,): squares it passed, and of those whose silence
+    says something; felt, float64 (1024,): log-odds of what it felt, 0 where nothing."""
 
     account: str
     quality_pct: int
@@ -128,10 +130,10 @@ class Witness:
 
 @dataclass(frozen=True, eq=False)
 class Square:
-    """What is known of the 1,024 squares of a block besides its witnesses. before: float64, log-odds on the day's morning
-    that something is wrong; silence: what one quiet pass says against it, in log-odds; box_passed, box_felt: bool, what
-    boxes did there on the day; harmless: bool, known objects; reports: accounts by index of those who reported something
-    there that a person has confirmed."""
+    """What is known of the 1,024 squares of a block besides its witnesses. before: float64, log-odds on the morning
+    of the day that something is wrong; silence: what one quiet pass says against it, in log-odds; box_passed, box_felt: bool, what
+    boxes did there on the day; harmless: bool, known objects; reports: accounts by index of those who reported
+    something there that a person has confirmed."""
 
     before: Floats
     silence: float
@@ -143,7 +145,7 @@ class Square:
 
 @dataclass
 class Earned:
-    """What an account has earned so far. nanobits; squares: paid for silence and for what was felt; refused: by reason."""
+    """What an account has earned so far: nanobits; squares paid for silence and for what was felt; reasons."""
 
     nanobits: int = 0
     quiet_squares: int = 0
@@ -236,10 +238,10 @@ def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Ma
         paid_hit, paid_quiet = hit[i] & agreed, quiet[i] & ~agreed
         of_hit = pie // np.maximum(felt_by, 1) // np.maximum(hit_by[own], 1)
         of_quiet = calm // np.maximum(quiets, 1) // np.maximum(quiet_by[own], 1)
-        part = np.where(paid_hit, of_hit, np.where(paid_quiet, of_quiet, 0)) * w.quality_pct // 100
-        mine.nanobits += int(part.sum())
-        mine.felt_squares += int((paid_hit & (part > 0)).sum())
-        mine.quiet_squares += int((paid_quiet & (part > 0)).sum())
+        gets = np.where(paid_hit, of_hit, np.where(paid_quiet, of_quiet, 0)) * w.quality_pct // 100
+        mine.nanobits += int(gets.sum())
+        mine.felt_squares += int((paid_hit & (gets > 0)).sum())
+        mine.quiet_squares += int((paid_quiet & (gets > 0)).sum())
         mine.shared_squares += int((paid_hit & (felt_by > 1) | paid_quiet & (quiets > 1)).sum())
         mine.note(Why.NOBODY_AGREED, int((hit[i] & ~agreed & ~opposed).sum()))
         mine.note(Why.OTHERS_DISAGREED, int((hit[i] & ~agreed & opposed | quiet[i] & agreed).sum()))
@@ -256,8 +258,8 @@ def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Ma
 
 def _per_witness(group: Counts, said: Bools) -> tuple[Counts, Counts]:
     """How many witnesses say it of each square, (1024,), and how many devices of each witness do, (witnesses, 1024)."""
-    by = np.asarray(group @ said.astype(np.int64))
-    return np.asarray((by > 0).sum(axis=0)), by
+    by: Counts = np.asarray(group @ said.astype(np.int64), np.int64)
+    return np.asarray((by > 0).sum(axis=0), np.int64), by
 
 
 def _pie(before: Floats, after: Floats, rules: Rules) -> tuple[Counts, Bools]:

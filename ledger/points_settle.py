@@ -70,7 +70,7 @@ def settle(
 ) -> Settled:  # fmt: skip
     """Settles a service day. dues: what each account is to get, at most one for each key; refused: what did not earn,
     by account and reason; budget: points of the day; rules: their SHA-256. Raises SettledBefore."""
-    _alone(conn, day)
+    begin(conn, day)
     refusals = dict(refused)
     paid = within_budget([d.wanted for d in dues], budget)
     for due, points in zip(dues, paid, strict=True):
@@ -82,7 +82,9 @@ def settle(
     return _say(conn, day, dues, paid, budget, rules, at, origin, salt, refusals)
 
 
-def _alone(conn: Connection, day: date) -> None:
+def begin(conn: Connection, day: date) -> None:
+    """Keeps everybody else from settling and spending until the transaction ends; to be called before what is due is
+    worked out, so that no account closes meanwhile. Raises SettledBefore."""
     # Settlements are numbered in a row, so they wait for each other; and all who spend wait for them.
     conn.execute("LOCK TABLE points_day IN SHARE ROW EXCLUSIVE MODE")
     if conn.execute("SELECT 1 FROM points_day WHERE day = %s", (day,)).fetchone():
@@ -133,10 +135,11 @@ def _say(
     origin: Origin, salt: Salt, refusals: Mapping[tuple[str, str], int],
 ) -> Settled:  # fmt: skip
     for due, points in zip(dues, paid, strict=True):
-        if due.claim is not None:
+        outcome = "paid" if points else due.why.get("refused")
+        if due.claim is not None and outcome:  # what the budget had nothing for waits for the next day's
             conn.execute(
                 "UPDATE points_claim SET settled_on = %s, outcome = %s WHERE id = %s AND settled_on IS NULL",
-                (day, "paid" if points else str(due.why.get("refused", "budget")), due.claim),
+                (day, outcome, due.claim),
             )
     row = conn.execute(
         "SELECT count(*), coalesce(sum(earned), 0), coalesce(sum(spent), 0), coalesce(sum(expired), 0) FROM account"
@@ -255,8 +258,8 @@ def statement(conn: Connection, account: str, day: date | None = None) -> dict[s
             f"kept of the last {LEAVES_KEPT}; a newer one says all that an older one did"
         )
     of, n, salt, body, root, size = row
-    leaves = [leaf_hash(bytes(r[0])) for r in conn.execute("SELECT body FROM points_leaf WHERE day = %s ORDER BY n", (of,))]
-    new = conn.execute(
+    leaves = [leaf_hash(bytes(r[0])) for r in conn.execute("SELECT body FROM points_leaf WHERE day = %s ORDER BY n",
+    (of,))] new = conn.execute(
         "SELECT day, what, points FROM points_entry WHERE account = %s AND settled_on = %s ORDER BY id", (account, of)
     )
     found = conn.execute("SELECT idx FROM record WHERE kind = 'reward' AND day = %s ORDER BY idx LIMIT 1", (of,)).fetchone()

@@ -318,10 +318,19 @@ def claims(conn: Connection, account: str, most: int = MOST_ENTRIES) -> list[Cla
     return [Claim(*row) for row in rows]
 
 
-def open_claims(conn: Connection, most: int = 10_000) -> list[Claim]:
-    """Claims that no settlement has paid yet, oldest first; of a day that has come."""
+def open_claims(conn: Connection, until: date, most: int = 10_000) -> list[Claim]:
+    """Claims of days up to one that no settlement has paid yet, oldest first."""
     rows = conn.execute(
-        f"SELECT {_CLAIM} FROM points_claim WHERE settled_on IS NULL ORDER BY id LIMIT %s FOR UPDATE",  # noqa: S608
-        (most,),
+        f"SELECT {_CLAIM} FROM points_claim WHERE settled_on IS NULL AND day <= %s "  # noqa: S608 - constant
+        "ORDER BY id LIMIT %s FOR UPDATE",
+        (until, most),
     )
     return [Claim(*row) for row in rows]
+
+
+def paid_cells(conn: Connection, since: date) -> list[int]:
+    """Squares of reports that were paid since a day."""
+    rows = conn.execute(
+        "SELECT cell FROM points_claim WHERE what = 'report' AND outcome = 'paid' AND settled_on >= %s", (since,)
+    )
+    return [int(r[0]) for r in rows]
