@@ -53,8 +53,8 @@ class Row:
 @dataclass(frozen=True, eq=False)
 class Said:
     """A row, read. content: stands for what the chunk felt; chunk: the same in all rows of one chunk; minutes: tokens
-    of the block and each minute that the chunk touched. refused: why the chunk earns nothing; None where it may, and then
-    passed (bool) and felt (log-odds, 16 bits of fraction), both (1024,), are its word. quiet_counts: whether its
+    of the block and each minute that the chunk touched. refused: why the chunk earns nothing; None where it may, and
+    then passed (bool) and felt (log-odds, 16 bits of fraction), both (1024,), are its word. quiet_counts: whether its
     silence says anything."""
 
     content: bytes

@@ -131,9 +131,9 @@ class Witness:
 @dataclass(frozen=True, eq=False)
 class Square:
     """What is known of the 1,024 squares of a block besides its witnesses. before: float64, log-odds on the morning
-    of the day that something is wrong; silence: what one quiet pass says against it, in log-odds; box_passed, box_felt: bool, what
-    boxes did there on the day; harmless: bool, known objects; reports: accounts by index of those who reported
-    something there that a person has confirmed."""
+    of the day that something is wrong; silence: what one quiet pass says against it, in log-odds; box_passed, box_felt:
+    bool, what boxes did there on the day; harmless: bool, known objects; reports: accounts by index of those who
+    reported something there that a person has confirmed."""
 
     before: Floats
     silence: float
