@@ -150,11 +150,16 @@ def _witnesses(
         account = holder.get(pseudonym)
         if account is None:
             continue  # an account that was closed since
-        said = taught.read_row(row)
-        if counted.get(said.content, said.chunk) != said.chunk:
+        try:
+            said = taught.read_row(row)
+            why = None if said.refused is None else points.Why(said.refused)
+        except ValueError:  # one bad row must not hold up everybody's settlement
+            earned[account].note(points.Why.DAMAGED, 1)
+            continue
+        if why is not None:
+            earned[account].note(why, 1)
+        elif counted.get(said.content, said.chunk) != said.chunk:
             earned[account].note(points.Why.REPLAYED, 1)
-        elif said.refused is not None:
-            earned[account].note(points.Why(said.refused), 1)
         else:
             by.setdefault(account, []).append(said)
     found = []

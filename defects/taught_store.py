@@ -60,7 +60,7 @@ def replayed(conn: Connection, day: date) -> dict[bytes, bytes]:
     more, so it is the one whose token is the least."""
     rows = conn.execute(
         "SELECT substring(together from 1 for 8) AS content, min(substring(together from 9 for 4)) FROM taught "
-        "WHERE day = %s GROUP BY 1 HAVING count(DISTINCT substring(together from 9 for 4)) > 1",
+        "WHERE day = %s AND blk <> 0 GROUP BY 1 HAVING count(DISTINCT substring(together from 9 for 4)) > 1",
         (day,),
         binary=True,
     )

@@ -44,6 +44,7 @@ class Why(StrEnum):
     NOT_BELIEVED = "not_believed"
     NO_PLACE = "no_place"
     REPLAYED = "replayed"
+    DAMAGED = "damaged"
     # of a square
     NOBODY_AGREED = "nobody_agreed"
     OTHERS_DISAGREED = "others_disagreed"
@@ -67,6 +68,7 @@ MEANING: Final[dict[Why, tuple[str, str]]] = {
     Why.NOT_BELIEVED: ("chunks", "the device has a fault that takes all its weight"),
     Why.NO_PLACE: ("chunks", "its position was too coarse to say anything of a square"),
     Why.REPLAYED: ("chunks", "the same shaking came twice on one day: it counts once"),
+    Why.DAMAGED: ("chunks", "what was kept of it could not be read: our fault"),
     Why.NOBODY_AGREED: ("squares", "something was felt, and nobody else who passed that day felt or saw it"),
     Why.OTHERS_DISAGREED: ("squares", "others who passed that day say otherwise"),
     Why.ALONE: ("squares", "nobody else passed that day: a part was paid"),
@@ -208,7 +210,7 @@ def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Ma
     known = (felt > 0) & square.harmless
     quiet = passed & counts & ~(felt > 0)
     one = witnesses_of([w.minutes for w in witnesses], rules.together_pct)
-    group = np.array([[r == g for r in one] for g in sorted(set(one))], np.int64).reshape(-1, n)
+    group = np.array([[r == g for r in one] for g in sorted(set(one))], np.int64).reshape(len(set(one)), n)
     told = np.zeros(1024, np.int64)
     for index, accounts in square.reports.items():
         told[index] = len(accounts)

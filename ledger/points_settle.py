@@ -89,7 +89,7 @@ def begin(conn: Connection, day: date) -> None:
     conn.execute("LOCK TABLE points_day IN SHARE ROW EXCLUSIVE MODE")
     if conn.execute("SELECT 1 FROM points_day WHERE day = %s", (day,)).fetchone():
         raise SettledBefore(f"{day} has its settlement: nobody is paid twice")
-    conn.execute("SELECT 1 FROM account ORDER BY id FOR UPDATE")
+    conn.execute("SELECT count(*) FROM (SELECT 1 FROM account ORDER BY id FOR NO KEY UPDATE) AS held")
 
 
 def _pay(conn: Connection, due: Due, points: int) -> None:

@@ -137,11 +137,12 @@ def account_of_paper(conn: Connection, paper_hash: bytes) -> str | None:
 
 
 def joined(conn: Connection, devices: Sequence[str]) -> set[str]:
-    """Those of these devices whose owners collect points."""
+    """Those of these devices whose owners collect points; no account of theirs is closed until the transaction ends."""
     if not devices:
         return set()
     rows = conn.execute(
-        "SELECT device FROM account WHERE device = ANY(%s) AND closed_at IS NULL", (sorted(set(devices)),)
+        "SELECT device FROM account WHERE device = ANY(%s) AND closed_at IS NULL ORDER BY id FOR KEY SHARE",
+        (sorted(set(devices)),),
     )
     return {r[0] for r in rows}
 
@@ -225,7 +226,7 @@ def spend(conn: Connection, account: str, points: int, key: str, why: Why, today
     if not 1 <= len(key) <= 160:
         raise PointsError("a key is 1 to 160 letters: the mall's number of the transaction")
     # The account first, whatever comes: two who spend wait for each other here, and then see what the other wrote.
-    row = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR UPDATE", (account,)).fetchone()
+    row = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR NO KEY UPDATE", (account,)).fetchone()
     if row is None:
         raise NoAccount("there is no such account: join first")
     if _said_before(conn, account, -points, f"spend:{key}", why):
@@ -248,7 +249,7 @@ def refund(conn: Connection, key: str, why: Why, today: date) -> bool:
     if row is None:
         raise KeyReused("nothing was spent for this key: give the key of the transaction that is taken back")
     account, points = row[0], -int(row[1])
-    still = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR UPDATE", (account,)).fetchone()
+    still = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR NO KEY UPDATE", (account,)).fetchone()
     if conn.execute("SELECT 1 FROM points_entry WHERE key = %s", (f"refund:{key}",)).fetchone():
         return False
     if still is None or not still[0]:
