@@ -9,6 +9,8 @@ import psycopg
 from defects import store as defects_store
 from ingest import devices
 
+from . import teaching
+
 
 def ask_to_erase(conn: psycopg.Connection[Any], device: str) -> None:
     """Shuts a device out and notes that its data shall go. Committed by itself: from here on no batch writes anything
@@ -26,5 +28,6 @@ def erase_asked(conn: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
 def erase_one(conn: psycopg.Connection[Any], device: str) -> dict[str, int]:
     """Erases the data of one device of which that was asked; gives rows by table."""
     with conn.transaction():
+        teaching.leave(conn, device)
         gone = defects_store.forget_chunks(conn, devices.own_chunk_ids(conn, device))
         return gone | devices.erase(conn, device)

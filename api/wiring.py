@@ -200,7 +200,10 @@ def log_ailment(now: Merging, merge_delay_s: int) -> str:
 
 def keep_options(settings: Settings) -> KeepOptions:
     """How long what is kept."""
-    return KeepOptions(settings.keep_raw_days, settings.archive, settings.keep_leaves_days)
+    return KeepOptions(
+        raw_days=settings.keep_raw_days, archive=settings.archive, leaves_days=settings.keep_leaves_days,
+        points_per_day=settings.points_per_day, evidence=EVIDENCE, health=health_options(settings),
+    )  # fmt: skip
 
 
 def log_folder(settings: Settings) -> Path:

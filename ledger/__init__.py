@@ -3,7 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from . import department, department_store
+from . import department, department_store, points, points_settle, points_store
 from .add_checkpoint import MAX_REQUEST, SIZE_TYPE, RequestError, ask, parse_request, request_text
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
 from .bundle import CHUNK as CHUNK_PROOF
@@ -30,6 +30,8 @@ from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .points_leaf import StatementError, verify_statement
+from .points_store import Balance, KeyReused, NoAccount, NotEnough, PointsError
 from .policy import Policy, PolicyError, judge, parse_policy
 from .policy import Witness as PolicyWitness
 from .proof import NotProvable, Step, prove, verify_proof
@@ -125,6 +127,7 @@ __all__ = [
     "AnchorRow",
     "AnchorStatus",
     "Away",
+    "Balance",
     "Certificate",
     "CertificateError",
     "CertificateVerdict",
@@ -142,6 +145,7 @@ __all__ = [
     "GrantRow",
     "GrantStatus",
     "KeyPair",
+    "KeyReused",
     "KeyStep",
     "Kind",
     "LeaseHeld",
@@ -151,13 +155,16 @@ __all__ = [
     "LogDiverged",
     "Merging",
     "NeedsFingerprint",
+    "NoAccount",
     "NoTile",
+    "NotEnough",
     "NotProvable",
     "NoteError",
     "Numbered",
     "OtherSize",
     "Place",
     "Plain",
+    "PointsError",
     "Policy",
     "PolicyError",
     "PolicyWitness",
@@ -255,6 +262,9 @@ __all__ = [
     "parse_trust_list",
     "place_of",
     "place_to_plain",
+    "points",
+    "points_settle",
+    "points_store",
     "prove",
     "put_cosignatures",
     "qr_facts",
@@ -301,6 +311,7 @@ __all__ = [
     "verify_note",
     "verify_proof",
     "verify_receipt",
+    "verify_statement",
     "verify_tlog_proof",
     "waiting",
     "with_cosignatures",
