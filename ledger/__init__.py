@@ -31,6 +31,7 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .points_store import Balance, Claim, Entry, KeyReused, NoAccount, NotEnough, PointsError, Refusal
 from .store import (
     AnchorRow,
     LeaseHeld,
