@@ -3,6 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
+from . import paper, points_store, redemption, reports
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -32,6 +33,7 @@ from .records import (
     seal_record,
 )
 from .points_store import Balance, Claim, Entry, KeyReused, NoAccount, NotEnough, PointsError, Refusal
+from .reports import PurseRefused
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -73,6 +75,7 @@ __all__ = [
     "Numbered",
     "Plain",
     "PublicKey",
+    "PurseRefused",
     "Receipt",
     "Record",
     "RecordError",
@@ -102,14 +105,18 @@ __all__ = [
     "number_outbox",
     "outbox_count",
     "pair_of",
+    "paper",
     "parse",
     "parse_checkpoint",
+    "points_store",
     "prove",
     "read1",
     "record",
     "record_count",
+    "redemption",
     "register_record",
     "release_record",
+    "reports",
     "reward_record",
     "root_of",
     "seal_record",

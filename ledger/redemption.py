@@ -137,7 +137,7 @@ def redeem(conn: Connection, number: str, key: str, name: str, at: datetime, tod
     if code is None or code[2] <= at:
         raise NoSuchCode("no such code, or it is older than a quarter of an hour: ask the customer for a new one")
     account, points, _ = code
-    points_store.spend(conn, account, points, spend_key(key), {"redemption": name}, day=today, at=at)
+    points_store.spend(conn, account, points, spend_key(key), {"redemption": name}, today)
     made = conn.execute(
         "INSERT INTO redemption (id, mall_key, hash, account, points, day, at) VALUES (%s, %s, %s, %s, %s, %s, %s) "
         f"RETURNING {_COLUMNS}",  # noqa: S608
@@ -172,7 +172,7 @@ def refund(conn: Connection, key: str, at: datetime, today: date) -> Redemption:
         return found
     if found.account is None:
         raise CannotRefund("whoever redeemed it has left: there is no account to give points back to")
-    points_store.refund(conn, found.account, spend_key(key), {"refund_of": found.id}, day=today, at=at)
+    points_store.refund(conn, spend_key(key), {"refund_of": found.id}, today)
     conn.execute(
         "UPDATE redemption SET refunded_at = %s, refund_day = %s WHERE mall_key = %s", (at, today, key)
     )
@@ -227,12 +227,15 @@ def post(conn: Connection, key: str, event: str, told: dict[str, Any], at: datet
 def post_days(conn: Connection, at: datetime) -> None:
     """Puts settled days of which the mall was not told yet into the outbox: sums alone."""
     rows = conn.execute(
-        "SELECT day, budget, issued, spent, expired FROM points_day d WHERE settled_at > %s - interval '30 days' "
+        "SELECT day, budget, issued_day, issued, spent, expired FROM points_day d WHERE settled_at > %s - interval '30 days' "
         "AND NOT EXISTS (SELECT 1 FROM mall_delivery m WHERE m.key = 'settled:' || d.day::text) ORDER BY day",
         (at,),
     ).fetchall()
-    for day, budget, issued, spent, expired in rows:
-        sums = {"day": day.isoformat(), "budget": budget, "issued": issued, "spent": spent, "expired": expired}
+    for day, budget, of_day, issued, spent, expired in rows:
+        sums = {
+            "day": day.isoformat(), "budget": budget, "issued_day": of_day, "issued": issued, "spent": spent,
+            "expired": expired,
+        }  # fmt: skip
         post(conn, f"settled:{day.isoformat()}", "day.settled", sums, at)
 
 

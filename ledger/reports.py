@@ -172,9 +172,9 @@ def confirm(
     found = _undecided(conn, number)
     claim = None
     if found.account is not None:
-        told: Mapping[str, Any] = {"report": number, "way": found.way, "case": case, "said": why}
+        told: Mapping[str, Any] = {"report": number, "way": found.way}
         claim = points_store.add_claim(
-            conn, found.account, "report", found.day, cell=found.cell, kind=found.kind, points=None, why=told, at=at
+            conn, found.account, "report", found.day, told, at, cell=found.cell, kind=found.kind
         )
     _decide(conn, number, "confirmed", by, why, at, case, claim)
     if keep_photo:
@@ -279,10 +279,7 @@ def grant(conn: Connection, number: int, points: int, by: str, why: str, at: dat
     if not 0 < points <= MOST_GRANTED:
         raise PurseRefused(f"an appeal brings 1 to {MOST_GRANTED} points")
     found = _waiting_appeal(conn, number)
-    told = {"appeal": number, "said": why}
-    claim = points_store.add_claim(
-        conn, found.account, "appeal", found.day, cell=None, kind=None, points=points, why=told, at=at
-    )
+    claim = points_store.add_claim(conn, found.account, "appeal", found.day, {"appeal": number}, at, points=points)
     conn.execute(
         "UPDATE points_appeal SET state = 'granted', points = %s, decided_at = %s, decided_by = %s, why = %s, claim = %s "
         "WHERE id = %s",
