@@ -11,7 +11,7 @@ import psycopg
 
 from defects import BY_KEY
 from ingest import City
-from ledger import paper, points_store, redemption, reports
+from ledger import paper, points_settle, points_store, redemption, reports
 
 from .keeper import SEAL_AFTER_S
 from .points_words import ENTRIES, words_of
@@ -25,11 +25,12 @@ _OPEN_DAYS: Final = 4
 """A day is settled two days after its end: today and three before it may be open."""
 
 
-def credits_of(conn: Connection, account: str, city: City, now_s: float, budget: int) -> dict[str, Any]:
+def credits_of(conn: Connection, account: str, city: City, now_s: float) -> dict[str, Any]:
     """Everything about the points of one account: balance, what expires soon, and each day of the last sixty."""
     today = city.service_day(now_s)
     balance = points_store.balance(conn, account, today)
     entries = _newest(conn, account)
+    newest = points_settle.settlement(conn)
     soon = _expiring(entries, balance.spent + balance.expired, today)
     return {
         "joined": True,
@@ -40,7 +41,7 @@ def credits_of(conn: Connection, account: str, city: City, now_s: float, budget:
         },
         "expiring": soon,
         "expire_after_days": points_store.EXPIRE_AFTER_DAYS,
-        "budget_per_day": budget,
+        "budget": {"day": newest.day.isoformat(), "points": newest.budget, "issued": newest.issued_day} if newest else None,
         "today": today.isoformat(),
         "days": _days(conn, account, city, today, now_s, entries),
         "went": [_entry(e) for e in reversed(entries) if e.what not in points_store.EARNED][:100],

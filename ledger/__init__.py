@@ -3,7 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from . import paper, points_store, redemption, reports
+from . import paper, points_settle, points_store, redemption, reports
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -12,6 +12,8 @@ from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .points_leaf import StatementError, verify_statement
+from .points_store import Balance, KeyReused, NoAccount, NotEnough, PointsError
 from .proof import NotProvable, Step, prove, verify_proof
 from .records import (
     Plain,
@@ -32,7 +34,6 @@ from .records import (
     reward_record,
     seal_record,
 )
-from .points_store import Balance, Claim, Entry, KeyReused, NoAccount, NotEnough, PointsError, Refusal
 from .reports import PurseRefused
 from .store import (
     AnchorRow,
@@ -59,27 +60,33 @@ __all__ = [
     "AnchorRefused",
     "AnchorRow",
     "AnchorStatus",
+    "Balance",
     "Chain",
     "ChainAway",
     "Checkpoint",
     "CoseError",
     "Fault",
     "KeyPair",
+    "KeyReused",
     "LeaseHeld",
     "Log",
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "NoAccount",
+    "NotEnough",
     "NotProvable",
     "NoteError",
     "Numbered",
     "Plain",
+    "PointsError",
     "PublicKey",
     "PurseRefused",
     "Receipt",
     "Record",
     "RecordError",
     "Signed",
+    "StatementError",
     "Step",
     "Tiles",
     "UnknownAlgorithm",
@@ -108,6 +115,7 @@ __all__ = [
     "paper",
     "parse",
     "parse_checkpoint",
+    "points_settle",
     "points_store",
     "prove",
     "read1",
@@ -129,5 +137,6 @@ __all__ = [
     "verify_inclusion",
     "verify_note",
     "verify_proof",
+    "verify_statement",
     "waiting",
 ]
