@@ -21,14 +21,15 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, RecordError
+from ledger import LogDamaged, PointsError, PurseRefused, RecordError, paper
 
 from .embedded import ServiceError
 from .enrolment import Door
+from .mall import Mall, keep_delivering
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, sections, service, tiles
+from .routes import cells, devices, history, mall, points, sections, service, tiles
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
 
@@ -40,12 +41,15 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _COOKIE = "roadcode"
+_CITIZENS_PAGE = ("/me.html", "/elements.js", "/icon.svg")
+"""Files that a citizen's phone loads without the instance's token, besides those below `/me/`: they say nothing of the
+roads, and all that the page shows is asked for with the device's own credential."""
 
 
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
+    mall: where points are redeemed, if anywhere. pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
 
     city: City
     options: EvidenceOptions
@@ -60,6 +64,7 @@ class Site:
     hosts: tuple[str, ...]
     door: Door
     let_in: Callable[[], None]
+    mall: Mall | None = None
 
 
 def create_app(site: Site) -> FastAPI:
@@ -69,6 +74,8 @@ def create_app(site: Site) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        points.attach(app.state)
+        mall.attach(app.state)
         beats: dict[str, str] = {}
 
         def ask_pumps() -> None:
@@ -78,13 +85,16 @@ def create_app(site: Site) -> FastAPI:
 
         app.state.beats = beats
         app.state.probes = {name: Probe(check) for name, check in (site.parts | {"pumps": ask_pumps}).items()}
-        listening = asyncio.create_task(site.board.listen())
+        running = [asyncio.create_task(site.board.listen())]
+        if site.mall is not None:
+            running.append(asyncio.create_task(keep_delivering(site.mall, site.pool)))
         try:
             yield
         finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
+            for task in running:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await app.state.gathered.close()
 
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -94,6 +104,8 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
+    app.include_router(points.router)
+    app.include_router(mall.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -123,6 +135,8 @@ def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
     if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
         return True
+    if path in _CITIZENS_PAGE or path.startswith("/me/") or path == mall.PATH or path.startswith(mall.PATH + "/"):
+        return True  # files of the citizen's page, and the mall, which shows a token of its own
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
     return secrets.compare_digest(given.encode(), token.encode())
@@ -151,6 +165,8 @@ def _answer_errors(app: FastAPI) -> None:
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
+    for refused in (PurseRefused, PointsError, paper.BadNumber):
+        app.add_exception_handler(refused, points.purse_refused)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import psycopg
 
 from defects import store as defects_store
 from ingest import devices
+from ledger import points_store, reports
 
 
 def ask_to_erase(conn: psycopg.Connection[Any], device: str) -> None:
@@ -26,5 +28,16 @@ def erase_asked(conn: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
 def erase_one(conn: psycopg.Connection[Any], device: str) -> dict[str, int]:
     """Erases the data of one device of which that was asked; gives rows by table."""
     with conn.transaction():
+        now = datetime.now(UTC)
+        leave_points(conn, device, now, now.date())
         gone = defects_store.forget_chunks(conn, devices.own_chunk_ids(conn, device))
         return gone | devices.erase(conn, device)
+
+
+def leave_points(conn: psycopg.Connection[Any], device: str, at: datetime, day: date) -> dict[str, int]:
+    """Closes the account of a device, if it has one, and lets go of what hangs on it: the account's random id is in
+    nobody's hands then. Gives rows by table, and under `points` those that were left. Commits nothing."""
+    account = points_store.account_of(conn, device)
+    if account is None:
+        return {}
+    return reports.forget(conn, account) | {"points": points_store.close_account(conn, account, at, day)}

@@ -6,6 +6,7 @@ mall answers is read or kept but its status, and a redirect is not followed: wha
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import http.client
 import json
@@ -15,6 +16,7 @@ import secrets
 import socket
 import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import psycopg
+import structlog
+from psycopg_pool import ConnectionPool
 
 from ledger import redemption
 
@@ -171,3 +175,28 @@ def deliver_one(conn: Connection, mall: Mall, now_s: float, wait_s: float = _WAI
         else:
             redemption.delivered(conn, waiting.id, at)
     return True
+
+
+_LOOK_EVERY_S: Final = 2.0
+
+
+async def keep_delivering(mall: Mall, pool: ConnectionPool[Connection]) -> None:
+    """Sends what is due, one message after another, for as long as the web runs. Several processes share the outbox."""
+    if mall.url is None:
+        return
+    log = structlog.get_logger("mall")
+
+    def turn() -> bool:
+        with pool.connection(timeout=3) as conn:
+            now_s = time.time()
+            redemption.post_days(conn, datetime.fromtimestamp(now_s, UTC))
+            return deliver_one(conn, mall, now_s)
+
+    while True:
+        try:
+            more = await asyncio.to_thread(turn)
+        except Exception as error:  # noqa: BLE001  (the database is away, or anything else: the page goes on)
+            log.warning("waiting", why=type(error).__name__)
+            more = False
+        if not more:
+            await asyncio.sleep(_LOOK_EVERY_S)

@@ -85,6 +85,13 @@ class Settings(BaseSettings):
     archive: Path | None = Field(
         default=None, description="folder of `roadcode archive`; where set, raw chunks go only once they are in it"
     )
+    mall_key: Path | None = Field(
+        default=None, description="key file of the outside mall that redeems points (`roadcode points mall --new-key`)"
+    )
+    mall_url: str | None = Field(
+        default=None, description="https address where the mall is told of redemptions and settled days; none: not told"
+    )
+
     keep_every_s: float = Field(default=60.0, gt=0, le=3600, description="how often the keeper looks what must go")
 
     @field_validator("broker_url")

@@ -33,7 +33,7 @@ from .flood import Buckets, Budget, cost_of
 from .jetstream import Arrived, Verdict
 from .outbox import Outbox, OutboxError
 from .quality import admit
-from .redact import redact
+from .redact import is_no_go, redact
 from .refusal import ADVICE, NOT_NOW, Reason, Refused
 from .sender import SYSTEM_CA, Credential, Report, Sender, SenderError, read_credential, write_credential
 from .summary import SummaryOptions, summarise
@@ -95,6 +95,7 @@ __all__ = [
     "encode_json",
     "gcj02_from_wgs84",
     "inspect",
+    "is_no_go",
     "jetstream",
     "judge",
     "judge_all",
