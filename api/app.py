@@ -49,7 +49,8 @@ roads, and all that the page shows is asked for with the device's own credential
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    mall: where points are redeemed, if anywhere. pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
+    mall: where points are redeemed, if anywhere.
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
 
     city: City
     options: EvidenceOptions
@@ -135,7 +136,7 @@ def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
     if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
         return True
-    if path in _CITIZENS_PAGE or path.startswith("/me/") or path == mall.PATH or path.startswith(mall.PATH + "/"):
+    if path in _CITIZENS_PAGE or path.startswith(("/me/", mall.PATH + "/")) or path == mall.PATH:
         return True  # files of the citizen's page, and the mall, which shows a token of its own
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")

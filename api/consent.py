@@ -33,18 +33,19 @@ POINTS_ZH = (
     "退出或删除数据后，日志里只剩不能还原到你的加盐哈希。"
 )
 POINTS_EN = (
-    "Points are voluntary: you may leave at any time, and nothing else changes without them. If you join: about which "
-    "squares of road your phone taught us something on a day is kept until that day is settled (48 hours after its end), "
-    "under a pseudonym that changes every day and without the time of day; then it is deleted, and only your points and "
-    "their reasons stay. If you do not join, none of this is written down. Points are no money: they cannot be passed on "
-    "or paid out, they expire after 365 days, and each day has one budget. There is no lottery and no ranking, and "
-    "distance earns nothing. When you report something, the square of 16 m where it is, the day, its kind and your note "
-    "are kept; a photo loses its place and all that is written beside its pixels, a person looks at it, and it goes when "
-    "that person has decided. Faces and number plates are not blurred: photograph no people. You can appeal against any "
-    "result, and a person answers. Once you have left, the log holds only salted hashes that lead back to nobody."
+    "Points are voluntary: you may leave at any time, and nothing else changes without them. If you join: about which"
+    " squares of road your phone taught us something on a day is kept until that day is settled (48 hours after its "
+    "end), under a pseudonym that changes every day and without the time of day; then it is deleted, and only your "
+    "points and their reasons stay. If you do not join, none of this is written down. Points are no money: they "
+    "cannot be passed on or paid out, they expire after 365 days, and each day has one budget. There is no lottery "
+    "and no ranking, and distance earns nothing. When you report something, the square of 16 m where it is, the day, "
+    "its kind and your note are kept; a photo loses its place and all that is written beside its pixels, a person "
+    "looks at it, and it goes when that person has decided. Faces and number plates are not blurred: photograph no "
+    "people. You can appeal against any result, and a person answers. Once you have left, the log holds only salted "
+    "hashes that lead back to nobody."
 )
 POINTS_STAY = (
-    "the sums of settled days and salted hashes in the log, whose salts are gone; a report of a defect without you, its "
-    "note and its photo; what the mall took, without you"
+    "the sums of settled days and salted hashes in the log, whose salts are gone; a report of a defect without you, "
+    "its note and its photo; what the mall took, without you"
 )
 """What stays of an account that was closed, said to who closes it."""

@@ -23,7 +23,7 @@ from defects import retention as defects_retention
 from ingest import City, condition_store, devices
 from ingest import letters as ingest_letters
 from ingest import raw as ingest_raw
-from ledger import enqueue, leaf_hash, root_of, seal_record
+from ledger import enqueue, leaf_hash, redemption, reports, root_of, seal_record
 
 from .archived import NotArchived, check_archived
 from .erasure import erase_one
@@ -42,7 +42,8 @@ closed for a few seconds, in the small hours or after an erasure. Larger ones wo
 swept, and the old bytes stay until new rows fall on them."""
 REWRITTEN = (
     "day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "device_weight",
-    "device_day", "device", "pg_statistic",
+    "device_day", "device", "citizen_report", "citizen_photo", "points_appeal", "points_consent", "redemption_code",
+    "redemption", "pg_statistic",
 )  # fmt: skip
 """Tables that held something of citizens in rows that are deleted or changed; the last holds samples of others. Besides
 them the partitions of phones' chunks, out of which an erasure takes rows."""
@@ -160,6 +161,8 @@ class Keeper:
         done.letters += ingest_letters.expire(conn, now)
         condition_store.forget_conditions(conn, self._city.service_day(now.timestamp()))
         defects_retention.loosen_leaves(conn)
+        if reports.expire(conn, now) + redemption.expire_deliveries(conn, now):
+            ingest_raw.owe(conn, "log", "pages")
 
     def _clean(self, conn: Connection, now_s: float, done: Kept) -> None:
         """Old bytes: in pages of tables, then in the write-ahead log (which the first of these fills again)."""

@@ -1,7 +1,7 @@
 """The outside mall: the key that we share with it, and signed messages to the one address that a setting names.
 
-A message is sent again, byte for byte, until the mall answers 2xx: at least once, under the same key. Nothing of what the
-mall answers is read or kept but its status, and a redirect is not followed: what is sent goes where the setting says.
+A message is sent again, byte for byte, until the mall answers 2xx: at least once, under the same key. Nothing of what
+the mall answers is read or kept but its status, and no redirect is followed: it goes where the setting says.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def new_key(path: Path) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise MallError(f"{path} is there already: name a new file; the old key holds until the setting changes") from None
+        why = f"{path} is there already: name a new file; the old key holds until the setting changes"
+        raise MallError(why) from None
     with os.fdopen(handle, "w") as file:
         file.write(text + "\n")
 
@@ -195,7 +196,7 @@ async def keep_delivering(mall: Mall, pool: ConnectionPool[Connection]) -> None:
     while True:
         try:
             more = await asyncio.to_thread(turn)
-        except Exception as error:  # noqa: BLE001  (the database is away, or anything else: the page goes on)
+        except Exception as error:
             log.warning("waiting", why=type(error).__name__)
             more = False
         if not more:

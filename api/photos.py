@@ -47,7 +47,7 @@ def redrawn(data: bytes) -> bytes:
         raise
     except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise BadPhoto("send a JPEG or PNG of ordinary size") from None
-    except Exception:  # noqa: BLE001  (decoders of foreign bytes raise what they like; the text never shows them)
+    except Exception:
         raise BadPhoto("the picture cannot be read to its end: take it again, or send another") from None
     out = io.BytesIO()
     plain.save(out, "JPEG", quality=_QUALITY, optimize=True)

@@ -60,7 +60,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "Of a new device nobody knows yet how far it can be believed: that takes some days.",
     ),
     "low_weight": ("这部设备当天的可信度很低。", "On that day this device could be believed very little."),
-    "duplicate": ("同一处缺陷当天已有人上报，积分平分。", "The same defect was reported that day: the points are shared."),
+    "duplicate": (
+        "同一处缺陷当天已有人上报，积分平分。",
+        "The same defect was reported that day: the points are shared.",
+    ),
     "not_confirmed": ("工作人员没有确认这次上报。", "A person looked at the report and did not confirm it."),
     "too_old": ("积分满 365 天过期。", "Points expire after 365 days."),
     "account_closed": ("账户已关闭。", "The account was closed."),

@@ -71,4 +71,5 @@ def _same_settlement(proof: Mapping[str, Any], root: bytes, leaf: Mapping[str, A
         return Step("record", False, f"the record cannot be read: {error}")
     if (record.get("kind"), record.get("root"), record.get("day")) != ("reward", root, leaf["day"]):
         return Step("record", False, "the record is of another settlement")
-    return Step("record", True, f"record {proof.get('leaf_index')} settles {record['day']}: {record['accounts']} accounts")
+    of = f"record {proof.get('leaf_index')}"
+    return Step("record", True, f"{of} settles {record['day']}, {record['accounts']} accounts")

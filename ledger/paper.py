@@ -27,7 +27,7 @@ class BadNumber(ValueError):
 
 def space(symbols: int) -> int:
     """How many numbers there are of so many symbols."""
-    return _BASE**symbols
+    return int(_BASE**symbols)
 
 
 def number_of(drawn: int, symbols: int) -> str:

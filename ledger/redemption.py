@@ -1,8 +1,8 @@
 """Points leave here for an outside mall: a citizen's code, the mall's redemption by its own key, a refund, and what the
 mall is still to be told. PostgreSQL; functions take a connection and never commit.
 
-The mall learns a number of points and a number of ours for the redemption. Neither a device nor an account reaches it, and
-two redemptions of one citizen have nothing in common.
+The mall learns how many points, and a number of ours for the redemption. Neither a device nor an account reaches it,
+and two redemptions of one citizen have nothing in common.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def offer(
     ends = at + timedelta(seconds=life_s)
     conn.execute(
         "INSERT INTO redemption_code (hash, account, points, ends_at) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, points = excluded.points, ends_at = excluded.ends_at",
+        "ON CONFLICT (account) DO UPDATE SET hash = excluded.hash, points = excluded.points, "
+        "ends_at = excluded.ends_at",
         (hash_of(number, "redemption"), account, points, ends),
     )
     return ends
@@ -140,7 +141,7 @@ def redeem(conn: Connection, number: str, key: str, name: str, at: datetime, tod
     points_store.spend(conn, account, points, spend_key(key), {"redemption": name}, today)
     made = conn.execute(
         "INSERT INTO redemption (id, mall_key, hash, account, points, day, at) VALUES (%s, %s, %s, %s, %s, %s, %s) "
-        f"RETURNING {_COLUMNS}",  # noqa: S608
+        "RETURNING " + _COLUMNS,
         (name, key, hashed, account, points, today, at),
     ).fetchone()
     conn.execute("DELETE FROM redemption_code WHERE hash = %s", (hashed,))
@@ -184,7 +185,8 @@ def refund(conn: Connection, key: str, at: datetime, today: date) -> Redemption:
 def redemptions_of(conn: Connection, account: str, most: int = 200) -> list[Redemption]:
     """The redemptions of an account, the newest first."""
     rows = conn.execute(
-        f"SELECT {_COLUMNS} FROM redemption WHERE account = %s ORDER BY at DESC LIMIT %s", (account, most)  # noqa: S608
+        f"SELECT {_COLUMNS} FROM redemption WHERE account = %s ORDER BY at DESC LIMIT %s",  # noqa: S608
+        (account, most),
     )
     return [Redemption(*row) for row in rows]
 
@@ -227,8 +229,8 @@ def post(conn: Connection, key: str, event: str, told: dict[str, Any], at: datet
 def post_days(conn: Connection, at: datetime) -> None:
     """Puts settled days of which the mall was not told yet into the outbox: sums alone."""
     rows = conn.execute(
-        "SELECT day, budget, issued_day, issued, spent, expired FROM points_day d WHERE settled_at > %s - interval '30 days' "
-        "AND NOT EXISTS (SELECT 1 FROM mall_delivery m WHERE m.key = 'settled:' || d.day::text) ORDER BY day",
+        "SELECT day, budget, issued_day, issued, spent, expired FROM points_day d "
+        "WHERE settled_at > %s - interval '30 days' AND NOT EXISTS (SELECT 1 FROM mall_delivery m WHERE m.key = 'settled:' || d.day::text) ORDER BY day",
         (at,),
     ).fetchall()
     for day, budget, of_day, issued, spent, expired in rows:
@@ -243,8 +245,8 @@ def due(conn: Connection, at: datetime) -> Delivery | None:
     """The oldest message that is to be sent now. Its row is locked until the caller's transaction ends, and others
     pass it by: of two senders one sends it."""
     row = conn.execute(
-        "SELECT id, key, body, attempts FROM mall_delivery WHERE delivered_at IS NULL AND attempts < %s AND next_at <= %s "
-        "ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
+        "SELECT id, key, body, attempts FROM mall_delivery WHERE delivered_at IS NULL AND attempts < %s "
+        "AND next_at <= %s ORDER BY next_at, id LIMIT 1 FOR UPDATE SKIP LOCKED",
         (TRIES, at),
     ).fetchone()
     return Delivery(*row) if row else None
@@ -258,8 +260,8 @@ def delivered(conn: Connection, number: int, at: datetime) -> None:
 
 
 def not_delivered(conn: Connection, number: int, attempts: int, fault: str, at: datetime, spread: float) -> None:
-    """The mall did not take it: it comes again, later each time. ``spread``: 0 to 1, drawn, so that messages that failed
-    together do not all come together."""
+    """The mall did not take it: it comes again, later each time. ``spread``: 0 to 1, drawn, so that not all that failed
+    together come together."""
     wait_s = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**attempts) * (0.75 + spread / 2)
     conn.execute(
         "UPDATE mall_delivery SET attempts = attempts + 1, next_at = %s, fault = %s WHERE id = %s",

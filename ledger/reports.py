@@ -1,4 +1,4 @@
-"""What people report and what they appeal against, in PostgreSQL. A person decides of both; a decision is a claim, which
+"""What people report and what they appeal against, in PostgreSQL. A person decides both; a decision is a claim, which
 the settlement of a day turns into points. Functions take a connection and never commit.
 
 The log holds no decision: it would hold a person's. Who decided what and why stands here.
@@ -65,7 +65,8 @@ class NotAppealable(PurseRefused):
 
 @dataclass(frozen=True)
 class Report:
-    """A report as its row has it. account: None once it was closed, or the report is old. photo: whether one lies here."""
+    """A report as its row has it. account: None once it was closed, or the report is old. photo: whether there
+    is one."""
 
     id: str
     account: str | None
@@ -104,7 +105,8 @@ def add_report(
     if row is not None and row[1] >= REPORTS_WAITING:
         raise TooMany(f"{REPORTS_WAITING} of your reports wait for a person: wait until some are decided")
     conn.execute(
-        "INSERT INTO citizen_report (id, account, way, day, cell, kind, note, at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+        "INSERT INTO citizen_report (id, account, way, day, cell, kind, note, at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
         (number, account, way, day, cell, kind, note, at),
     )
 
@@ -281,8 +283,8 @@ def grant(conn: Connection, number: int, points: int, by: str, why: str, at: dat
     found = _waiting_appeal(conn, number)
     claim = points_store.add_claim(conn, found.account, "appeal", found.day, {"appeal": number}, at, points=points)
     conn.execute(
-        "UPDATE points_appeal SET state = 'granted', points = %s, decided_at = %s, decided_by = %s, why = %s, claim = %s "
-        "WHERE id = %s",
+        "UPDATE points_appeal SET state = 'granted', points = %s, decided_at = %s, decided_by = %s, why = %s, "
+        "claim = %s WHERE id = %s",
         (points, at, by, why, claim, number),
     )
     return claim
@@ -330,7 +332,10 @@ def forget(conn: Connection, account: str) -> dict[str, int]:
     account, since the defect is there whoever said so; one that nobody has decided is taken back. Rows by table."""
     gone = {}
     for table, query in (
-        ("citizen_photo", "DELETE FROM citizen_photo WHERE report IN (SELECT id FROM citizen_report WHERE account = %s)"),
+        (
+            "citizen_photo",
+            "DELETE FROM citizen_photo WHERE report IN (SELECT id FROM citizen_report WHERE account = %s)",
+        ),
         ("points_appeal", "DELETE FROM points_appeal WHERE account = %s"),
         ("redemption_code", "DELETE FROM redemption_code WHERE account = %s"),
         ("points_consent", "DELETE FROM points_consent WHERE account = %s"),

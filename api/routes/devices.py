@@ -24,10 +24,10 @@ from ingest import devices as own
 from ledger import points_store
 
 from .. import consent
-from ..credits import kept_of
 from ..enrolment import Door, NotInvited, check_invited, enrol_phone, fresh, is_device, renew
 from ..erasure import ask_to_erase, erase_asked
 from ..gathered import Gathered
+from ..own_points import kept_of
 
 router = APIRouter()
 OPEN_PATHS = ("/api/v1/consent", "/api/v1/devices", "/api/v1/me")

@@ -22,10 +22,10 @@ from ingest import Buckets, Budget
 from ingest import devices as own
 from ledger import NoAccount, PointsError, paper, points_store, redemption, reports
 
-from .. import consent, credits, statements
+from .. import consent, own_points, statements
 from ..erasure import leave_points
-from ..pointing import cell_of
 from ..photos import MOST_BYTES, BadPhoto, redrawn
+from ..pointing import cell_of
 from .bodies import read_bytes, read_json
 from .devices import Me, NotAllowed, take
 
@@ -154,7 +154,7 @@ async def explain(request: Request, me: Me) -> JSONResponse:
         account = points_store.account_of(conn, me)
         if account is None:
             return {"joined": False, "banner": city.banner}
-        return credits.credits_of(conn, account, city, now_s)
+        return own_points.credits_of(conn, account, city, now_s)
 
     return _told(await _with(request, told))
 
@@ -200,7 +200,7 @@ async def appeal(request: Request, me: Me) -> JSONResponse:
 async def own_appeals(request: Request, me: Me) -> JSONResponse:
     """The appeals of this phone, and what a person answered."""
     found = await _with(request, lambda conn: reports.appeals_of(conn, _account(conn, me)))
-    return _told({"appeals": [credits.appeal_told(a) for a in found]})
+    return _told({"appeals": [own_points.appeal_told(a) for a in found]})
 
 
 # ---------------------------------------------------------------- reports
@@ -241,7 +241,7 @@ async def report(request: Request, me: Me) -> JSONResponse:
 async def own_reports(request: Request, me: Me) -> JSONResponse:
     """The reports of this phone, and what became of them."""
     found = await _with(request, lambda conn: reports.reports_of(conn, _account(conn, me)))
-    return _told({"reports": [credits.report_told(r) for r in found]})
+    return _told({"reports": [own_points.report_told(r) for r in found]})
 
 
 @router.put("/reports/{number}/photo")

@@ -41,11 +41,18 @@ def credits_of(conn: Connection, account: str, city: City, now_s: float) -> dict
         },
         "expiring": soon,
         "expire_after_days": points_store.EXPIRE_AFTER_DAYS,
-        "budget": {"day": newest.day.isoformat(), "points": newest.budget, "issued": newest.issued_day} if newest else None,
+        "budget": _budget(newest),
         "today": today.isoformat(),
         "days": _days(conn, account, city, today, now_s, entries),
         "went": [_entry(e) for e in reversed(entries) if e.what not in points_store.EARNED][:100],
     }  # fmt: skip
+
+
+def _budget(newest: points_settle.PointsDay | None) -> dict[str, Any] | None:
+    """Of the newest day that was settled."""
+    if newest is None:
+        return None
+    return {"day": newest.day.isoformat(), "points": newest.budget, "issued": newest.issued_day}
 
 
 def _newest(conn: Connection, account: str) -> list[points_store.Entry]:
