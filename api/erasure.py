@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 
 from defects import store as defects_store
-from ingest import devices, raw
+from ingest import devices
 from ledger import points_store, reports
 
 
@@ -40,5 +40,4 @@ def leave_points(conn: psycopg.Connection[Any], device: str, at: datetime, day: 
     account = points_store.account_of(conn, device)
     if account is None:
         return {}
-    raw.owe(conn, "pages", "log")
     return reports.forget(conn, account) | {"points": points_store.close_account(conn, account, at, day)}

@@ -161,8 +161,8 @@ class Keeper:
         done.letters += ingest_letters.expire(conn, now)
         condition_store.forget_conditions(conn, self._city.service_day(now.timestamp()))
         defects_retention.loosen_leaves(conn)
-        if reports.expire(conn, now) + redemption.expire_deliveries(conn, now):
-            ingest_raw.owe(conn, "log", "pages")
+        reports.expire(conn, now)  # old bytes of these go with the next day's end: photos are small, tables are closed
+        redemption.expire_deliveries(conn, now)
 
     def _clean(self, conn: Connection, now_s: float, done: Kept) -> None:
         """Old bytes: in pages of tables, then in the write-ahead log (which the first of these fills again)."""

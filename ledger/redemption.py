@@ -141,7 +141,7 @@ def redeem(conn: Connection, number: str, key: str, name: str, at: datetime, tod
     points_store.spend(conn, account, points, spend_key(key), {"redemption": name}, today)
     made = conn.execute(
         "INSERT INTO redemption (id, mall_key, hash, account, points, day, at) VALUES (%s, %s, %s, %s, %s, %s, %s) "
-        "RETURNING " + _COLUMNS,
+        "RETURNING id, mall_key, account, points, day, at, refunded_at, refund_day",
         (name, key, hashed, account, points, today, at),
     ).fetchone()
     conn.execute("DELETE FROM redemption_code WHERE hash = %s", (hashed,))
@@ -230,7 +230,8 @@ def post_days(conn: Connection, at: datetime) -> None:
     """Puts settled days of which the mall was not told yet into the outbox: sums alone."""
     rows = conn.execute(
         "SELECT day, budget, issued_day, issued, spent, expired FROM points_day d "
-        "WHERE settled_at > %s - interval '30 days' AND NOT EXISTS (SELECT 1 FROM mall_delivery m WHERE m.key = 'settled:' || d.day::text) ORDER BY day",
+        "WHERE settled_at > %s - interval '30 days' AND NOT EXISTS "
+        "(SELECT 1 FROM mall_delivery m WHERE m.key = 'settled:' || d.day::text) ORDER BY day",
         (at,),
     ).fetchall()
     for day, budget, of_day, issued, spent, expired in rows:

@@ -1,0 +1,133 @@
+"""What tests of the citizen's purse share: a database, accounts with points, a mall that listens."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from api.mall import Mall, MallKey
+from api.migrate import migrate
+from ledger import points_settle, points_store
+
+Conn = psycopg.Connection[Any]
+DAY = date(2026, 11, 20)
+AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+KEY = MallKey("t" * 40, "s" * 40)
+_numbers = itertools.count(1)
+
+
+@contextmanager
+def fresh_database(postgres: str, name: str) -> Iterator[str]:
+    """A database with every table, for the tests of one file: each takes accounts of its own."""
+    with psycopg.connect(postgres, autocommit=True) as conn:
+        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
+    with psycopg.connect(url, autocommit=True) as conn:
+        migrate(conn)
+    yield url
+    with psycopg.connect(postgres, autocommit=True) as conn:
+        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def account(conn: Conn, device: str | None = None) -> str:
+    """A new account, of a device or of a number on paper."""
+    n = next(_numbers)
+    paper_hash = None if device else n.to_bytes(32, "big")
+    return points_store.open_account(conn, f"account{n:020d}", AT, device=device, paper_hash=paper_hash)
+
+
+def settle(conn: Conn, points: dict[str, int], refused: dict[tuple[str, str], int] | None = None) -> date:
+    """Settles the next day that is not settled, with these points for these accounts; gives the day."""
+    newest = points_settle.settlement(conn)
+    day = DAY if newest is None else newest.day + timedelta(days=1)
+    with conn.transaction():
+        dues = [
+            points_settle.Due(one, "pass", day, n, {"reason": "taught"}, f"pass:{day}:{one}") for one, n in points.items()
+        ]
+        salt = lambda n: next(_numbers).to_bytes(n, "big")  # noqa: E731
+        points_settle.settle(conn, day, dues, refused or {}, 10_000, bytes(32), AT, "simulated", salt)
+    return day
+
+
+def one(conn: Conn, query: str, *values: Any) -> Any:
+    """The only value of a query's only row."""
+    row = conn.execute(query.encode(), values).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def together(many: int, work: Callable[[int], Any]) -> list[Any]:
+    """What ``work`` gives, or raises, in so many threads that begin together."""
+    gate = threading.Barrier(many)
+    out: list[Any] = [None] * many
+
+    def run(n: int) -> None:
+        gate.wait(20)
+        try:
+            out[n] = work(n)
+        except Exception as error:  # noqa: BLE001  (what it was is looked at)
+            out[n] = error
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(many)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return out
+
+
+class Listening:
+    """A mall over HTTP: does what `plan` says with each request in turn, then takes all. got: (headers, body) of each."""
+
+    def __init__(self, plan: list[str]) -> None:
+        self.plan = plan
+        self.got: list[tuple[dict[str, str], bytes]] = []
+        self.elsewhere = 0
+        self.go_on = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # noqa: N802  (the library's name)
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path != "/hook?of=roads":
+                    outer.elsewhere += 1
+                outer.got.append(({k.lower(): v for k, v in self.headers.items()}, body))
+                what = outer.plan.pop(0) if outer.plan else "204"
+                if what == "hang":
+                    outer.go_on.wait(20)
+                    return
+                if what == "drop":
+                    return
+                self.send_response(int(what))
+                if what == "307":
+                    self.send_header("Location", "/elsewhere")
+                self.end_headers()
+                self.wfile.write(b"<b>what the mall says</b>" if what == "500" else b"")
+
+            def log_message(self, *_: Any) -> None:
+                return
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.mall = Mall(KEY, f"http://127.0.0.1:{self._server.server_address[1]}/hook?of=roads")
+
+    def __enter__(self) -> Listening:
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.go_on.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def told(self) -> list[dict[str, Any]]:
+        """What was said, request by request."""
+        return [json.loads(body) for _, body in self.got]
