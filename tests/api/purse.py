@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
+from PIL import Image
 from psycopg import sql
+from pydantic import SecretStr
 
+from api import consent
+from api.embedded import hash_secret
 from api.mall import Mall, MallKey
 from api.migrate import migrate
+from api.settings import Settings
+from ingest import store as ingest_store
 from ledger import points_settle, points_store
+
+from .test_app import served
 
 Conn = psycopg.Connection[Any]
 DAY = date(2026, 11, 20)
 AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 KEY = MallKey("t" * 40, "s" * 40)
 _numbers = itertools.count(1)
+
+
+TOKEN = "of-the-instance"
+PLACE = {"lat": 30.2790, "lon": 120.1655}
 
 
 @contextmanager
@@ -131,3 +147,72 @@ class Listening:
     def told(self) -> list[dict[str, Any]]:
         """What was said, request by request."""
         return [json.loads(body) for _, body in self.got]
+
+
+@dataclass
+class Purse:
+    """The application, its database, and phones that are enrolled on the way."""
+
+    client: httpx.Client
+    conn: Conn
+    url: str
+    home: Path
+    n: int = 0
+
+    def phone(self, joined: bool = True, kind: str = "phone") -> Phone:
+        self.n += 1
+        name = f"{kind}-purse-{self.n}"
+        with self.conn.transaction():
+            ingest_store.enrol(self.conn, name, kind, hash_secret(name))
+        phone = Phone(self, name)
+        if joined:
+            assert phone.post("points", {"consent": consent.POINTS_VERSION}).status_code == 201
+        return phone
+
+
+@dataclass
+class Phone:
+    """A phone with its credential."""
+
+    purse: Purse
+    name: str
+
+    def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        return self.purse.client.request(method, f"/api/v1/me/{path}", auth=(self.name, self.name), **more)
+
+    def get(self, path: str) -> Any:
+        answer = self.ask("GET", path)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["cache-control"] == "no-store"
+        return answer.json()
+
+    def post(self, path: str, body: dict[str, Any]) -> httpx.Response:
+        return self.ask("POST", path, json=body)
+
+    @property
+    def account(self) -> str:
+        found = points_store.account_of(self.purse.conn, self.name)
+        assert found is not None
+        return found
+
+
+@contextmanager
+def open_purse(postgres: str, name: str, home: Path) -> Iterator[Purse]:
+    """The application as the network sees it, with a mall, on a database of its own."""
+    with fresh_database(postgres, name) as url:
+        settings = Settings(home=home, host="192.0.2.7", api_token=SecretStr(TOKEN), database_url=SecretStr(url))
+        with served(settings, mall=Mall(KEY)) as client, psycopg.connect(url, autocommit=True) as conn:
+            yield Purse(client, conn, url, home)
+
+
+def refused(answer: httpx.Response, status: int, name: str) -> str:
+    assert (answer.status_code, answer.json()["error"]) == (status, name), answer.text
+    return str(answer.json()["detail"])
+
+
+def jpeg() -> bytes:
+    out = io.BytesIO()
+    tags = Image.Exif()
+    tags[0x010E] = "30.2790N120.1655E"
+    Image.new("RGB", (320, 240), (90, 90, 90)).save(out, "JPEG", exif=tags)
+    return out.getvalue()
