@@ -108,7 +108,7 @@ def list_reports(
     with conn:
         rows = []
         for r in reports.reports(conn, None if everything else "waiting"):
-            lon, lat = centres_deg([r.cell])[0]
+            (lon,), (lat,) = centres_deg([r.cell])
             near = cases_near(conn, r.cell, zone) if r.state == "waiting" else [r.case] if r.case else []
             rows.append({
                 "report": paper.grouped(r.id), "state": r.state, "by": r.way, "day": r.day, "kind": r.kind,
