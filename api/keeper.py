@@ -18,15 +18,16 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from defects import evidence_leaf, scales_store
+from defects import EvidenceOptions, HealthOptions, evidence_leaf, scales_store, taught_store
 from defects import retention as defects_retention
 from ingest import City, condition_store, devices
 from ingest import letters as ingest_letters
 from ingest import raw as ingest_raw
-from ledger import enqueue, leaf_hash, redemption, reports, root_of, seal_record
+from ledger import enqueue, leaf_hash, points, redemption, reports, root_of, seal_record
 
 from .archived import NotArchived, check_archived
 from .erasure import erase_one
+from .settlement import Terms, settle_day
 
 Connection = psycopg.Connection[Any]
 
@@ -42,8 +43,8 @@ closed for a few seconds, in the small hours or after an erasure. Larger ones wo
 swept, and the old bytes stay until new rows fall on them."""
 REWRITTEN = (
     "day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "device_weight",
-    "device_day", "device", "citizen_report", "citizen_photo", "points_appeal", "points_consent", "redemption_code",
-    "redemption", "pg_statistic",
+    "device_day", "device", "taught", "account", "citizen_report", "citizen_photo", "points_appeal", "points_consent",
+    "redemption_code", "redemption", "pg_statistic",
 )  # fmt: skip
 """Tables that held something of citizens in rows that are deleted or changed; the last holds samples of others. Besides
 them the partitions of phones' chunks, out of which an erasure takes rows."""
@@ -55,19 +56,26 @@ be logged whole again."""
 @dataclass(frozen=True)
 class KeepOptions:
     """raw_days: how long boxes' raw chunks are kept after a day's end. archive: folder into which a day must have been
-    written before its boxes' raw chunks go; None where none is asked for."""
+    written before its boxes' raw chunks go; None where none is asked for. points_per_day: what a day's settlement may
+    give out; rules, evidence, health: by which it says what was worth how much.
+    """
 
     raw_days: float = 30.0
     archive: Path | None = None
+    points_per_day: int = 0
+    rules: points.Rules = field(default_factory=points.Rules)
+    evidence: EvidenceOptions = field(default_factory=EvidenceOptions)
+    health: HealthOptions = field(default_factory=HealthOptions)
 
 
 @dataclass
 class Kept:
-    """What one round did: days whose phone chunks went, days sealed, days whose box chunks went, letters that went; and
-    what had to wait, with the reason."""
+    """What one round did: days whose phone chunks went, days sealed, days whose box chunks went, letters that went;
+    points given out; and what had to wait, with the reason."""
 
     emptied: list[date] = field(default_factory=list)
     sealed: list[date] = field(default_factory=list)
+    points: int = 0
     dropped: list[date] = field(default_factory=list)
     letters: int = 0
     waits: list[str] = field(default_factory=list)
@@ -120,6 +128,7 @@ class Keeper:
         if not ingest_raw.hold_phones(conn, day):
             return
         defects_retention.forget_phones(conn, day)
+        taught_store.shuffle(conn, day)
         first = ingest_raw.empty_phones(conn, day, now)
         # What comes late goes at once, its rows' old places with the next day's: else all day long tables were closed.
         ingest_raw.owe(conn, "log", *(["pages"] if first else []))
@@ -135,6 +144,8 @@ class Keeper:
             raise _NotNow("its evidence is not folded yet: the coder works on it, or logs/coder.log says why not")
         if ingest_raw.phones_left(conn, day):
             raise _NotNow("phone chunks of it came just now")
+        o = self._options
+        settled = settle_day(conn, self._city, day, now, Terms(o.points_per_day, o.rules, o.evidence, o.health))
         leaves = [leaf_hash(evidence_leaf(b, e)) for b, e in defects_retention.seal_evidence(conn, day)]
         defects_retention.loosen_leaves(conn)
         defects_retention.shuffle_leaves(conn, day)
@@ -146,6 +157,7 @@ class Keeper:
         ingest_raw.owe(conn, "log", "pages")
         ingest_raw.drop_phone_room(conn, day)
         done.sealed.append(day)
+        done.points += settled.paid if settled else 0
 
     def _drop(self, conn: Connection, day: date, now: datetime, done: Kept) -> None:
         """A day's boxes' raw chunks go, and what was kept to prove them."""

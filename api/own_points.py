@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import psycopg
 
-from defects import BY_KEY
+from defects import ALL_TYPES, BY_KEY
 from ingest import City
 from ledger import paper, points_settle, points_store, redemption, reports
 
@@ -43,6 +43,7 @@ def credits_of(conn: Connection, account: str, city: City, now_s: float) -> dict
         "expire_after_days": points_store.EXPIRE_AFTER_DAYS,
         "budget": _budget(newest),
         "today": today.isoformat(),
+        "kinds": [{"key": t.key, "zh": t.zh, "en": t.en} for t in ALL_TYPES],
         "days": _days(conn, account, city, today, now_s, entries),
         "went": [_entry(e) for e in reversed(entries) if e.what not in points_store.EARNED][:100],
     }  # fmt: skip

@@ -5,70 +5,62 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from ledger import points
+
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
-    "nothing_new": (
-        "这些路面我们当时已经清楚，你的经过没有带来新的信息。",
-        "We already knew this piece of road well: your pass taught us nothing new.",
-    ),
-    "nobody_agreed": (
-        "到结算时，没有别人在这里印证你的发现。单独一部手机的发现不计分。",
-        "By the settlement nobody else had found the same here. What one phone alone says earns nothing.",
-    ),
-    "others_disagreed": (
-        "其他经过这里的车辆结论与你的不同。",
-        "Others who passed here found something else.",
-    ),
-    "cell_full": (
-        "这块路面当天的积分已经分完；同一处再多经过也不会增加。",
-        "What this piece of road could earn on that day was shared out already: more passes add nothing.",
-    ),
-    "day_full": ("已达到一部设备一天的上限。", "You had reached what one device can earn on one day."),
-    "budget": (
-        "当天的总预算不够，所有人按同一比例减少。",
-        "The budget of the day was not enough: everybody got less, by the same factor.",
-    ),
-    "no_budget": ("当天没有积分预算。", "There was no budget for points on that day."),
-    "travelled_together": (
-        "有几部设备始终一起行驶，合起来算一部，共分一份。",
-        "Several devices travelled together all the way: they count as one and share one part.",
-    ),
     "handled": (
-        "行驶中手机被拿在手里或在操作：这段不计分。请先停车再使用手机。",
-        "The phone was in a hand, or in use, while driving: this stretch earns nothing. Stop first.",
+        "测量时手机被拿在手里或翻动：不计分。请放在支架里，停车后再用。",
+        "The phone was held or turned about while it measured: that earns nothing. Leave it in its holder, and stop first.",
     ),
-    "typing": (
-        "行驶中在手机上打字：这段不计分。请先停车。",
-        "Somebody typed on the phone while driving: this stretch earns nothing. Stop first.",
-    ),
-    "replayed": (
-        "这段数据与以前收到的一段相同或几乎相同。",
-        "This was the same as something sent before, or almost the same.",
-    ),
-    "not_moving": ("手机没有随车辆行驶。", "The phone was not moving along with a vehicle."),
+    "not_moving": ("车辆停着或缓行，什么也感受不到。", "The vehicle stood or crept: nothing can be felt then."),
     "spoofed": (
-        "位置与传感器感受到的运动不符。",
-        "The positions do not go together with the motion that was felt.",
-    ),
-    "implausible": (
-        "位置与传感器感受到的运动不符。",
-        "The positions do not go together with the motion that was felt.",
+        "位置跳动，或行驶中没有任何颠簸：不可信。",
+        "Places that leap, or a drive on which nothing shook: that is not believed.",
     ),
     "not_live": ("回放或模拟的数据在这里不计分。", "Replayed or simulated data earn nothing here."),
-    "too_coarse": ("定位太粗，无法归到路面方格。", "The position was too rough to say which squares were passed."),
-    "newcomer": (
-        "新设备要先有几天数据，才能判断它有多可靠。",
-        "Of a new device nobody knows yet how far it can be believed: that takes some days.",
+    "not_believed": ("这部设备当天有故障，其数据不被采信。", "On that day this device had a fault and could not be believed."),
+    "no_place": ("定位太粗，无法归到路面方格。", "The position was too rough to say which squares were passed."),
+    "replayed": ("同一天出现两次同样的颠簸：只算一次。", "The same shaking came twice on one day: it counts once."),
+    "damaged": ("保存的内容无法读取，是平台的问题。请申诉。", "What was kept could not be read. That is our fault: please appeal."),
+    "nobody_agreed": (
+        "到结算时，当天经过的别人都没有感受到或看到。单独一部手机的发现不计分。",
+        "Something was felt here, and by the settlement nobody else who passed that day had felt or seen it. "
+        "What one phone alone says earns nothing.",
     ),
-    "low_weight": ("这部设备当天的可信度很低。", "On that day this device could be believed very little."),
-    "duplicate": (
-        "同一处缺陷当天已有人上报，积分平分。",
-        "The same defect was reported that day: the points are shared.",
+    "others_disagreed": ("当天经过这里的其他人结论相反。", "Others who passed here that day say otherwise."),
+    "alone": ("当天没有别人经过：按部分计分。", "Nobody else passed here that day: a part was paid."),
+    "carrier": (
+        "两轮车或未知车辆的“平稳”说明不了什么。",
+        "That nothing was felt on two wheels, or on an unknown vehicle, says nothing.",
     ),
-    "not_confirmed": ("工作人员没有确认这次上报。", "A person looked at the report and did not confirm it."),
+    "nothing_new": (
+        "这些路面当时已经清楚，没有带来新的信息。",
+        "This was known as well before: nothing new was learnt.",
+    ),
+    "known_object": ("这里的东西已在登记表中（如减速带）。", "What lies here is in the register already, such as a speed bump."),
+    "cell_full": (
+        "这块路面当天能给的积分已分完；同一处再多经过也不会增加。",
+        "What one square can give on a day was given: more passes add nothing.",
+    ),
+    "travelled_together": (
+        "几部设备在同一辆车里，算一个见证，共分一份。",
+        "Several devices in one vehicle are one witness: they share one part.",
+    ),
+    "day_full": ("已达到一部设备一天的上限。", "A device earns no more than this on one day."),
+    "less_than_a_point": ("不足一分。", "What was taught is worth less than one point."),
+    "budget": (
+        "当天的总预算由所有人按同一比例分。",
+        "The budget of the day was shared among all, each the same part of what was earned.",
+    ),
     "too_old": ("积分满 365 天过期。", "Points expire after 365 days."),
     "account_closed": ("账户已关闭。", "The account was closed."),
-    "too_small": ("不足一分。", "It came to less than one point."),
     "paid": ("已结算。", "Settled."),
+}
+_UNITS: Final[Mapping[str, tuple[str, str]]] = {
+    "chunks": ("个数据包（各约 5 秒）", "stretches of some 5 s"),
+    "squares": ("个方格", "squares"),
+    "points": ("分", "points"),
+    "days": ("天", "days"),
 }
 
 ENTRIES: Final[Mapping[str, tuple[str, str]]] = {
@@ -82,6 +74,10 @@ ENTRIES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def words_of(reason: str) -> dict[str, str]:
-    """A reason as program and people read it."""
+    """A reason as program and people read it, and what its number counts."""
     zh, en = REASONS.get(reason, (reason, reason.replace("_", " ")))
-    return {"reason": reason, "zh": zh, "en": en}
+    told = {"reason": reason, "zh": zh, "en": en}
+    if reason in list(points.Why):
+        unit = points.MEANING[points.Why(reason)][0]
+        told |= {"unit_zh": _UNITS[unit][0], "unit_en": _UNITS[unit][1]}
+    return told

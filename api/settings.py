@@ -92,6 +92,10 @@ class Settings(BaseSettings):
         default=None, description="https address where the mall is told of redemptions and settled days; none: not told"
     )
 
+    points_per_day: int = Field(
+        default=0, ge=0, le=10**9,
+        description="points that a day's settlement gives out at the most (docs/points.md); 0: nobody earns any",
+    )  # fmt: skip
     keep_every_s: float = Field(default=60.0, gt=0, le=3600, description="how often the keeper looks what must go")
 
     @field_validator("broker_url")

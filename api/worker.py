@@ -49,6 +49,7 @@ from ingest import store as ingest_store
 from .days import ContextMaker, Days, OpenDay, open_day
 from .isolate import isolated
 from .sealed import turn_away
+from .teaching import teach
 from .verdicts import Progress
 
 Connection = psycopg.Connection[Any]
@@ -299,6 +300,7 @@ class Worker:
             blocks = {number: defects_store.blocks_of_deltas(one.seen.deltas) for number, one in ones}
             defects_store.append_journal(conn, day, merge([one.seen.deltas for _, one in ones]), blocks)
             defects_store.add_findings(conn, [(number, f) for number, one in ones for f in one.seen.findings])
+        teach(conn, fresh, self._city, self._options)
 
     @staticmethod
     def _counts(

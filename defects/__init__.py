@@ -1,6 +1,19 @@
 """What is it, and how bad? Defect types, evidence, and the health code of a square."""
 
-from . import learnt, planes, recode, register, register_store, register_text, retention, scales_store, store, turn
+from . import (
+    learnt,
+    planes,
+    recode,
+    register,
+    register_store,
+    register_text,
+    retention,
+    scales_store,
+    store,
+    taught,
+    taught_store,
+    turn,
+)
 from .cases import Case, join
 from .code import (
     BLOCK_CELLS,
@@ -102,6 +115,8 @@ __all__ = [
     "slots_are_sealed",
     "store",
     "tally",
+    "taught",
+    "taught_store",
     "turn",
     "unknown_codes",
     "unpack_codes",

@@ -30,6 +30,7 @@ from .condition import (
 from .datum import gcj02_from_wgs84, to_frame, wgs84_from_gcj02
 from .fixes import FixFaults, FixOptions, Judged, judge, judge_all
 from .flood import Buckets, Budget, cost_of
+from .handling import Handling, HandlingOptions, handling_of
 from .jetstream import Arrived, Verdict
 from .outbox import Outbox, OutboxError
 from .quality import admit
@@ -67,6 +68,8 @@ __all__ = [
     "FixFaults",
     "FixOptions",
     "Fixes",
+    "Handling",
+    "HandlingOptions",
     "Judged",
     "Laser",
     "NoGo",
@@ -94,6 +97,7 @@ __all__ = [
     "encode",
     "encode_json",
     "gcj02_from_wgs84",
+    "handling_of",
     "inspect",
     "is_no_go",
     "jetstream",

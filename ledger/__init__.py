@@ -3,7 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from . import paper, points_settle, points_store, redemption, reports
+from . import paper, points, points_settle, points_store, redemption, reports
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
@@ -115,6 +115,7 @@ __all__ = [
     "paper",
     "parse",
     "parse_checkpoint",
+    "points",
     "points_settle",
     "points_store",
     "prove",

@@ -70,7 +70,7 @@ def settle(
 ) -> Settled:  # fmt: skip
     """Settles a service day. dues: what each account is to get, at most one for each key; refused: what did not earn,
     by account and reason; budget: points of the day; rules: their SHA-256. Raises SettledBefore."""
-    _alone(conn, day)
+    begin(conn, day)
     refusals = dict(refused)
     paid = within_budget([d.wanted for d in dues], budget)
     for due, points in zip(dues, paid, strict=True):
@@ -82,12 +82,14 @@ def settle(
     return _say(conn, day, dues, paid, budget, rules, at, origin, salt, refusals)
 
 
-def _alone(conn: Connection, day: date) -> None:
+def begin(conn: Connection, day: date) -> None:
+    """Keeps everybody else from settling and spending until the transaction ends; to be called before what is due is
+    worked out, so that no account closes meanwhile. Raises SettledBefore."""
     # Settlements are numbered in a row, so they wait for each other; and all who spend wait for them.
     conn.execute("LOCK TABLE points_day IN SHARE ROW EXCLUSIVE MODE")
     if conn.execute("SELECT 1 FROM points_day WHERE day = %s", (day,)).fetchone():
         raise SettledBefore(f"{day} has its settlement: nobody is paid twice")
-    conn.execute("SELECT 1 FROM account ORDER BY id FOR UPDATE")
+    conn.execute("SELECT count(*) FROM (SELECT 1 FROM account ORDER BY id FOR NO KEY UPDATE) AS held")
 
 
 def _pay(conn: Connection, due: Due, points: int) -> None:
@@ -118,7 +120,8 @@ def _expire(conn: Connection, day: date) -> None:
     conn.execute(
         "WITH old AS (SELECT account, sum(points) AS points FROM points_entry WHERE what = ANY(%(earned)s) "
         "AND day <= %(until)s GROUP BY account), "
-        "due AS (SELECT a.id, old.points - a.spent - a.expired AS points FROM old JOIN account AS a ON a.id = old.account "
+        "due AS (SELECT a.id, old.points - a.spent - a.expired AS points "
+        "FROM old JOIN account AS a ON a.id = old.account "
         "WHERE a.closed_at IS NULL AND old.points > a.spent + a.expired), "
         "said AS (INSERT INTO points_entry (account, day, what, points, why, key) "
         "SELECT id, %(day)s, 'expiry', -points, '{\"reason\": \"too_old\"}', 'expiry:' || id || ':' || %(day)s::text "
@@ -133,10 +136,11 @@ def _say(
     origin: Origin, salt: Salt, refusals: Mapping[tuple[str, str], int],
 ) -> Settled:  # fmt: skip
     for due, points in zip(dues, paid, strict=True):
-        if due.claim is not None:
+        outcome = "paid" if points else due.why.get("refused")
+        if due.claim is not None and outcome:  # what the budget had nothing for waits for the next day's
             conn.execute(
                 "UPDATE points_claim SET settled_on = %s, outcome = %s WHERE id = %s AND settled_on IS NULL",
-                (day, "paid" if points else str(due.why.get("refused", "budget")), due.claim),
+                (day, outcome, due.claim),
             )
     row = conn.execute(
         "SELECT count(*), coalesce(sum(earned), 0), coalesce(sum(spent), 0), coalesce(sum(expired), 0) FROM account"
@@ -146,7 +150,8 @@ def _say(
     accounts, issued, spent, expired = map(int, row)
     # The day's row comes before its leaves, which refer to it; its root is known after them.
     conn.execute(
-        "INSERT INTO points_day (day, n, budget, issued_day, issued, spent, expired, accounts, root, rules, settled_at) "
+        "INSERT INTO points_day "
+        "(day, n, budget, issued_day, issued, spent, expired, accounts, root, rules, settled_at) "
         "SELECT %s, coalesce(max(n) + 1, 0), %s, %s, %s, %s, %s, %s, %s, %s, %s FROM points_day",
         (day, budget, sum(paid), issued, spent, expired, accounts, bytes(32), rules, at),
     )
@@ -185,8 +190,9 @@ def _statements(conn: Connection, salt: Salt) -> Iterator[tuple[str, bytes, Sums
     with conn.cursor(name="points_accounts") as cursor:
         cursor.itersize = _AT_ONCE
         cursor.execute(
-            "SELECT a.id, a.earned, a.spent, a.expired, (SELECT json_agg(json_build_object('day', e.day, 'what', e.what, "
-            "'points', e.points) ORDER BY e.id) FROM points_entry AS e WHERE e.account = a.id AND e.settled_on IS NULL) "
+            "SELECT a.id, a.earned, a.spent, a.expired, (SELECT json_agg(json_build_object("
+            "'day', e.day, 'what', e.what, 'points', e.points) ORDER BY e.id) "
+            "FROM points_entry AS e WHERE e.account = a.id AND e.settled_on IS NULL) "
             "FROM account AS a ORDER BY sha256(%s || a.id::bytea)",
             (salt(32),),
         )
@@ -255,14 +261,18 @@ def statement(conn: Connection, account: str, day: date | None = None) -> dict[s
             f"kept of the last {LEAVES_KEPT}; a newer one says all that an older one did"
         )
     of, n, salt, body, root, size = row
-    leaves = [leaf_hash(bytes(r[0])) for r in conn.execute("SELECT body FROM points_leaf WHERE day = %s ORDER BY n", (of,))]
+    bodies = conn.execute("SELECT body FROM points_leaf WHERE day = %s ORDER BY n", (of,))
+    leaves = [leaf_hash(bytes(r[0])) for r in bodies]
+    path = inclusion_proof(ranges_of(leaves), int(n), int(size))
     new = conn.execute(
         "SELECT day, what, points FROM points_entry WHERE account = %s AND settled_on = %s ORDER BY id", (account, of)
     )
-    found = conn.execute("SELECT idx FROM record WHERE kind = 'reward' AND day = %s ORDER BY idx LIMIT 1", (of,)).fetchone()
+    found = conn.execute(
+        "SELECT idx FROM record WHERE kind = 'reward' AND day = %s ORDER BY idx LIMIT 1", (of,)
+    ).fetchone()
     return {
         "day": of.isoformat(), "account": account, "salt": bytes(salt).hex(), "body": bytes(body).hex(),
-        "index": int(n), "size": int(size), "path": [p.hex() for p in inclusion_proof(ranges_of(leaves), int(n), int(size))],
+        "index": int(n), "size": int(size), "path": [step.hex() for step in path],
         "root": bytes(root).hex(), "record": None if found is None else int(found[0]),
         "entries": [{"day": r[0].isoformat(), "what": r[1], "points": int(r[2])} for r in new],
     }  # fmt: skip

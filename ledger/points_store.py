@@ -137,11 +137,12 @@ def account_of_paper(conn: Connection, paper_hash: bytes) -> str | None:
 
 
 def joined(conn: Connection, devices: Sequence[str]) -> set[str]:
-    """Those of these devices whose owners collect points."""
+    """Those of these devices whose owners collect points; no account of theirs is closed until the transaction ends."""
     if not devices:
         return set()
     rows = conn.execute(
-        "SELECT device FROM account WHERE device = ANY(%s) AND closed_at IS NULL", (sorted(set(devices)),)
+        "SELECT device FROM account WHERE device = ANY(%s) AND closed_at IS NULL ORDER BY id FOR KEY SHARE",
+        (sorted(set(devices)),),
     )
     return {r[0] for r in rows}
 
@@ -225,7 +226,7 @@ def spend(conn: Connection, account: str, points: int, key: str, why: Why, today
     if not 1 <= len(key) <= 160:
         raise PointsError("a key is 1 to 160 letters: the mall's number of the transaction")
     # The account first, whatever comes: two who spend wait for each other here, and then see what the other wrote.
-    row = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR UPDATE", (account,)).fetchone()
+    row = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR NO KEY UPDATE", (account,)).fetchone()
     if row is None:
         raise NoAccount("there is no such account: join first")
     if _said_before(conn, account, -points, f"spend:{key}", why):
@@ -248,7 +249,7 @@ def refund(conn: Connection, key: str, why: Why, today: date) -> bool:
     if row is None:
         raise KeyReused("nothing was spent for this key: give the key of the transaction that is taken back")
     account, points = row[0], -int(row[1])
-    still = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR UPDATE", (account,)).fetchone()
+    still = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR NO KEY UPDATE", (account,)).fetchone()
     if conn.execute("SELECT 1 FROM points_entry WHERE key = %s", (f"refund:{key}",)).fetchone():
         return False
     if still is None or not still[0]:
@@ -318,10 +319,19 @@ def claims(conn: Connection, account: str, most: int = MOST_ENTRIES) -> list[Cla
     return [Claim(*row) for row in rows]
 
 
-def open_claims(conn: Connection, most: int = 10_000) -> list[Claim]:
-    """Claims that no settlement has paid yet, oldest first; of a day that has come."""
+def open_claims(conn: Connection, until: date, most: int = 10_000) -> list[Claim]:
+    """Claims of days up to one that no settlement has paid yet, oldest first."""
     rows = conn.execute(
-        f"SELECT {_CLAIM} FROM points_claim WHERE settled_on IS NULL ORDER BY id LIMIT %s FOR UPDATE",  # noqa: S608
-        (most,),
+        f"SELECT {_CLAIM} FROM points_claim WHERE settled_on IS NULL AND day <= %s "  # noqa: S608 - constant
+        "ORDER BY id LIMIT %s FOR UPDATE",
+        (until, most),
     )
     return [Claim(*row) for row in rows]
+
+
+def paid_cells(conn: Connection, since: date) -> list[int]:
+    """Squares of reports that were paid since a day."""
+    rows = conn.execute(
+        "SELECT cell FROM points_claim WHERE what = 'report' AND outcome = 'paid' AND settled_on >= %s", (since,)
+    )
+    return [int(r[0]) for r in rows]

@@ -112,7 +112,11 @@ def add_report(
 
 
 def _hold(conn: Connection, account: str) -> None:
-    """What counts the rows of an account and then adds one does so alone."""
+    """What counts the rows of an account and then adds one does so alone, and to none that is being closed. Raises
+    NoAccount."""
+    row = conn.execute("SELECT closed_at IS NULL FROM account WHERE id = %s FOR SHARE", (account,)).fetchone()
+    if row is None or not row[0]:
+        raise points_store.NoAccount("there is no such account, or it was closed")
     conn.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 9))", (account,))
 
 

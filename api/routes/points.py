@@ -138,8 +138,7 @@ async def join(request: Request, me: Me) -> JSONResponse:
 async def leave(request: Request, me: Me) -> JSONResponse:
     """Leaves: points that are left go, and with them what is kept of this account. Says what stays."""
     take(request.app.state.points.writes, me, "too many changes")
-    _, at, today = _now(request)
-    gone = await _with(request, lambda conn: leave_points(conn, me, at, today))
+    gone = await _with(request, lambda conn: leave_points(conn, me))
     return _told({"joined": False, "gone": gone, "stays": consent.POINTS_STAY})
 
 

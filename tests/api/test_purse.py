@@ -4,6 +4,7 @@ decides. On a real database, through the application."""
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,11 +12,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from api import own_points
+from api import own_points, points_words
 from api.commands.points import verify_statement_file
 from api.erasure import ask_to_erase, erase_asked
 from ingest import City
-from ledger import Chain, Log, paper, points_store, reports, step
+from ledger import Chain, Log, paper, points, points_store, reports, step
 
 from .purse import AT, PLACE, Purse, jpeg, one, open_purse, refused, settle
 
@@ -76,6 +77,15 @@ def test_every_point_and_every_refusal_is_explained_in_both_languages(purse: Pur
     assert "clerk 7" not in json.dumps(settled), "who decided is not told to others"
     assert one_day["settlement"]["root"] == one(purse.conn, "SELECT encode(root, 'hex') FROM points_day WHERE day = %s", day)
     assert told["budget"]["points"] == 10_000
+
+
+def test_every_reason_has_words_and_a_unit_in_both_languages() -> None:
+    for why in points.Why:
+        told = points_words.words_of(why.value)
+        assert all(told[name] for name in ("zh", "en", "unit_zh", "unit_en")), why
+        assert re.search(r"[\u4e00-\u9fff]", told["zh"])
+        assert told["en"] != why.value.replace("_", " ")
+    assert points_words.words_of("of_tomorrow")["en"] == "of tomorrow"
 
 
 def test_points_that_go_soon_are_named_first_in_first_out(purse: Purse, city: City) -> None:
