@@ -90,7 +90,7 @@ def together(many: int, work: Callable[[int], Any]) -> list[Any]:
         gate.wait(20)
         try:
             out[n] = work(n)
-        except Exception as error:  # noqa: BLE001  (what it was is looked at)
+        except Exception as error:
             out[n] = error
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(many)]
@@ -112,7 +112,7 @@ class Listening:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802  (the library's name)
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.path != "/hook?of=roads":
                     outer.elsewhere += 1

@@ -4,6 +4,7 @@
 export const LIMIT_MPS = 10 / 3.6;
 // Two fixes a moment apart differ by noise; after a minute nobody knows what was between them.
 const SHORTEST_S = 0.5;
+const BASE_S = 4;
 const LONGEST_S = 60;
 const RADIUS_M = 6371000;
 
@@ -21,14 +22,17 @@ export function moves(before, fix) {
   const dt = fix.s - before.s;
   if (dt > LONGEST_S) return null;
   // Only what is beyond the error of both counts as moved: a phone that lies still wanders within it.
-  const moved = metres(before, fix) - Math.hypot(before.accuracy || 0, fix.accuracy || 0);
-  return moved / Math.max(dt, SHORTEST_S) > LIMIT_MPS;
+  const error = Math.hypot(before.accuracy || 0, fix.accuracy || 0);
+  if ((metres(before, fix) - error) / Math.max(dt, SHORTEST_S) > LIMIT_MPS) return true;
+  // That it stands is said only of a time in which slow driving would have shown: the rougher the fixes, the longer.
+  return dt >= Math.max(BASE_S, (2 * error) / LIMIT_MPS) ? false : null;
 }
 
 /** Calls told({locked, known, fix}) whenever something changes. A lock ends only when a fix says that we stand or walk. */
 export function watch(told, geolocation = navigator.geolocation) {
   let before = null;
   let locked = false;
+  let known = false;
   if (!geolocation) {
     told({ locked, known: false, fix: null });
     return;
@@ -38,9 +42,10 @@ export function watch(told, geolocation = navigator.geolocation) {
       const fix = { lat: coords.latitude, lon: coords.longitude, accuracy: coords.accuracy, speed: coords.speed, s: timestamp / 1000 };
       const says = moves(before, fix);
       if (says !== null) locked = says;
-      // Against a fix of some seconds ago slow driving shows too, which between two neighbours drowns in their error.
-      if (!before || says !== null && fix.s - before.s >= 4 || fix.s - before.s > LONGEST_S) before = fix;
-      told({ locked, known: says !== null || Number.isFinite(fix.speed), fix });
+      known = says !== null || (known && fix.s - (before?.s ?? fix.s) <= LONGEST_S);
+      // The next fixes are held against one of some seconds ago: between neighbours slow driving drowns in their error.
+      if (!before || says === false || fix.s - before.s > LONGEST_S || (says && fix.s - before.s >= BASE_S)) before = fix;
+      told({ locked, known, fix });
     },
     () => told({ locked, known: false, fix: null }),
     { enableHighAccuracy: true, maximumAge: 1000, timeout: 30000 },
