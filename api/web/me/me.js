@@ -10,7 +10,14 @@ const main = byId("main");
 
 // ---------------------------------------------------------------- parts
 
-const tell = (text) => { byId("said").textContent = text; };
+let silence = null;
+/** Says something for as long as it takes to read it; it lies over the page. */
+function tell(text) {
+  byId("said").textContent = text;
+  clearTimeout(silence);
+  silence = setTimeout(() => { byId("said").textContent = ""; }, 6000);
+}
+
 const number = (n) => new Intl.NumberFormat(language() === "zh" ? "zh-CN" : "en-GB").format(n);
 const moment = (iso) => new Intl.DateTimeFormat(language() === "zh" ? "zh-CN" : "en-GB", { dateStyle: "medium", timeStyle: "short" }).format(new Date(iso));
 
@@ -20,7 +27,7 @@ function failed(error) {
 }
 
 /** Runs what a control does: once at a time, not while we drive, and says how it went. */
-async function act(work, ended = t("done")) {
+async function act(work, ended = "") {
   if (state.busy || state.lock.locked) return;
   state.busy = true;
   main.setAttribute("aria-busy", "true");
@@ -68,7 +75,7 @@ function joinCard() {
     await client.post("points", { consent: text.version });
     await load();
     show();
-  }) },
+  }, () => t("done")) },
   el("label", { class: "check" }, el("input", { type: "checkbox", required: true, name: "agree" }), el("span", {}, t("agree"))),
   el("button", { class: "main" }, t("join")));
   return card("join", t("join"), fine(t("joinWhy")), el("p", { class: "consent" }, text ? said(text) : ""), text ? form : null);
@@ -112,11 +119,11 @@ function dayPart(day) {
     day.claims.length ? el("ul", { class: "rows" }, day.claims.map(claim)) : null,
     !day.entries.length && !day.refusals.length && !day.claims.length ? el("p", {}, day.status === "open" ? t("notYet") : t("nothingSent")) : null,
     day.appeals.map((a) => el("div", { class: "appeal", data: { state: a.state } }, el("b", {}, t("appealState", a.state)), a.points ? ` +${number(a.points)}` : "", el("p", {}, a.text), a.answer ? el("p", {}, `${t("answer")}: ${a.answer}`) : null)),
-    settled ? el("p", {}, el("button", { type: "button", class: "plain", on: { click: () => act(() => download(day.day)) } }, t("statement")), " ", el("span", { class: "fine" }, t("statementWhy"))) : null,
+    settled ? el("p", { class: "file" }, el("button", { type: "button", class: "plain", on: { click: () => act(() => download(day.day)) } }, t("statement")), el("span", { class: "fine" }, t("statementWhy"))) : null,
     waits ? null : appealForm(day.day),
   ];
   return el("details", { data: { day: day.day } },
-    el("summary", {}, el("time", { datetime: day.day }, day.day), el("span", { class: "status", data: { status: day.status } }, settled ? t("settled") : ""), el("b", {}, t("points")(number(day.points)))), body);
+    el("summary", {}, el("time", { datetime: day.day }, day.day), el("span", { class: "status", data: { status: day.status } }, settled ? t("settled") : ""), el("b", {}, settled || day.points ? t("points")(number(day.points)) : el("span", { class: "status" }, t("notSettled")))), body);
 }
 
 async function download(day) {
