@@ -21,17 +21,36 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, PointsError, PurseRefused, RecordError, paper
+from ledger import KeyPair, LogDamaged, NotProvable, Promiser, RecordError
 
+from . import departments
+from .audit import NotTraced
+from .certificates import TooManyCertificates
 from .embedded import ServiceError
 from .enrolment import Door
 from .mall import Mall, keep_delivering
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, mall, points, sections, service, tiles
+from .routes import (
+    audit,
+    cells,
+    certificates,
+    devices,
+    history,
+    log,
+    mall,
+    points,
+    sections,
+    service,
+    tiles,
+    trust,
+    witness,
+)
+from .sight import OutsideCertificate
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
+from .trust import Trust
 
 _WEB = Path(__file__).parent / "web"
 _HEADERS = {
@@ -41,16 +60,14 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _COOKIE = "roadcode"
-_CITIZENS_PAGE = ("/me.html", "/elements.js", "/icon.svg")
-"""Files that a citizen's phone loads without the instance's token, besides those below `/me/`: they say nothing of the
-roads, and all that the page shows is asked for with the device's own credential."""
 
 
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
     mall: where points are redeemed, if anywhere.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts.
+    district: the key that signs road certificates at a moment."""
 
     city: City
     options: EvidenceOptions
@@ -63,8 +80,12 @@ class Site:
     pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
+    trust: Trust
     door: Door
     let_in: Callable[[], None]
+    promiser: Callable[[], Promiser]
+    district: Callable[[float], KeyPair]
+    gate: departments.Gate
     mall: Mall | None = None
 
 
@@ -77,6 +98,7 @@ def create_app(site: Site) -> FastAPI:
         devices.attach(app.state, site)
         points.attach(app.state)
         mall.attach(app.state)
+        certificates.attach(app.state, site)
         beats: dict[str, str] = {}
 
         def ask_pumps() -> None:
@@ -101,12 +123,17 @@ def create_app(site: Site) -> FastAPI:
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
     app.include_router(cells.router)
+    app.include_router(audit.router)
     app.include_router(history.router)
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
     app.include_router(points.router)
     app.include_router(mall.router)
+    app.include_router(log.router)
+    app.include_router(certificates.router)
+    app.include_router(trust.router)
+    app.include_router(witness.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -115,6 +142,8 @@ def create_app(site: Site) -> FastAPI:
         # Who may enter is judged by where a path begins, and the page's files are looked up with `..` resolved.
         if ".." in request.scope["path"].replace("\\", "/").split("/"):
             answer: Response = JSONResponse({"error": "bad_path", "detail": "a path has no `..` here"}, status_code=400)
+        elif (token := departments.token_of(request)) and token != site.token and not _is_open(request.url.path, token):
+            answer = await departments.answered(site.gate, token, request, go_on)
         else:
             answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
         given = request.query_params.get("token")
@@ -133,14 +162,23 @@ def create_app(site: Site) -> FastAPI:
 
 
 def _may_enter(request: Request, token: str | None) -> bool:
-    path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
+    if token is None or _is_open(request.url.path):
         return True
-    if path in _CITIZENS_PAGE or path.startswith(("/me/", mall.PATH + "/")) or path == mall.PATH:
-        return True  # files of the citizen's page, and the mall, which shows a token of its own
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
     return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _is_open(path: str, department: str | None = None) -> bool:
+    """Whether a path is reached without the instance's token. department: the token of one, of whom the mall's paths ask
+    for a scope."""
+    open_paths = (
+        "/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES, *points.OPEN_FILES,
+    )  # fmt: skip
+    if path == mall.PATH or path.startswith(mall.PATH + "/"):
+        return department is None
+    below = ("/api/v1/me/", "/s/", "/me/")
+    return path in open_paths or path.startswith(below) or log.is_open(path)
 
 
 def _refusal() -> Response:
@@ -162,12 +200,17 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
+    app.add_exception_handler(TooManyCertificates, certificates.too_many)
+    app.add_exception_handler(OutsideCertificate, answer(403, "outside_certificate"))
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
+    app.add_exception_handler(NotTraced, answer(404, "not_traced"))
+    app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    for unfit in trust.ERRORS:
+        app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
-    for refused in (PurseRefused, PointsError, paper.BadNumber):
-        app.add_exception_handler(refused, points.purse_refused)
+    points.answer_errors(app)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))
 

@@ -10,7 +10,7 @@ from ledger import points
 REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "handled": (
         "测量时手机被拿在手里或翻动：不计分。请放在支架里，停车后再用。",
-        "The phone was held or turned about while it measured: that earns nothing. Leave it in its holder, and stop first.",
+        "The phone was held or turned about while it measured: that earns nothing. Leave it in its holder.",
     ),
     "not_moving": ("车辆停着或缓行，什么也感受不到。", "The vehicle stood or crept: nothing can be felt then."),
     "spoofed": (
@@ -18,14 +18,22 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "Places that leap, or a drive on which nothing shook: that is not believed.",
     ),
     "not_live": ("回放或模拟的数据在这里不计分。", "Replayed or simulated data earn nothing here."),
-    "not_believed": ("这部设备当天有故障，其数据不被采信。", "On that day this device had a fault and could not be believed."),
+    "not_believed": (
+        "这部设备当天有故障，其数据不被采信。",
+        "On that day this device had a fault and could not be believed.",
+    ),
     "no_place": ("定位太粗，无法归到路面方格。", "The position was too rough to say which squares were passed."),
     "replayed": ("同一天出现两次同样的颠簸：只算一次。", "The same shaking came twice on one day: it counts once."),
-    "damaged": ("保存的内容无法读取，是平台的问题。请申诉。", "What was kept could not be read. That is our fault: please appeal."),
+    "damaged": (
+        "保存的内容无法读取，是平台的问题。请申诉。",
+        "What was kept could not be read. That is our fault: please appeal.",
+    ),
     "nobody_agreed": (
         "到结算时，当天经过的别人都没有感受到或看到。单独一部手机的发现不计分。",
-        "Something was felt here, and by the settlement nobody else who passed that day had felt or seen it. "
-        "What one phone alone says earns nothing.",
+        (
+            "Something was felt here, and by the settlement nobody else who passed that day had felt or seen it. "
+            "What one phone alone says earns nothing."
+        ),
     ),
     "others_disagreed": ("当天经过这里的其他人结论相反。", "Others who passed here that day say otherwise."),
     "alone": ("当天没有别人经过：按部分计分。", "Nobody else passed here that day: a part was paid."),
@@ -37,7 +45,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "这些路面当时已经清楚，没有带来新的信息。",
         "This was known as well before: nothing new was learnt.",
     ),
-    "known_object": ("这里的东西已在登记表中（如减速带）。", "What lies here is in the register already, such as a speed bump."),
+    "known_object": (
+        "这里的东西已在登记表中（如减速带）。",
+        "What lies here is in the register already, such as a speed bump.",
+    ),
     "cell_full": (
         "这块路面当天能给的积分已分完；同一处再多经过也不会增加。",
         "What one square can give on a day was given: more passes add nothing.",

@@ -11,8 +11,8 @@ import psycopg
 
 from ledger import (
     NotProvable,
+    PointsStatementError,
     RecordError,
-    StatementError,
     Step,
     parse,
     points_settle,
@@ -50,7 +50,7 @@ def verify_document(content: Mapping[str, Any], key: str | None) -> list[Step]:
     try:
         root = bytes.fromhex(str(said.get("root")))
         leaf = verify_statement(said, root)
-    except (ValueError, StatementError) as error:
+    except (ValueError, PointsStatementError) as error:
         return [Step("statement", False, str(error))]
     sums = f"{leaf['earned']} earned, {leaf['spent']} spent, {leaf['expired']} expired by {leaf['day']}"
     steps = [Step("statement", True, f"leaf {said.get('index')} of {said.get('size')}: {sums}")]

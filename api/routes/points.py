@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from typing import Any, TypeVar
 
 import psycopg
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from defects import BY_KEY
 from ingest import Buckets, Budget
 from ingest import devices as own
-from ledger import NoAccount, PointsError, paper, points_store, redemption, reports
+from ledger import NoAccount, PointsError, PurseRefused, paper, points_store, redemption, reports
 
 from .. import consent, own_points, statements
 from ..erasure import leave_points
@@ -32,6 +32,9 @@ from .devices import Me, NotAllowed, take
 router = APIRouter(prefix="/api/v1/me")
 Conn = psycopg.Connection[Any]
 T = TypeVar("T")
+OPEN_FILES = ("/me.html", "/elements.js", "/icon.svg")
+"""Files that a citizen's phone loads without the instance's token, besides those below `/me/`: they say nothing of the
+roads, and all that the page shows is asked for with the device's own credential."""
 
 _WRITES = Budget(burst=20, per_s=20 / 3600)
 """Reports, appeals, joining and leaving of one device. The store bounds how many wait for a person; this bounds how
@@ -304,6 +307,12 @@ _STATUS = {
     "no_account": 404, "no_such_report": 404, "no_such_code": 404, "no_such_redemption": 404, "already_decided": 409,
     "code_used": 409, "key_used": 409, "account_closed": 409, "not_enough": 409, "key_reused": 409, "too_many": 429,
 }  # fmt: skip
+
+
+def answer_errors(app: FastAPI) -> None:
+    """What the purse refuses gets its named answer."""
+    for refused in (PurseRefused, PointsError, paper.BadNumber):
+        app.add_exception_handler(refused, purse_refused)
 
 
 async def purse_refused(_request: Request, error: Exception) -> Response:
