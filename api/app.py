@@ -89,7 +89,7 @@ class Site:
     mall: Mall | None = None
 
 
-def create_app(site: Site) -> FastAPI:
+def create_app(site: Site) -> FastAPI:  # noqa: PLR0915  (mostly a list of routes)
     """The application over what ``site`` gives it."""
 
     @contextlib.asynccontextmanager
@@ -170,8 +170,8 @@ def _may_enter(request: Request, token: str | None) -> bool:
 
 
 def _is_open(path: str, department: str | None = None) -> bool:
-    """Whether a path is reached without the instance's token. department: the token of one, of whom the mall's paths ask
-    for a scope."""
+    """Whether a path is reached without the instance's token. department: the token of one: the mall's paths ask it for
+    a scope."""
     open_paths = (
         "/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES, *points.OPEN_FILES,
     )  # fmt: skip

@@ -31,8 +31,10 @@ from ledger import points_settle, points_store
 from .test_app import served
 
 Conn = psycopg.Connection[Any]
-DAY = date(2026, 11, 20)
-AT = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
+AT = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0) - timedelta(days=3)
+DAY = AT.date() - timedelta(days=40)
+"""When what tests do is done, and the first day that they settle. Not so long ago that points have expired since, and
+long enough for a file's settlements, a day each."""
 KEY = MallKey("t" * 40, "s" * 40)
 _numbers = itertools.count(1)
 
@@ -67,7 +69,7 @@ def settle(conn: Conn, points: dict[str, int], refused: dict[tuple[str, str], in
     day = DAY if newest is None else newest.day + timedelta(days=1)
     with conn.transaction():
         dues = [
-            points_settle.Due(one, "pass", day, n, {"reason": "taught"}, f"pass:{day}:{one}") for one, n in points.items()
+            points_settle.Due(one, "pass", day, n, {"nanobits": n}, f"pass:{day}:{one}") for one, n in points.items()
         ]
         salt = lambda n: next(_numbers).to_bytes(n, "big")  # noqa: E731
         points_settle.settle(conn, day, dues, refused or {}, 10_000, bytes(32), AT, "simulated", salt)
@@ -102,7 +104,7 @@ def together(many: int, work: Callable[[int], Any]) -> list[Any]:
 
 
 class Listening:
-    """A mall over HTTP: does what `plan` says with each request in turn, then takes all. got: (headers, body) of each."""
+    """A mall over HTTP: does what `plan` says with each request in turn, then takes all. got: headers and body."""
 
     def __init__(self, plan: list[str]) -> None:
         self.plan = plan

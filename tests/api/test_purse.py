@@ -53,8 +53,9 @@ def test_every_point_and_every_refusal_is_explained_in_both_languages(purse: Pur
     phone = purse.phone()
     today = city.service_day(datetime.now(UTC).timestamp())
     with purse.conn.transaction():
-        purse.conn.execute("UPDATE account SET joined_at = %s WHERE id = %s", (AT - timedelta(days=40), phone.account))
-    day = settle(purse.conn, {phone.account: 12}, {(phone.account, "nobody_agreed"): 3, (phone.account, "cell_full"): 2})
+        purse.conn.execute("UPDATE account SET joined_at = %s WHERE id = %s", (AT - timedelta(days=50), phone.account))
+    not_earned = {(phone.account, "nobody_agreed"): 3, (phone.account, "cell_full"): 2}
+    day = settle(purse.conn, {phone.account: 12}, not_earned)
     with purse.conn.transaction():
         reports.appeal(purse.conn, phone.account, day, "it was me who felt it", AT, day)
         appeal = reports.appeals_of(purse.conn, phone.account)[0]
@@ -70,12 +71,13 @@ def test_every_point_and_every_refusal_is_explained_in_both_languages(purse: Pur
     assert [e["points"] for e in one_day["entries"]] == [12]
     by = {r["reason"]: r for r in one_day["refusals"]}
     assert {name: r["n"] for name, r in by.items()} == {"nobody_agreed": 3, "cell_full": 2}
-    assert "印证" in by["nobody_agreed"]["zh"]
+    assert "没有感受到" in by["nobody_agreed"]["zh"]
     assert "Nobody" in by["nobody_agreed"]["en"] or "nobody" in by["nobody_agreed"]["en"]
     assert [(c["what"], c["points"], c["state"]) for c in one_day["claims"]] == [("appeal", 5, "waits")]
     assert one_day["appeals"][0]["answer"] == "the log of the road agrees"
     assert "clerk 7" not in json.dumps(settled), "who decided is not told to others"
-    assert one_day["settlement"]["root"] == one(purse.conn, "SELECT encode(root, 'hex') FROM points_day WHERE day = %s", day)
+    root = one(purse.conn, "SELECT encode(root, 'hex') FROM points_day WHERE day = %s", day)
+    assert one_day["settlement"]["root"] == root
     assert told["budget"]["points"] == 10_000
 
 

@@ -90,7 +90,7 @@ def test_a_report_with_a_photo_goes_from_the_phone_to_a_person_and_becomes_a_cla
     (done,) = said(run("report", "confirm", number, "--clerk", "clerk 7", "--why", "seen on the spot", "--json"))
     assert done["case"] == case
     (told,) = phone.get("reports")["reports"]
-    assert (told["state"], told["answer"], told["case"], told["photo"]) == ("confirmed", "seen on the spot", case, False)
+    assert [told[n] for n in ("state", "answer", "case", "photo")] == ["confirmed", "seen on the spot", case, False]
     (claim,) = points_store.claims(purse.conn, phone.account)
     assert (claim.what, claim.kind, claim.points, claim.settled_on) == ("report", "pothole", None, None)
     assert claim.cell is not None
@@ -315,7 +315,8 @@ def test_the_mall_redeems_looks_up_and_gives_back_and_learns_of_nobody(purse: Pu
     assert back.json()["state"] == "refunded"
     assert phone.get("credits")["balance"]["available"] == 50
     refused(purse.client.get("/api/v1/redemptions/never-was-one", headers=mall), 404, "no_such_redemption")
-    refused(purse.client.post("/api/v1/redemptions", json={"code": "x", "key": "12345678"}, headers=mall), 422, "bad_number")
+    misread = {"code": "x", "key": "12345678"}
+    refused(purse.client.post("/api/v1/redemptions", json=misread, headers=mall), 422, "bad_number")
     refused(purse.client.get("/api/v1/redemptions/a%20b", headers=mall), 422, "bad_request")
 
 
@@ -330,7 +331,8 @@ def test_only_the_mall_s_token_opens_redemptions_and_it_opens_nothing_else(
             purse.client.get("/api/v1/redemptions/12345678", headers={"Authorization": f"Bearer {given}"}),
             401, "not_the_mall",
         )  # fmt: skip
-    wrong = [purse.client.get("/api/v1/redemptions/12345678", headers={"Authorization": "Bearer no"}) for _ in range(10)]
+    no = {"Authorization": "Bearer no"}
+    wrong = [purse.client.get("/api/v1/redemptions/12345678", headers=no) for _ in range(10)]
     assert wrong[-1].status_code == 429
     assert redemption.CODE_S == 900
     for path in ("/me.html", "/me/me.js", "/me/me.css"):

@@ -1,10 +1,11 @@
-"""Points leave for the mall once, whatever repeats and whoever comes at the same time; and the mall hears of it, at least
-once and always the same."""
+"""Points leave for the mall once, whatever repeats and whoever comes at the same time; and the mall hears of it, at
+least once and always the same."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -170,7 +171,7 @@ def test_a_mall_that_fails_hangs_drops_and_redirects_is_told_until_it_takes_it(c
             again = one(conn, "SELECT next_at FROM mall_delivery WHERE key = %s", key).timestamp()
             waits.append(again - now_s)
             now_s = again
-        assert all(later > 1.15 * sooner for sooner, later in zip(waits, waits[1:], strict=False)), waits
+        assert all(later > 1.15 * sooner for sooner, later in pairwise(waits)), waits
         assert "what the mall says" not in str(redemption.deliveries(conn))
         assert deliver_one(conn, there.mall, now_s)
         assert not deliver_one(conn, there.mall, now_s + 86_400), "it has it"
