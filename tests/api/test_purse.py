@@ -168,7 +168,7 @@ def test_a_statement_holds_offline_and_not_with_a_flipped_figure(purse: Purse, t
     file.write_text(json.dumps(whole))
     key = str(folder / "log.pub")
     holds = {"statement": True, "record": True, "inclusion": True, "signature": True, "anchor": None}
-    assert checked(key) == holds, "and the chain was not asked"
+    assert checked(key).items() >= holds.items(), "and the chain was not asked"
     assert checked()["signature"] is None
     assert checked(stranger)["signature"] is False
     for spoil in (
