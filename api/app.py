@@ -28,10 +28,25 @@ from .audit import NotTraced
 from .certificates import TooManyCertificates
 from .embedded import ServiceError
 from .enrolment import Door
+from .mall import Mall, keep_delivering
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import audit, cells, certificates, devices, history, log, sections, service, tiles, trust, witness
+from .routes import (
+    audit,
+    cells,
+    certificates,
+    devices,
+    history,
+    log,
+    mall,
+    points,
+    sections,
+    service,
+    tiles,
+    trust,
+    witness,
+)
 from .sight import OutsideCertificate
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
@@ -50,6 +65,7 @@ _COOKIE = "roadcode"
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
+    mall: where points are redeemed, if anywhere.
     pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts.
     district: the key that signs road certificates at a moment."""
 
@@ -70,15 +86,18 @@ class Site:
     promiser: Callable[[], Promiser]
     district: Callable[[float], KeyPair]
     gate: departments.Gate
+    mall: Mall | None = None
 
 
-def create_app(site: Site) -> FastAPI:
+def create_app(site: Site) -> FastAPI:  # noqa: PLR0915  (mostly a list of routes)
     """The application over what ``site`` gives it."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        points.attach(app.state)
+        mall.attach(app.state)
         certificates.attach(app.state, site)
         beats: dict[str, str] = {}
 
@@ -89,13 +108,16 @@ def create_app(site: Site) -> FastAPI:
 
         app.state.beats = beats
         app.state.probes = {name: Probe(check) for name, check in (site.parts | {"pumps": ask_pumps}).items()}
-        listening = asyncio.create_task(site.board.listen())
+        running = [asyncio.create_task(site.board.listen())]
+        if site.mall is not None:
+            running.append(asyncio.create_task(keep_delivering(site.mall, site.pool)))
         try:
             yield
         finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
+            for task in running:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
             await app.state.gathered.close()
 
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -106,6 +128,8 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
+    app.include_router(points.router)
+    app.include_router(mall.router)
     app.include_router(log.router)
     app.include_router(certificates.router)
     app.include_router(trust.router)
@@ -118,7 +142,7 @@ def create_app(site: Site) -> FastAPI:
         # Who may enter is judged by where a path begins, and the page's files are looked up with `..` resolved.
         if ".." in request.scope["path"].replace("\\", "/").split("/"):
             answer: Response = JSONResponse({"error": "bad_path", "detail": "a path has no `..` here"}, status_code=400)
-        elif (token := departments.token_of(request)) and token != site.token and not _is_open(request.url.path):
+        elif (token := departments.token_of(request)) and token != site.token and not _is_open(request.url.path, token):
             answer = await departments.answered(site.gate, token, request, go_on)
         else:
             answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
@@ -145,10 +169,16 @@ def _may_enter(request: Request, token: str | None) -> bool:
     return secrets.compare_digest(given.encode(), token.encode())
 
 
-def _is_open(path: str) -> bool:
-    """Whether a path is reached without the instance's token."""
-    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES)
-    return path in open_paths or path.startswith(("/api/v1/me/", "/s/")) or log.is_open(path)
+def _is_open(path: str, department: str | None = None) -> bool:
+    """Whether a path is reached without the instance's token. department: the token of one: the mall's paths ask it for
+    a scope."""
+    open_paths = (
+        "/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES, *points.OPEN_FILES,
+    )  # fmt: skip
+    if path == mall.PATH or path.startswith(mall.PATH + "/"):
+        return department is None
+    below = ("/api/v1/me/", "/s/", "/me/")
+    return path in open_paths or path.startswith(below) or log.is_open(path)
 
 
 def _refusal() -> Response:
@@ -180,6 +210,7 @@ def _answer_errors(app: FastAPI) -> None:
     for unfit in trust.ERRORS:
         app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
+    points.answer_errors(app)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))
 

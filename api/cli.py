@@ -20,6 +20,7 @@ from .commands import (
     device,
     evaluate,
     phone,
+    points,
     receipt,
     register,
     report,
@@ -153,6 +154,7 @@ app.add_typer(trust_list.app, name="trust")
 app.add_typer(hub_commands.app, name="hub")
 app.add_typer(witnessing.app, name="witness")
 app.add_typer(dead_letter.app, name="dead-letter")
+app.add_typer(points.app, name="points")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
@@ -365,7 +367,7 @@ def _named(error: BaseException) -> str | None:
         plain_broker.BadFolder, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet,
         receipt.ReceiptFileError, DistrictKeyError, TrustListError, hub.HubError, hub_line.NotUpdated,
         *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(), *certificates.errors(),
-        *departments.errors(), OSError,
+        *departments.errors(), *points.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -8,6 +8,7 @@ import psycopg
 
 from defects import store as defects_store
 from ingest import devices
+from ledger import points_store, reports
 
 from . import teaching
 
@@ -28,6 +29,14 @@ def erase_asked(conn: psycopg.Connection[Any]) -> dict[str, dict[str, int]]:
 def erase_one(conn: psycopg.Connection[Any], device: str) -> dict[str, int]:
     """Erases the data of one device of which that was asked; gives rows by table."""
     with conn.transaction():
-        teaching.leave(conn, device)
+        leave_points(conn, device)
         gone = defects_store.forget_chunks(conn, devices.own_chunk_ids(conn, device))
         return gone | devices.erase(conn, device)
+
+
+def leave_points(conn: psycopg.Connection[Any], device: str) -> dict[str, int]:
+    """Closes the account of a device, if it has one, and lets go of what hangs on it: the account's random id is in
+    nobody's hands then. Gives rows by table, and under `points` those that were left. Commits nothing."""
+    account = points_store.account_of(conn, device)
+    left = teaching.leave(conn, device)  # the account first, as whoever settles and spends takes locks
+    return {} if account is None else reports.forget(conn, account) | {"points": left}

@@ -24,7 +24,17 @@ from defects import retention as defects_retention
 from ingest import City, condition_store, devices
 from ingest import letters as ingest_letters
 from ingest import raw as ingest_raw
-from ledger import block_leaf, enqueue, leaf_hash, points, root_of, seal_record, unpack_leaves
+from ledger import (
+    block_leaf,
+    enqueue,
+    leaf_hash,
+    points,
+    redemption,
+    reports,
+    root_of,
+    seal_record,
+    unpack_leaves,
+)
 
 from .archived import NotArchived, check_archived
 from .erasure import erase_one
@@ -46,7 +56,8 @@ closed for a few seconds, in the small hours or after an erasure. Larger ones wo
 swept, and the old bytes stay until new rows fall on them."""
 REWRITTEN = (
     "day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "device_weight",
-    "device_day", "device", "taught", "account", "pg_statistic",
+    "device_day", "device", "taught", "account", "citizen_report", "citizen_photo", "points_appeal", "points_consent",
+    "redemption_code", "redemption", "pg_statistic",
 )  # fmt: skip
 """Tables that held something of citizens in rows that are deleted or changed; the last holds samples of others. Besides
 them the partitions of phones' chunks, out of which an erasure takes rows."""
@@ -179,6 +190,8 @@ class Keeper:
         defects_retention.loosen_leaves(conn)
         today = self._city.service_day(now.timestamp())
         defects_retention.forget_leaves(conn, today - timedelta(days=self._options.leaves_days))
+        reports.expire(conn, now)  # old bytes of these go with the next day's end: photos are small, tables are closed
+        redemption.expire_deliveries(conn, now)
 
     def _clean(self, conn: Connection, now_s: float, done: Kept) -> None:
         """Old bytes: in pages of tables, then in the write-ahead log (which the first of these fills again)."""

@@ -117,6 +117,13 @@ class Settings(BaseSettings):
     archive: Path | None = Field(
         default=None, description="folder of `roadcode archive`; where set, raw chunks go only once they are in it"
     )
+    mall_key: Path | None = Field(
+        default=None, description="key file of the outside mall that redeems points (`roadcode points mall --new-key`)"
+    )
+    mall_url: str | None = Field(
+        default=None, description="https address where the mall is told of redemptions and settled days; none: not told"
+    )
+
     points_per_day: int = Field(
         default=0, ge=0, le=10**9,
         description="points that a day's settlement gives out at the most (docs/points.md); 0: nobody earns any",

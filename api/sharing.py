@@ -149,6 +149,10 @@ PATHS: Final = (
     Path("GET", "/report/daily", "reports"),
     Path("GET", "/openapi.json", ANY, limited=True),
     Path("GET", "/log/{rest:path}", "log"),
+    # A code and a number of points, nothing of a place: a certificate for a part of the city opens it too.
+    Path("POST", "/api/v1/redemptions", "points:redeem", limited=True),
+    Path("GET", "/api/v1/redemptions/{key}", "points:redeem", limited=True),
+    Path("POST", "/api/v1/redemptions/{key}/refund", "points:redeem", limited=True),
 )  # fmt: skip
 """Every path that departments may ask at all."""
 

@@ -45,6 +45,8 @@ from .disk import check_room
 from .embedded import Broker, BrokerUser, OversizeCount, Services, ailment, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
 from .keeper import KeepOptions
+from .mall import Mall, check_url
+from .mall import read_key as read_mall_key
 from .push import Board
 from .settings import Settings
 from .story import Ledger
@@ -341,6 +343,15 @@ def address(settings: Settings) -> Address:
     return Address(settings.mqtt_host, settings.mqtt_port, tls.device_ca(settings))
 
 
+def mall(settings: Settings) -> Mall | None:
+    """The mall that redeems points, None where no key file is set. Raises MallError."""
+    if settings.mall_key is None:
+        if settings.mall_url:
+            raise NotConfigured("ROADCODE_MALL_URL needs ROADCODE_MALL_KEY: without a key nothing could be signed")
+        return None
+    return Mall(read_mall_key(settings.mall_key), check_url(settings.mall_url) if settings.mall_url else None)
+
+
 def door(settings: Settings) -> Door:
     """How phones come in by themselves."""
     return Door(address(settings), settings.enrolment, settings.enrolments_per_hour)
@@ -432,6 +443,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             let_in=lambda: broker.refresh(listed),
             promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
+            mall=mall(settings),
             trust=trusted,
             district=district_keys(settings).current,
             gate=Gate(pool, lambda: _believed(keys), settings.read_city().service_day),

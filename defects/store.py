@@ -247,6 +247,14 @@ def case_of(conn: Connection, cell: int) -> dict[str, Any] | None:
     return {"id": row[0], "state": row[1]} if row else None
 
 
+def cases_among(conn: Connection, cells: Sequence[int]) -> list[int]:
+    """Numbers of the cases to which any of these squares belongs, the newest first."""
+    rows = conn.execute(
+        'SELECT DISTINCT "case" FROM case_cell WHERE cell = ANY(%s) ORDER BY "case" DESC', (list(cells),)
+    )
+    return [int(r[0]) for r in rows]
+
+
 def case_count(conn: Connection) -> int:
     """How many cases there are."""
     row = conn.execute("SELECT count(*) FROM case_file").fetchone()

@@ -34,7 +34,7 @@ from .handling import Handling, HandlingOptions, handling_of
 from .jetstream import Arrived, Verdict
 from .outbox import Outbox, OutboxError
 from .quality import admit
-from .redact import redact
+from .redact import is_no_go, redact
 from .refusal import ADVICE, NOT_NOW, Reason, Refused
 from .sender import SYSTEM_CA, Credential, Report, Sender, SenderError, read_credential, write_credential
 from .summary import SummaryOptions, summarise
@@ -99,6 +99,7 @@ __all__ = [
     "gcj02_from_wgs84",
     "handling_of",
     "inspect",
+    "is_no_go",
     "jetstream",
     "judge",
     "judge_all",

@@ -194,6 +194,15 @@ def own_chunks(conn: Connection, name: str, after: int, most: int) -> list[dict[
     return [dict(zip(head, row, strict=True)) for row in cursor]
 
 
+def newest_chunk(conn: Connection, name: str, day: date) -> tuple[float, float] | None:
+    """Start (unix seconds) and metres of the newest chunk of a day that a phone has sent."""
+    row = conn.execute(
+        "SELECT start_s, distance_m FROM chunk_phone WHERE day = %s AND device = %s ORDER BY start_s DESC LIMIT 1",
+        (day, name),
+    ).fetchone()
+    return (float(row[0]), float(row[1])) if row else None
+
+
 def own_chunk_ids(conn: Connection, name: str) -> list[int]:
     """Ids of all chunks that are kept of a device."""
     query = f"SELECT c.id {_OF_ONE.format(what='c.id')} ORDER BY c.id"

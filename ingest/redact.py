@@ -38,6 +38,12 @@ def inside(lon: Degrees, lat: Degrees, ring: tuple[tuple[float, float], ...]) ->
     return found
 
 
+def is_no_go(lon: float, lat: float, city: City) -> bool:
+    """Whether a place (degrees, WGS 84) lies in an area of which the city wants to know nothing."""
+    at = np.array([lon]), np.array([lat])
+    return any(bool(inside(*at, area.ring_deg)[0]) for area in city.no_go)
+
+
 def redact(chunk: Chunk, city: City) -> Chunk:
     """The chunk without anything from the city's no-go areas: the same object where nothing was cut.
 

@@ -3,7 +3,7 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from . import department, department_store, points, points_settle, points_store
+from . import department, department_store, paper, points, points_settle, points_store, redemption, reports
 from .add_checkpoint import MAX_REQUEST, SIZE_TYPE, RequestError, ask, parse_request, request_text
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
 from .bundle import CHUNK as CHUNK_PROOF
@@ -30,7 +30,8 @@ from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
-from .points_leaf import StatementError, verify_statement
+from .points_leaf import StatementError as PointsStatementError
+from .points_leaf import verify_statement
 from .points_store import Balance, KeyReused, NoAccount, NotEnough, PointsError
 from .policy import Policy, PolicyError, judge, parse_policy
 from .policy import Witness as PolicyWitness
@@ -67,6 +68,7 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .reports import PurseRefused
 from .served import NoTile, entry_tile, hash_tile, signed_size, tile_address
 from .statement import NeedsFingerprint, Statement, StatementError, merge_statement, read_statement
 from .store import (
@@ -165,12 +167,14 @@ __all__ = [
     "Place",
     "Plain",
     "PointsError",
+    "PointsStatementError",
     "Policy",
     "PolicyError",
     "PolicyWitness",
     "Promise",
     "Promiser",
     "PublicKey",
+    "PurseRefused",
     "QrFacts",
     "Receipt",
     "ReceiptError",
@@ -254,6 +258,7 @@ __all__ = [
     "open_receipt",
     "outbox_count",
     "pair_of",
+    "paper",
     "parse",
     "parse_checkpoint",
     "parse_policy",
@@ -284,8 +289,10 @@ __all__ = [
     "record_keys",
     "record_trust_list",
     "records_about",
+    "redemption",
     "register_record",
     "release_record",
+    "reports",
     "request_text",
     "reward_record",
     "root_from",

@@ -21,11 +21,13 @@ from starlette.concurrency import run_in_threadpool
 from defects import store as defects_store
 from ingest import Buckets, Budget, Credential
 from ingest import devices as own
+from ledger import points_store
 
 from .. import consent
 from ..enrolment import Door, NotInvited, check_invited, enrol_phone, fresh, is_device, renew
 from ..erasure import ask_to_erase, erase_asked
 from ..gathered import Gathered
+from ..own_points import kept_of
 
 router = APIRouter()
 OPEN_PATHS = ("/api/v1/consent", "/api/v1/devices", "/api/v1/me")
@@ -99,7 +101,8 @@ def name_of_client(request: Request) -> str:
     return _limits(request).name_of(request.client.host if request.client else "")
 
 
-def _take(buckets: Buckets, name: str, what: str) -> None:
+def take(buckets: Buckets, name: str, what: str) -> None:
+    """Takes one token. Raises NotAllowed where there is none."""
     now_s = time.monotonic()
     if not buckets.take(name, now_s):
         raise NotAllowed(429, "too_often", f"{what}: try again later", buckets.wait_s(name, now_s))
@@ -126,7 +129,7 @@ async def device_of(request: Request) -> str:
     if not await run_in_threadpool(known):
         limits.failed.take(here, time.monotonic())
         raise NotAllowed(401, "not_known", "no device with this name and password may connect")
-    _take(limits.reads, name, "too many requests of this device")
+    take(limits.reads, name, "too many requests of this device")
     return name
 
 
@@ -179,6 +182,7 @@ def consent_text(request: Request) -> dict[str, Any]:
     return {
         "version": consent.VERSION, "zh": consent.TEXT_ZH, "en": consent.TEXT_EN,
         "enrolment": request.app.state.site.door.mode,
+        "points": {"version": consent.POINTS_VERSION, "zh": consent.POINTS_ZH, "en": consent.POINTS_EN},
     }  # fmt: skip
 
 
@@ -190,7 +194,7 @@ async def enrol(request: Request, wanted: Annotated[Wanted, Depends(_wanted)]) -
         text = f"the consent text is now version {consent.VERSION}: show it (GET /api/v1/consent) and ask again"
         raise NotAllowed(409, "other_consent", text)
     limits = _limits(request)
-    _take(limits.by_address, name_of_client(request), "too many phones were enrolled from here")
+    take(limits.by_address, name_of_client(request), "too many phones were enrolled from here")
 
     def invited() -> None:
         with site.pool.connection() as conn:
@@ -203,7 +207,7 @@ async def enrol(request: Request, wanted: Annotated[Wanted, Depends(_wanted)]) -
     try:
         await run_in_threadpool(invited)
         # Asked only now: who has no invitation must not be able to close the door to those who have one.
-        _take(limits.enrolments, "", "too many phones are being enrolled")
+        take(limits.enrolments, "", "too many phones are being enrolled")
         credential = await run_in_threadpool(written)
     except NotInvited as error:
         raise NotAllowed(403, "not_invited", str(error)) from None
@@ -219,10 +223,13 @@ def export(request: Request, me: Me) -> Response:
         device = own.device(conn, me)
         number, size, first, last = own.own_chunk_sums(conn, me)
         tables = {table: own.own_rows(conn, table, me, _MOST_ROWS) for table in own.tables_of_devices(conn)}
+        account = points_store.account_of(conn, me)
+        points = None if account is None else kept_of(conn, account)
     body = {
         "device": None if device is None else device.__dict__,
         "chunks": {"number": number, "bytes": size, "first_day": first, "last_day": last, "at": "/api/v1/me/chunks"},
         **tables,
+        "points": points,
         "cut_off": sorted(table for table, rows in tables.items() if len(rows) == _MOST_ROWS),
     }
     return _plain(body)
@@ -254,7 +261,7 @@ def _plain(body: Any) -> Response:
 async def rotate(request: Request, me: Me) -> JSONResponse:
     """Gives this device a new password and client id, once; the old ones stop working at once. Where the broker is away
     they are told all the same, or nobody would ever know them; it learns of them when it is back."""
-    _take(_limits(request).changes, me, "too many new passwords")
+    take(_limits(request).changes, me, "too many new passwords")
     site = request.app.state.site
 
     def written() -> Credential:
@@ -272,7 +279,7 @@ async def rotate(request: Request, me: Me) -> JSONResponse:
 @router.delete("/api/v1/me")
 async def erase(request: Request, me: Me) -> JSONResponse:
     """Shuts this phone out at once and erases what is kept of it; says what went and what stays."""
-    _take(_limits(request).changes, me, "too many changes")
+    take(_limits(request).changes, me, "too many changes")
     site = request.app.state.site
 
     def shut_out() -> None:

@@ -179,9 +179,9 @@ def test_reports_that_hold_are_paid_like_a_pass_that_was_confirmed_and_share_wit
 
 
 def test_a_day_has_a_bound_and_less_than_a_point_is_none() -> None:
-    rich, poor = Earned(nanobits=3 * NANOBITS), Earned(nanobits=NANOBITS // 1001)
-    assert points_of(rich, RULES) == 1000
-    assert rich.refused == {"day_full": 2000}
+    rich, poor = Earned(nanobits=3 * NANOBITS), Earned(nanobits=NANOBITS // 10_001)
+    assert points_of(rich, RULES) == 10_000
+    assert rich.refused == {"day_full": 20_000}
     assert points_of(poor, RULES) == 0
     assert poor.refused == {"less_than_a_point": 1}
 
