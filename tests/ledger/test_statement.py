@@ -131,6 +131,14 @@ def test_an_old_statement_and_one_that_says_less_bring_nothing_back():
     assert silent == revoked, "what is not named stays as it was"
 
 
+def test_a_district_that_lost_everything_begins_anew_by_a_person_alone():
+    said = says([key_of(TWO)], [TWO], 1)
+    with pytest.raises(NeedsFingerprint):
+        merge_statement(BEGUN, 7, said, NOW)
+    after = merge_statement(BEGUN, 7, said, NOW, [fingerprint(TWO.key)])
+    assert after == known(key_of(ONE), key_of(TWO)), "the lost key goes by `hub revoke`, or by its time"
+
+
 def test_a_revocation_by_nobody_who_counts_is_not_taken():
     with pytest.raises(StatementError, match="nothing was taken"):
         merge_statement(known(key_of(ONE, revoked_s=NOW - 1)), 1, says([key_of(ONE)], [ONE], 2), NOW)
