@@ -29,6 +29,8 @@ _LONGEST_PAUSE_S = 5.0
 TRUST_EVERY_S = 3600.0
 """How often the hub is asked. Less often, and a revocation takes longer to arrive; more often tells a hub nothing
 but costs it as many answers as there are districts."""
+TRUST_AGAIN_S = 300.0
+"""How soon it is asked again after it did not answer."""
 _WARMING = "makes the recogniser ready, up to a minute when it is compiled anew; chunks wait at the broker"
 
 
@@ -171,6 +173,7 @@ def run_keeper(settings: Settings) -> None:
             if why not in told:
                 log.warning("waiting", why=why)
             waits.append(why)
+            asked_s = min(asked_s, time.monotonic() - TRUST_EVERY_S + TRUST_AGAIN_S)
 
     def connect() -> wiring.Connection:
         return wiring.database(settings)

@@ -28,6 +28,9 @@ TYPE: Final = "district-keys"
 MOST_KEYS: Final = 64
 """Keys of one district, ended ones too: a rotation a month for five years. More is a flood."""
 MOST_BYTES: Final = 1 << 20
+LONGEST_S: Final = 5 * 366 * 86_400
+"""How long a key may be in force that a hub takes. Shorter than a district's own two years would refuse all; longer,
+and a key that everybody forgot is still worth stealing."""
 
 
 class StatementError(TrustListError):
@@ -138,6 +141,8 @@ def merge_statement(
             raise StatementError(f"two keys have the name {key.kid.hex()}: the district makes another")
     ours = {kid: key for kid, key in known.items() if key.issuer == said.issuer}
     fresh = [key for key in said.keys if key.kid not in known and key.revoked_s is None and key.to_s > now_s]
+    if endless := [key for key in fresh if key.to_s - key.from_s > LONGEST_S]:
+        raise StatementError(f"key {endless[0].kid.hex()} would be in force for more than five years")
     if silent := [key for key in fresh if key.kid not in said.signers]:
         raise StatementError(f"key {silent[0].kid.hex()} has not signed: nobody shows that its secret half is there")
     gone = {key.kid for key in said.keys if key.revoked_s is not None}

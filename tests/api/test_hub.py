@@ -202,6 +202,16 @@ def test_a_crash_between_list_and_state_makes_no_second_list_of_a_number(
     assert hub.public.document(3) == written
 
 
+def test_a_hub_that_lost_its_lists_goes_on_from_the_newest_that_a_district_kept(hub: Hub, tmp_path: Path) -> None:
+    folder, pin = TrustFolder(tmp_path / "b"), hub.key()
+    hub.publish(NOW + 1)
+    held, _ = folder.take(hub.newest().data, pin, NOW + 2)
+    for path in (hub.folder / "public" / "lists").iterdir():
+        path.unlink()
+    (hub.folder / "public" / "lists" / "00000002.cose").write_bytes(held.data)
+    assert folder.take(hub.publish(NOW + 3).data, pin, NOW + 4)[0].trust.number == 3
+
+
 def test_a_list_is_renewed_once_a_day_and_expires_after_a_week(hub: Hub) -> None:
     assert hub.renew(NOW + RENEW_S - 1) is None
     renewed = hub.renew(NOW + RENEW_S)

@@ -85,6 +85,12 @@ def test_a_new_key_shows_that_its_secret_half_is_there():
         merge_statement(BEGUN, 1, says([key_of(ONE), key_of(TWO)], [ONE], 2), NOW, [fingerprint(TWO.key)])
 
 
+def test_no_key_is_taken_for_ever():
+    said = says([key_of(ONE), key_of(TWO, to_s=NOW + 2000 * DAY)], [ONE, TWO], 2)
+    with pytest.raises(StatementError, match="five years"):
+        merge_statement(BEGUN, 1, said, NOW, [fingerprint(TWO.key)])
+
+
 def test_a_stranger_s_key_does_not_get_in_beside_a_known_one():
     """Who writes the district's name and signs with a key of their own has no voice."""
     with pytest.raises(NeedsFingerprint):
