@@ -312,6 +312,19 @@ def test_a_list_that_came_by_hand_is_checked_as_strictly(hub: Hub, tmp_path: Pat
         folder.take(lists[2].data, hub.key(), NOW + 5)
 
 
+def test_another_pinned_key_is_another_hub_and_a_new_beginning(hub: Hub, tmp_path: Path) -> None:
+    folder, before = TrustFolder(tmp_path / "b"), hub.key()
+    for n in range(3):
+        hub.publish(NOW + n)
+    folder.take(hub.newest().data, before, NOW + 5)
+    other = Hub(tmp_path / "other")
+    first = other.init("Another union", NOW)
+    assert folder.hub(other.key()) is None, "what the old hub said counts no more from the moment of the pin"
+    taken, _ = folder.take(first.data, other.key(), NOW + 5)
+    assert (taken.trust.number, taken.trust.publisher) == (1, "Another union")
+    assert folder.hub(before) is None
+
+
 def test_the_age_of_a_list_is_told_before_it_expires(hub: Hub, client: Client, tmp_path: Path) -> None:
     folder, pin = TrustFolder(tmp_path / "b"), hub.key()
     assert "no trust list" in (folder.complaint(pin, NOW) or "")
