@@ -6,7 +6,9 @@ import json
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from http.client import HTTPConnection
@@ -22,7 +24,9 @@ from api.hub_app import create_hub_app
 from api.hub_line import Answer, NotUpdated, over_http
 from api.trust_folder import MOST_STEPS, STALE_S, TrustFolder
 from api.value_sets import value_sets
-from ledger import DistrictKeys, NeedsFingerprint, StatementError, TrustList, fingerprint, read_trust_list
+from ledger import DistrictKeys, NeedsFingerprint, StatementError, TrustList, read_trust_list
+
+from ..street import until
 
 ROOT = Path(__file__).resolve().parents[2]
 DAY = 86_400
@@ -72,10 +76,10 @@ class Client:
         return Answered(answer.status, content, {name.lower(): value for name, value in answer.getheaders()})
 
 
-@pytest.fixture
-def client(hub: Hub) -> Iterator[Client]:
+@contextmanager
+def served(hub: Hub, renew: bool) -> Iterator[Client]:
     """The hub's application, served by the server that serves it in earnest."""
-    app = create_hub_app(hub.folder, renew=False)
+    app = create_hub_app(hub.folder, renew=renew)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=1))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -85,6 +89,12 @@ def client(hub: Hub) -> Iterator[Client]:
         finally:
             server.should_exit = True
             thread.join(timeout=10)
+
+
+@pytest.fixture
+def client(hub: Hub) -> Iterator[Client]:
+    with served(hub, renew=False) as made:
+        yield made
 
 
 def joined(hub: Hub, keys: DistrictKeys, now_s: float = NOW) -> None:
@@ -218,6 +228,18 @@ def test_a_list_is_renewed_once_a_day_and_expires_after_a_week(hub: Hub) -> None
     assert renewed is not None
     assert renewed.trust.expires_s == int(NOW) + RENEW_S + LIFE_S
     assert hub.publish(NOW).trust.issued_s == renewed.trust.issued_s, "a clock that was set back makes no older list"
+
+
+def test_a_hub_that_is_served_so_renews_by_itself_and_without_its_key_serves_on(tmp_path: Path) -> None:
+    hub = Hub(tmp_path / "hub")
+    hub.init("Union", time.time() - 2 * DAY)
+    with served(hub, renew=True) as client:
+        until(lambda: client.get("/trust-list/2").status == 200, 10, "a new list is signed at the start")
+    assert hub.newest().trust.expires_s > time.time() + LIFE_S - 600
+    for path in (hub.folder / "secret").iterdir():
+        path.unlink()
+    with served(hub, renew=True) as client:
+        assert client.get("/healthz").json()["number"] == 2
 
 
 def test_the_hub_s_own_key_is_followed_from_list_to_list(hub: Hub, client: Client, tmp_path: Path) -> None:
