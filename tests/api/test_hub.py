@@ -24,7 +24,7 @@ from api.hub_app import create_hub_app
 from api.hub_line import Answer, NotUpdated, over_http
 from api.trust_folder import MOST_STEPS, STALE_S, TrustFolder
 from api.value_sets import value_sets
-from ledger import DistrictKeys, NeedsFingerprint, StatementError, TrustList, read_trust_list
+from ledger import DistrictKeys, NeedsFingerprint, StatementError, TrustList, fingerprint, read_trust_list
 
 from ..street import until
 
