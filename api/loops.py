@@ -38,6 +38,8 @@ _LONGEST_PAUSE_S = 5.0
 TRUST_EVERY_S = 3600.0
 """How often the hub is asked. Less often, and a revocation takes longer to arrive; more often tells a hub nothing
 but costs it as many answers as there are districts."""
+TRUST_AGAIN_S = 300.0
+"""How soon it is asked again after it did not answer."""
 _WARMING = "makes the recogniser ready, up to a minute when it is compiled anew; chunks wait at the broker"
 
 
@@ -156,25 +158,31 @@ def run_coder(settings: Settings) -> None:
 
 def run_keeper(settings: Settings) -> None:
     """What must not be kept goes."""
-    keeper = Keeper(settings.read_city(), wiring.keep_options(settings))
+    city = settings.read_city()
+    keeper = Keeper(city, wiring.keep_options(settings))
     log = structlog.get_logger("keeper")
     told: set[str] = set()
     trusted = wiring.trust(settings)
     asked_s = float("-inf")
+    waits: list[str] = []
 
     def look_after_trust(conn: wiring.Connection) -> None:
-        """The newest list of keys, once an hour; what is new of keys and lists goes to the log. A hub that is away
-        holds up nothing: the list that is here goes on."""
+        """The newest list of keys, once an hour; what is new of keys and lists goes to the log. A hub that is away and
+        a damaged file hold up nothing else: the list that is here goes on."""
         nonlocal asked_s
-        if time.monotonic() >= asked_s + TRUST_EVERY_S:
-            asked_s = time.monotonic()
-            try:
+        try:
+            if time.monotonic() >= asked_s + TRUST_EVERY_S:
+                asked_s = time.monotonic()
                 for news in trusted.update(time.time())[1]:
                     log.info("trust", news=news)
-            except (hub_line.NotUpdated, TrustListError, DistrictKeyError) as error:
-                log.warning("trust list not updated", why=str(error))
-        with conn.transaction():
-            trusted.tell(conn, settings.read_city().origins, time.time())
+            with conn.transaction():
+                trusted.tell(conn, city.origins, time.time())
+        except (hub_line.NotUpdated, TrustListError, DistrictKeyError, OSError) as error:
+            why = f"trust: {error}"
+            if why not in told:
+                log.warning("waiting", why=why)
+            waits.append(why)
+            asked_s = min(asked_s, time.monotonic() - TRUST_EVERY_S + TRUST_AGAIN_S)
 
     def connect() -> wiring.Connection:
         return wiring.database(settings)
@@ -188,9 +196,10 @@ def run_keeper(settings: Settings) -> None:
             )  # fmt: skip
         for why in set(done.waits) - told:
             log.warning("waiting", why=why)
+        waits.clear()
         look_after_trust(conn)
         told.clear()
-        told.update(done.waits)  # said again only after it was away: an archive may be missing for weeks
+        told.update([*done.waits, *waits])  # said again only after it was away: an archive may be missing for weeks
         return settings.keep_every_s
 
     _until_told("keeper", _connected(connect, keep), (psycopg.Error,), Heartbeat(connect, "keeper"))

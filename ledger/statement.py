@@ -28,6 +28,9 @@ TYPE: Final = "district-keys"
 MOST_KEYS: Final = 64
 """Keys of one district, ended ones too: a rotation a month for five years. More is a flood."""
 MOST_BYTES: Final = 1 << 20
+LONGEST_S: Final = 5 * 366 * 86_400
+"""How long a key may be in force that a hub takes. Shorter than a district's own two years would refuse all; longer,
+and a key that everybody forgot is still worth stealing."""
 
 
 class StatementError(TrustListError):
@@ -138,15 +141,19 @@ def merge_statement(
             raise StatementError(f"two keys have the name {key.kid.hex()}: the district makes another")
     ours = {kid: key for kid, key in known.items() if key.issuer == said.issuer}
     fresh = [key for key in said.keys if key.kid not in known and key.revoked_s is None and key.to_s > now_s]
-    if last_number and said.number <= last_number:
-        raise StatementError(f"statement {said.number} of {said.issuer} is not newer than {last_number}, which is here")
+    if endless := [key for key in fresh if key.to_s - key.from_s > LONGEST_S]:
+        raise StatementError(f"key {endless[0].kid.hex()} would be in force for more than five years")
     if silent := [key for key in fresh if key.kid not in said.signers]:
         raise StatementError(f"key {silent[0].kid.hex()} has not signed: nobody shows that its secret half is there")
     gone = {key.kid for key in said.keys if key.revoked_s is not None}
     voices = {kid for kid in said.signers if kid in ours and ours[kid].revoked_s is None and ours[kid].to_s > now_s}
     asked = {_digits(text) for text in compared}
-    if fresh and not voices - gone and not all(_digits(fingerprint(key.key)) in asked for key in fresh):
+    seen = bool(fresh) and all(_digits(fingerprint(key.key)) in asked for key in fresh)
+    if fresh and not voices - gone and not seen:
         raise NeedsFingerprint(said, fresh)
+    # A district that lost everything counts from 1 again: there a person has looked.
+    if said.number <= last_number and not seen:
+        raise StatementError(f"statement {said.number} of {said.issuer} is not newer than {last_number}, which is here")
     if not fresh and not voices:
         raise StatementError(f"no key of {said.issuer} that counts here has signed: nothing was taken")
     after = dict(known)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,12 +26,14 @@ from api.embedded import is_loopback
 from api.heartbeat import PUMPS
 from api.migrate import migrate
 from api.settings import Settings
+from ledger import PublicKey, fingerprint, read_trust_list
 
 from ..street import until
 
 TOKEN = "3f9a1c7e55d0"
 EVERYWHERE = "0.0.0.0"  # noqa: S104  (only asked about; what is served here is served on loopback)
 Open = Callable[..., httpx.Client]
+HOMES: list[Path] = []
 
 
 @contextmanager
@@ -63,6 +67,7 @@ def site(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Op
     with psycopg.connect(url, autocommit=True) as conn:
         migrate(conn)
     home = tmp_path_factory.mktemp("site")
+    HOMES[:] = [home]
     with ExitStack() as stack:
         opened: dict[tuple[str, str | None], httpx.Client] = {}
 
@@ -151,6 +156,23 @@ def test_health_is_told_to_who_watches_from_outside_and_nothing_else(site: Open)
     parts = answer.json()["parts"]
     assert {name: said for name, said in parts.items() if said != "ok"} == dict.fromkeys(PUMPS, "does not run")
     assert answer.status_code == 503
+
+
+def test_whose_signatures_count_is_open_to_every_scanner_and_a_revocation_is_there_at_once(site: Open) -> None:
+    client = site(EVERYWHERE, TOKEN)
+    first = client.get("/api/v1/trust-list")
+    assert (first.status_code, first.headers["content-type"]) == (200, "application/cose")
+    said = client.get("/api/v1/trust-list/key").json()
+    signer = PublicKey(bytes.fromhex(said["public"]))
+    trust = read_trust_list(first.content, signer)
+    assert (said["source"], said["number"], said["fingerprint"]) == ("own", trust.number, fingerprint(signer))
+    assert [key.issuer for key in trust.keys] == ["330105"]
+    assert client.get("/api/v1/trust-list", headers={"If-None-Match": first.headers["etag"]}).status_code == 304
+    keys = wiring.district_keys(Settings(home=HOMES[0]))
+    keys.revoke(trust.keys[0].kid, time.time(), "tried in a test")
+    after = read_trust_list(client.get("/api/v1/trust-list").content, signer)
+    assert (after.number, after.keys[0].revoked_s is not None, len(after.keys)) == (trust.number + 1, True, 2)
+    assert client.get("/api/v1/trust-list/1").status_code == 401, "only these two are open"
 
 
 def test_the_token_opens_by_header_and_by_cookie_and_leaves_the_address(site: Open) -> None:

@@ -85,6 +85,12 @@ def test_a_new_key_shows_that_its_secret_half_is_there():
         merge_statement(BEGUN, 1, says([key_of(ONE), key_of(TWO)], [ONE], 2), NOW, [fingerprint(TWO.key)])
 
 
+def test_no_key_is_taken_for_ever():
+    said = says([key_of(ONE), key_of(TWO, to_s=NOW + 2000 * DAY)], [ONE, TWO], 2)
+    with pytest.raises(StatementError, match="five years"):
+        merge_statement(BEGUN, 1, said, NOW, [fingerprint(TWO.key)])
+
+
 def test_a_stranger_s_key_does_not_get_in_beside_a_known_one():
     """Who writes the district's name and signs with a key of their own has no voice."""
     with pytest.raises(NeedsFingerprint):
@@ -129,6 +135,14 @@ def test_an_old_statement_and_one_that_says_less_bring_nothing_back():
     assert after[ONE.kid] == key_of(ONE, revoked_s=NOW - DAY), "a revocation stays, and a key gets no longer"
     silent = merge_statement(revoked, 3, says([key_of(TWO)], [TWO], 4), NOW)
     assert silent == revoked, "what is not named stays as it was"
+
+
+def test_a_district_that_lost_everything_begins_anew_by_a_person_alone():
+    said = says([key_of(TWO)], [TWO], 1)
+    with pytest.raises(NeedsFingerprint):
+        merge_statement(BEGUN, 7, said, NOW)
+    after = merge_statement(BEGUN, 7, said, NOW, [fingerprint(TWO.key)])
+    assert after == known(key_of(ONE), key_of(TWO)), "the lost key goes by `hub revoke`, or by its time"
 
 
 def test_a_revocation_by_nobody_who_counts_is_not_taken():

@@ -1,6 +1,8 @@
 """Trust lists: what is on them, whose signature counts when, and which list may follow which."""
 
+import json
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 import cbor2
@@ -9,7 +11,8 @@ from cwt import COSE, COSEKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.keys import pair_of
+from ledger.keys import PublicKey, pair_of
+from ledger.statement import read_statement
 from ledger.trust import (
     MOST_KEYS,
     REASONS,
@@ -25,6 +28,8 @@ from ledger.trust import (
     read_trust_list,
     sign_trust_list,
 )
+
+from . import make_trust_vectors
 
 DAY = 86_400
 NOW = 1_795_500_000
@@ -210,3 +215,31 @@ def test_the_largest_list_can_be_signed_and_one_more_key_cannot():
 def test_a_fingerprint_is_the_start_of_the_hash_in_groups():
     assert fingerprint(A.key).replace(" ", "") == sha256(A.key.public).hexdigest()[:32]
     assert len(fingerprint(A.key).split()) == 8
+
+
+def test_the_vectors_are_those_of_the_code_and_each_gives_what_it_says():
+    said = json.loads(make_trust_vectors.FILE.read_text(encoding="utf-8"))
+    assert said == make_trust_vectors.made(), "python -m tests.ledger.make_trust_vectors"
+    lists = {}
+    for one in said["lists"]:
+        signed = bytes.fromhex(one["signed"])
+        trust = read_trust_list(signed, PublicKey(bytes.fromhex(one["signer"])))
+        assert (trust.number, [k.kid.hex() for k in trust.keys]) == (one["number"], one["kids"])
+        lists[one["number"]] = signed, trust
+    for one in said["find"]:
+        trust = lists[one["list"]][1]
+        call = partial(trust.find, bytes.fromhex(one["kid"]), one["issuer"], one["at_s"], one["use"])
+        assert call().kid.hex() == one["kid"] if one["gives"] == "ok" else why(call) == one["gives"], one
+    for one in said["refused"]:
+        with pytest.raises(TrustListError):
+            read_trust_list(bytes.fromhex(one["signed"]), PublicKey(bytes.fromhex(said["hub_key"])))
+    for one in said["follow"]:
+        offered = bytes.fromhex(one["offered"])
+        trust = read_trust_list(offered, PublicKey(bytes.fromhex(one["signer"])))
+        held, held_list = lists[one["held"]]
+        if one["takes"]:
+            assert may_follow(held, held_list, offered, trust)
+        else:
+            with pytest.raises(TrustListError, match=one["why"]):
+                may_follow(held, held_list, offered, trust)
+    assert len(read_statement(bytes.fromhex(said["statement"])).signers) == 2
