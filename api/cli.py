@@ -151,7 +151,8 @@ def verify(
         known = wiring.ledger(full)
         steps, _ = story.verify(conn, cell, known)
     mark = {True: "yes", False: "NO", None: "not yet"}
-    show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
+    rows = [{"step": s.name, "holds": mark[s.ok] if s.wanted else "not asked", "detail": s.detail} for s in steps]
+    show(rows, as_json, f"square {cell}")
     status = story.status_of(steps)
     if not as_json:
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     )
     witness_every_s: float = Field(
         default=10.0, ge=0.2, le=3600,
-        description="time between askings of the witnesses; each head that three of them sign is 1 kB of database",
+        description="time between askings of the witnesses that have an address",
     )  # fmt: skip
     merge_delay_s: int = Field(
         default=MERGE_DELAY_S, ge=5, le=86_400,

@@ -269,7 +269,8 @@ def asking(settings: Settings) -> Asking | None:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises NotConfigured where something would be open to the network unguarded, or TLS is set and cannot be had."""
+    """Raises NotConfigured where something would be open to the network unguarded, or TLS is set and cannot be had, and
+    PolicyError where witnesses are named in a file that cannot be read."""
     if not is_loopback(settings.host) and not settings.api_token:
         raise NotConfigured(
             f"ROADCODE_HOST={settings.host} opens the platform to the network: set ROADCODE_API_TOKEN to a long random "
@@ -277,6 +278,7 @@ def check_exposure(settings: Settings) -> None:
         )
     tls.check_tls(settings)
     tls.listen(settings)
+    policy(settings)
 
 
 def worker(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psycopg
 
+from ledger import PolicyError
+
 from .. import heartbeat, migrate, outside, wiring
 from ..disk import DiskFull, check_room
 from ..settings import Settings
@@ -99,7 +101,7 @@ def _city(settings: Settings) -> Finding:
 def _exposure(settings: Settings) -> Finding:
     try:
         wiring.check_exposure(settings)
-    except wiring.NotConfigured as error:
+    except (wiring.NotConfigured, PolicyError) as error:
         return Finding("network", "fault", str(error))
     return Finding("network", "ok", f"the map is at {settings.host}")
 
