@@ -18,18 +18,8 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import (
-    Chain,
-    Policy,
-    PolicyError,
-    Promiser,
-    Record,
-    Tiles,
-    context_record,
-    load_promiser,
-    merging,
-    parse_policy,
-)
+from ledger import Chain, Policy, PolicyError, Promiser, Record, Tiles, context_record, load_promiser, merging
+from ledger import parse_policy as read_policy
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -251,7 +241,7 @@ def policy(settings: Settings) -> Policy | None:
     if settings.witnesses is None:
         return None
     try:
-        return parse_policy(settings.witnesses.read_bytes())
+        return read_policy(settings.witnesses.read_bytes())
     except OSError as error:
         why = f"{type(error).__name__}: {settings.witnesses}"
         raise PolicyError(f"the policy file cannot be read ({why}): mend ROADCODE_WITNESSES, or unset it") from None
