@@ -45,7 +45,8 @@ _COOKIE = "roadcode"
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts."""
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts.
+    witness_slot_s: for how long witnesses are offered one head."""
 
     city: City
     options: EvidenceOptions
@@ -60,6 +61,7 @@ class Site:
     hosts: tuple[str, ...]
     door: Door
     let_in: Callable[[], None]
+    witness_slot_s: float
     promiser: Callable[[], Promiser]
 
 

@@ -383,6 +383,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            witness_slot_s=settings.witness_every_s,
             promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
             token=None if is_loopback(settings.host) and not token else token,

@@ -8,7 +8,7 @@ from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
-from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
+from .cosigned import candidate, cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
 from .fetch import Away
 from .follow import Followed, check_evidence, follow
 from .fsck import Fault, fsck
@@ -131,6 +131,7 @@ __all__ = [
     "anchor_count",
     "ask",
     "block_record",
+    "candidate",
     "case_record",
     "check_evidence",
     "checkpoint_at",

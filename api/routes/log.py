@@ -34,7 +34,7 @@ from ledger import (
 from .devices import NotAllowed, name_of_client
 
 _OPEN: Final = re.compile(
-    r"/log/(?:checkpoint|consistency|cosignature|keys|witnessed|tile/[0-7]/[0-9x/]{3,40}(?:\.p/[0-9]{1,3})?)\Z"
+    r"/log/(?:candidate|checkpoint|consistency|cosignature|keys|witnessed|tile/[0-7]/[0-9x/]{3,40}(?:\.p/[0-9]{1,3})?)\Z"
 )
 """Hash tiles are matched by their digits, so that no spelling of `entries` gets through."""
 _BY_ADDRESS: Final = Budget(burst=4_000, per_s=200)

@@ -10,6 +10,7 @@ import uuid
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def world(postgres: str, city: City, tmp_path_factory: pytest.TempPathFactory) -
     url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
     with psycopg.connect(url, autocommit=True) as conn:
         migrate(conn)
-    settings = Settings(home=home, database_url=SecretStr(url), witnesses=home / "policy.txt")
+    settings = Settings(home=home, database_url=SecretStr(url), witnesses=home / "policy.txt", witness_every_s=0)
     with ExitStack() as stack:
         conn = stack.enter_context(psycopg.connect(url))
         log = stack.enter_context(Log(wiring.log_folder(settings), wiring.log_name(city)))
@@ -79,7 +80,9 @@ def world(postgres: str, city: City, tmp_path_factory: pytest.TempPathFactory) -
         (home / "policy.txt").write_text(text)
         policy = parse_policy(text.encode())
         client = stack.enter_context(served(settings))
-        yield World(settings, log, made, urls, policy, client, conn, Chain(ABSENT, home / "keys", timeout_s=1.0))
+        built = World(settings, log, made, urls, policy, client, conn, Chain(ABSENT, home / "keys", timeout_s=1.0))
+        built.first = built.grow(1)
+        yield built
     with psycopg.connect(postgres, autocommit=True) as conn:
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -149,6 +152,38 @@ def test_a_witness_that_follows_signs_and_hands_in_and_one_that_is_not_named_is_
         assert judge(world.policy, world.client.get("/log/checkpoint").text).names == ("w0", "w1", "w2")
         states = [follow(w, world.log.verifier, world.url, NOW).state for w in world.witnesses]
         assert states == ["seen", "seen", "seen", "again"]
+
+
+def test_witnesses_who_come_at_moments_of_their_own_sign_one_head(world: World, tmp_path: Path) -> None:
+    """The log grows between their visits, and none of the heads that each finds newest would ever have two."""
+    slow = world.settings.model_copy(update={"witness_every_s": 1e9})  # the slot that began in September 2001
+    with served(slow) as client:
+        assert client.get("/log/candidate").text.split("\n")[1] == str(world.first)
+        offered = world.grow(2)
+        world.conn.execute("UPDATE checkpoint SET at = '2001-01-01' WHERE size = %s", (offered,))
+        world.conn.commit()
+        sizes = []
+        for witness in world.witnesses[:2]:
+            sizes.append(follow(witness, world.log.verifier, below(client), NOW).size)
+            newest = world.grow(300)
+        asking = witnessing.Asking(partial(wiring.database, slow, False), Tiles(world.log.folder), world.policy, 1e9)
+        assert asking.turn(print) == 1  # the third is asked, and for the same head
+        assert sizes == [offered, offered]
+        assert judge(world.policy, client.get("/log/candidate").text).names == ("w0", "w1", "w2")
+        assert judge(world.policy, client.get("/log/witnessed").text).checkpoint.size == offered < newest
+        assert [follow(w, world.log.verifier, below(client), NOW).state for w in world.witnesses[:3]] == ["seen"] * 3
+        # What is shown to everybody is held against what was signed, whatever is offered.
+        true, head = (world.log.folder / "checkpoint"), world.log.checkpoint()
+        with forked(world, offered - 1, newest, tmp_path / "fork"):
+            for name in ("tile", "checkpoint"):
+                (world.log.folder / name).rename(tmp_path / name)
+                (tmp_path / "fork" / name).rename(world.log.folder / name)
+            with served(slow) as lying, pytest.raises(Fork, match="other history"):
+                follow(world.witnesses[0], world.log.verifier, below(lying), NOW)
+            for name in ("tile", "checkpoint"):
+                shutil.rmtree(world.log.folder / name) if name == "tile" else (world.log.folder / name).unlink()
+                (tmp_path / name).rename(world.log.folder / name)
+        assert true.read_text() == head
 
 
 def test_what_is_handed_in_is_checked(world: World, tmp_path: Path) -> None:

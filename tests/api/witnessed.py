@@ -81,6 +81,7 @@ class World:
     client: httpx.Client
     conn: psycopg.Connection[Any]
     chain: Chain
+    first: int = 0  # leaves of the first checkpoint
 
     @property
     def url(self) -> str:
@@ -96,4 +97,4 @@ class World:
     def asking(self, policy: Policy | None = None) -> witnessing.Asking:
         """What the anchorer starts."""
         connect = partial(wiring.database, self.settings, False)
-        return witnessing.Asking(connect, Tiles(self.log.folder), policy or self.policy, 60.0)
+        return witnessing.Asking(connect, Tiles(self.log.folder), policy or self.policy, self.settings.witness_every_s)
