@@ -136,7 +136,7 @@ def _text(body: bytes) -> str:
 
 
 def _one_history(witness: Witness, first: Signed, shown: _Shown, tiles: Tiles) -> None:
-    """Raises Fork where the head that is shown does not go on from `first` (which is no larger): by the roots where both
+    """Raises Fork where the head that is shown does not go on from `first` (no larger than it): by the roots where both
     are of one size, else by the log's own tiles, which lead to the one signed root by another way than over the
     other."""
     if first.size == shown.head.size and first.root != shown.head.root:
