@@ -52,7 +52,7 @@ def _keep(conn: psycopg.Connection[Any], leaves: Sequence[bytes], at_ms: Sequenc
     # The first receipt stands: two for one record would be two promises.
     conn.execute(
         "INSERT INTO receipt (leaf, at_ms, mmd_s, body)"
-        " SELECT leaf, at_ms, %s, body FROM unnest(%s::bytea[], %s::bigint[], %s::bytea[]) AS given (leaf, at_ms, body)"
+        " SELECT leaf, at_ms, %s, body FROM unnest(%s::bytea[], %s::bigint[], %b::bytea[]) AS given (leaf, at_ms, body)"
         " ON CONFLICT (leaf) DO NOTHING",
         (
             promiser.mmd_s,

@@ -7,7 +7,7 @@ or round them differently, and a leaf hash forgives nothing. Scale them to integ
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
 from typing import Any, Final
@@ -51,14 +51,16 @@ class Record:
     kind: str
     subject: int | None
     body: bytes
+    day: date | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a body that does not say what the columns beside it say."""
+        """Refuse a body that does not say what the columns beside it say; note its service day."""
         content = parse(self.body)
         if content["kind"] != self.kind:
             raise RecordError(f"the body says kind {content['kind']!r}, the record says {self.kind!r}")
         if subject_of(content) != self.subject:
             raise RecordError(f"the body is about {subject_of(content)}, the record about {self.subject}")
+        object.__setattr__(self, "day", day_of(content))
 
 
 def encode(value: Plain) -> bytes:
@@ -126,6 +128,15 @@ def day_of(content: Mapping[str, Any]) -> date | None:
         return date.fromisoformat(day)
     except ValueError:
         return None
+
+
+def day_in(body: bytes) -> date | None:
+    """The service day that the bytes of a body name, where they are one: nothing else of them is looked at. Total."""
+    try:
+        content = cbor2.loads(body)
+    except (Exception, RecursionError):
+        return None
+    return day_of(content) if isinstance(content, dict) else None
 
 
 def code_record(
@@ -216,8 +227,11 @@ def register_record(
     )
 
 
-def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, origin: Origin) -> Record:
-    """The seal of a service day: nothing is taken for it any more, and this is the Merkle root of its evidence."""
+def seal_record(
+    day: date, blocks: int, evidence_root: bytes, chunks_root: bytes, context: bytes, origin: Origin
+) -> Record:
+    """The seal of a service day: nothing is taken for it any more, and these are the Merkle roots of its evidence and
+    of the salted hashes of its chunks, block by block (see `chunks`)."""
     return _record(
         "seal",
         None,
@@ -225,6 +239,7 @@ def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, or
         day=day.isoformat(),
         blocks=blocks,
         evidence_root=_digest("evidence_root", evidence_root),
+        chunks_root=_digest("chunks_root", chunks_root),
         context=_digest("context", context),
     )
 

@@ -24,13 +24,13 @@ from ledger import (
     entry_tile,
     hash_tile,
     prove,
-    read_receipt,
     receipt_for,
     signed_size,
     tile_address,
     witnessed_note,
 )
 
+from ..promised import shown
 from .devices import NotAllowed, name_of_client
 
 _OPEN: Final = re.compile(
@@ -139,9 +139,7 @@ def receipt(request: Request, leaf: Annotated[str, Path(pattern="^[0-9a-f]{64}$"
         given = receipt_for(conn, bytes.fromhex(leaf), site.promiser())
     if given is None:
         return _refused(404, "no_such_record", "no record has this leaf hash: SHA-256 of a zero byte and its body")
-    said = read_receipt(given)
-    body = {"receipt": b64encode(given).decode(), "at_ms": said.at_ms, "mmd_s": said.mmd_s, "log": said.log}
-    return JSONResponse(body, headers={"Cache-Control": "no-store"})
+    return JSONResponse(shown(given), headers={"Cache-Control": "no-store"})
 
 
 @router.get("/keys")

@@ -11,6 +11,9 @@ CREATE TABLE receipt (
 -- Null of records that were numbered before this column was there.
 ALTER TABLE record ADD COLUMN said_at timestamptz;
 
+-- The service day that a body names, noted by who made it, so that numbering reads no body.
+ALTER TABLE outbox ADD COLUMN day date;
+
 -- Who holds a receipt, or a record, asks by the leaf's hash.
 CREATE INDEX record_leaf ON record USING hash (leaf);
 CREATE INDEX outbox_leaf ON outbox USING hash (sha256('\x00'::bytea || body));
