@@ -110,7 +110,7 @@ const TEXTS = {
     proofStatus: { broken: "不成立", anchored: "已锚定上链", pending: "等待锚定或见证", none: "没有存证记录" },
     proofNone: "未知的方格没有要证明的结论。",
     step: { "own record": "本格记录", leaf: "叶哈希", signature: "日志签名", record: "记录", log: "日志", checkpoint: "检查点", anchor: "上链锚定", code: "健康码", block: "区块日记录", inclusion: "日志收录", witnesses: "见证方" },
-    stepState: { true: "成立", false: "不成立", null: "等待中" },
+    stepState: { true: "成立", false: "不成立", null: "等待中", off: "未要求" },
     chainProves: "它能证明：锚定之后，这条记录没有被悄悄改过——任何留有早先检查点的人都能核对。",
     chainDoesNot: "它不能证明：观测本身正确，或运营方没有作假。",
     trustChain: {
@@ -239,7 +239,7 @@ const TEXTS = {
     proofStatus: { broken: "Does not hold", anchored: "Anchored on the chain", pending: "Waiting for an anchor or for witnesses", none: "No record" },
     proofNone: "An unknown square makes no claim that would need a proof.",
     step: { "own record": "Own record", leaf: "Leaf hash", signature: "Signature of the log", record: "Record", log: "Log", checkpoint: "Checkpoint", anchor: "Anchor", code: "Code", block: "Block-day record", inclusion: "Inclusion in the log", witnesses: "Witnesses" },
-    stepState: { true: "holds", false: "does not hold", null: "pending" },
+    stepState: { true: "holds", false: "does not hold", null: "pending", off: "not asked for" },
     chainProves: "What it proves: this record was not quietly changed after it was anchored, to anyone who kept an earlier checkpoint.",
     chainDoesNot: "What it does not: that the observation is right, or that the operator was honest.",
     trustChain: {
