@@ -125,7 +125,7 @@ def proof(request: Request, idx: Annotated[int, Path(ge=0, lt=1 << 63)]) -> Resp
     """The proof of record `idx` against the newest signed checkpoint: `roadcode verify` and any auditor checks it."""
     try:
         with request.app.state.site.pool.connection() as conn:
-            found = prove(conn, _tiles(request), idx, which="head")
+            found = prove(conn, _tiles(request), idx, which="head", policy=request.app.state.site.ledger().policy)
     except NotProvable as error:
         return _refused(404, "not_provable", error)
     return JSONResponse(found, headers=_NOW)

@@ -438,6 +438,16 @@ def test_words_of_trust_keep_chain_and_witnesses_apart(world: World) -> None:
     assert "no evidence against that operator" in backing.CHAIN_WORDS["embedded"]
 
 
+def test_a_witness_whose_port_is_taken_ends_and_says_so(world: World, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        run = ["witness", "run", "--data", str(tmp_path / "w"), "--name", "w.example", "--log", world.log.verifier]
+        told = CliRunner().invoke(cli, [*run, "--listen", f"127.0.0.1:{taken.getsockname()[1]}"])
+    assert isinstance(told.exception, OSError)
+    Witness(tmp_path / "w", "w.example", [world.log.verifier]).close()  # and its folder is free again
+
+
 def test_the_command_follows_checks_and_says_what_it_did(world: World, tmp_path: Path) -> None:
     size = world.grow(2)
     pub = world.log.folder / "log.pub"
