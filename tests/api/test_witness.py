@@ -33,6 +33,7 @@ from ledger import (
     Chain,
     Fork,
     Log,
+    PolicyError,
     Restored,
     Step,
     Tiles,
@@ -436,6 +437,16 @@ def test_words_of_trust_keep_chain_and_witnesses_apart(world: World) -> None:
         assert said == {"chain": "none", "witnesses": word}
         assert all(backing.trust_words(said))
     assert "no evidence against that operator" in backing.CHAIN_WORDS["embedded"]
+
+
+def test_a_policy_that_cannot_be_read_is_named_at_the_start(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "policy.txt"
+    for content, why in ((None, "cannot be read"), ("witness x", "line 1"), ("quorum none\nquorum none", "line 2")):
+        if content is not None:
+            file.write_text(content)
+        with pytest.raises(PolicyError, match=why):
+            wiring.check_exposure(world.settings.model_copy(update={"witnesses": file}))
+    wiring.check_exposure(world.settings)
 
 
 def test_a_witness_whose_port_is_taken_ends_and_says_so(world: World, tmp_path: Path) -> None:
