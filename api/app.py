@@ -67,7 +67,8 @@ class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
     mall: where points are redeemed, if anywhere.
     pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts.
-    district: the key that signs road certificates at a moment."""
+    witness_slot_s: for how long witnesses are offered one head. district: the key that signs road certificates at a
+    moment."""
 
     city: City
     options: EvidenceOptions
@@ -83,6 +84,7 @@ class Site:
     trust: Trust
     door: Door
     let_in: Callable[[], None]
+    witness_slot_s: float
     promiser: Callable[[], Promiser]
     district: Callable[[float], KeyPair]
     gate: departments.Gate

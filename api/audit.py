@@ -68,9 +68,10 @@ def bundle(connect: Connect, cell: int, city: City, ledger: Ledger, at_s: float)
             "city": {"name": city.name, "region_code": city.region_code, "origin": list(city.origins)},
             "banner": city.banner, "cell": cell, "name": name_of(cell), "polygon": polygon_deg(cell),
             "code": said, "revision": revision, "codes": b64encode(codes.tobytes()).decode(),
-            "block": prove(conn, ledger.tiles, record.idx, ledger.chain),
-            "own": None if own is None else prove(conn, ledger.tiles, own.idx, ledger.chain),
-            "context": None if context is None else prove(conn, ledger.tiles, context, ledger.chain),
+            "block": prove(conn, ledger.tiles, record.idx, ledger.chain, policy=ledger.policy),
+            "own": None if own is None else prove(conn, ledger.tiles, own.idx, ledger.chain, policy=ledger.policy),
+            "context": None if context is None
+            else prove(conn, ledger.tiles, context, ledger.chain, policy=ledger.policy),
             "days": [] if turn.is_coarse(cell) else _days(conn, block, date.fromisoformat(body["day"]), ledger),
             # What to compare with what one was given by a person: a document cannot vouch for its own keys.
             "log": {"key": ledger.verifier},
@@ -105,7 +106,7 @@ def _seal(conn: Connection, day: date, ledger: Ledger) -> dict[str, Any] | None:
     """The proof of a day's seal; None while it is on its way into the log."""
     for record in records_about(conn, "seal", day):
         try:
-            return prove(conn, ledger.tiles, record.idx, ledger.chain)
+            return prove(conn, ledger.tiles, record.idx, ledger.chain, policy=ledger.policy)
         except NotProvable:
             return None
     return None

@@ -81,8 +81,8 @@ class Settings(BaseSettings):
         "many must sign; `roadcode witness --help`",
     )
     witness_every_s: float = Field(
-        default=10.0, ge=0.2, le=3600,
-        description="time between askings of the witnesses; each head that three of them sign is 1 kB of database",
+        default=60.0, ge=0, le=3600,
+        description="for how long witnesses are offered one head, so that all sign the same; 0: always the newest",
     )  # fmt: skip
     merge_delay_s: int = Field(
         default=MERGE_DELAY_S, ge=5, le=86_400,

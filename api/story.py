@@ -129,7 +129,7 @@ def _type(number: int) -> dict[str, Any]:
 
 
 def _step(step: Step) -> dict[str, Any]:
-    return {"name": step.name, "ok": step.ok, "detail": step.detail}
+    return {"name": step.name, "ok": step.ok, "detail": step.detail, "wanted": step.wanted}
 
 
 def status_of(steps: list[Step]) -> str:

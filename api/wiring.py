@@ -309,7 +309,8 @@ def asking(settings: Settings) -> Asking | None:
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises NotConfigured where something would be open to the network unguarded, or TLS is set and cannot be had."""
+    """Raises NotConfigured where something would be open to the network unguarded, or TLS is set and cannot be had, and
+    PolicyError where witnesses are named in a file that cannot be read."""
     if not is_loopback(settings.host) and not settings.api_token:
         raise NotConfigured(
             f"ROADCODE_HOST={settings.host} opens the platform to the network: set ROADCODE_API_TOKEN to a long random "
@@ -317,6 +318,7 @@ def check_exposure(settings: Settings) -> None:
         )
     tls.check_tls(settings)
     tls.listen(settings)
+    policy(settings)
 
 
 def worker(
@@ -441,6 +443,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            witness_slot_s=settings.witness_every_s,
             promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
             mall=mall(settings),

@@ -21,10 +21,8 @@ from ledger import (
     PolicyWitness,
     Tiles,
     ask,
-    checkpoint_at,
+    candidate,
     cosignatures_at,
-    newest_anchor,
-    newest_checkpoint,
     put_cosignatures,
 )
 
@@ -33,18 +31,21 @@ TIMEOUT_S: Final = 5.0
 """For one answer. Witnesses sync a disk before they answer; a shorter time loses those on slow lines, a longer one lets
 a witness that hangs hold up its own next asking, and nobody else's."""
 _AT_ONCE: Final = 8
+_TURN_S: Final = 5.0
+"""Between turns. Who has signed is not asked again; who was away is, so often, and hears a few hundred bytes."""
 
 
 class Asking:
-    """Asks, every `every_s`, each witness that has an address to sign the newest anchored and the newest checkpoint.
+    """Asks each witness that has an address to sign the head that is offered now (`ledger.candidate`, a new one every
+    `slot_s`), until it has.
 
     What it gets is checked by the policy's keys and kept. A thread of its own: a witness that is away, slow or lying
     costs that witness's signature, and never a turn of log or chain.
     """
 
-    def __init__(self, connect: Callable[[], Connection], tiles: Tiles, policy: Policy, every_s: float) -> None:
+    def __init__(self, connect: Callable[[], Connection], tiles: Tiles, policy: Policy, slot_s: float) -> None:
         """Nothing is asked before `start` or `turn`."""
-        self._connect, self._tiles, self._policy, self._every_s = connect, tiles, policy, every_s
+        self._connect, self._tiles, self._policy, self._slot_s = connect, tiles, policy, slot_s
         self._known: dict[str, int] = {}
         self._told: dict[str, str] = {}
         self._stop = threading.Event()
@@ -64,47 +65,35 @@ class Asking:
                 self.turn(say)
             except (psycopg.Error, LogDamaged, NoteError) as error:
                 self._say(say, "log", f"{type(error).__name__}: {error}")
-            self._stop.wait(max(0.2, self._every_s - (time.monotonic() - began_s)))
+            self._stop.wait(max(0.2, _TURN_S - (time.monotonic() - began_s)))
 
     def turn(self, say: Callable[..., object]) -> int:
         """Ask everybody once; gives how many new cosignatures were kept. No transaction is open while it asks."""
         with closing(self._connect()) as conn:
-            heads = self._heads(conn)
-            have = {size: {one.witness.vkey for one in cosignatures_at(conn, size)} for size, _ in heads}
+            head = candidate(conn, self._slot_s)
+            have = {one.witness.vkey for one in cosignatures_at(conn, head[0])} if head else set()
             conn.commit()
-            asked = [witness for witness in self._policy.witnesses if witness.url]
-            if not heads or not asked:
+            asked = [one for one in self._policy.witnesses if one.url and one.key.vkey not in have]
+            if head is None or not asked:
                 return 0
+            size, note = head
             new = 0
             with ThreadPoolExecutor(min(_AT_ONCE, len(asked))) as pool:
-                for signed in pool.map(lambda one: self._ask(one, heads, have, say), asked):
-                    new += sum(put_cosignatures(conn, size, [one]) for size, one in signed)
+                for signed in pool.map(lambda one: self._ask(one, size, note, say), asked):
+                    new += put_cosignatures(conn, size, [signed]) if signed else 0
                     conn.commit()
             return new
 
-    def _heads(self, conn: Connection) -> list[tuple[int, str]]:
-        """(size, note) of the newest anchored checkpoint and of the newest, in this order; one where they are one."""
-        newest, anchor = newest_checkpoint(conn), newest_anchor(conn)
-        found = [] if anchor is None else [checkpoint_at(conn, anchor.size)]
-        return list({row[0]: (row[0], row[2]) for row in (*found, newest) if row is not None}.values())
-
-    def _ask(
-        self, witness: PolicyWitness, heads: list[tuple[int, str]], have: dict[int, set[str]],
-        say: Callable[..., object],
-    ) -> list[tuple[int, Cosignature]]:
-        signed = []
+    def _ask(self, witness: PolicyWitness, size: int, note: str, say: Callable[..., object]) -> Cosignature | None:
         known = self._known.get(witness.name, 0)
+        if size < known:
+            return None
+        signed = None
         try:
-            for size, note in heads:
-                if size < known or witness.key.vkey in have[size]:
-                    continue
-                one, known = ask(witness, note, size, known, partial(self._proof, size), TIMEOUT_S)
-                if one is not None:
-                    signed.append((size, one))
+            signed, self._known[witness.name] = ask(witness, note, size, known, partial(self._proof, size), TIMEOUT_S)
             self._say(say, witness.name, "")
         except (Away, LogDamaged) as error:
             self._say(say, witness.name, str(error))
-        self._known[witness.name] = known
         return signed
 
     def _proof(self, size: int, old: int) -> list[bytes]:

@@ -19,7 +19,7 @@ from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_
 from .cold import ColdError, export_grants, import_grants, sign_grants
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
-from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
+from .cosigned import candidate, cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
 from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError, DistrictKeys, KeyStep, key_state
 from .fetch import Away
 from .follow import Followed, check_evidence, follow
@@ -207,6 +207,7 @@ __all__ = [
     "ask",
     "block_leaf",
     "block_record",
+    "candidate",
     "case_record",
     "check_evidence",
     "check_time",

@@ -68,6 +68,23 @@ def newest_witnessed(conn: psycopg.Connection[Any], policy: Policy, covering: in
     return None
 
 
+def candidate(conn: psycopg.Connection[Any], slot_s: float) -> tuple[int, str] | None:
+    """(size, note) of the checkpoint that witnesses are offered now: for `slot_s` seconds the one that was the newest
+    when they began. A log signs a head or two a second, and witnesses who come at moments of their own would each sign
+    another one, so that none ever had a quorum. 0: the newest. None where nothing is signed yet."""
+    row: tuple[int, str] | None = None
+    if slot_s > 0:
+        row = conn.execute(
+            "SELECT size, note FROM checkpoint WHERE at <= to_timestamp(floor(extract(epoch FROM now()) / %s) * %s)"
+            " ORDER BY size DESC LIMIT 1",
+            (slot_s, slot_s),
+        ).fetchone()
+    order = "DESC" if slot_s <= 0 else "ASC"  # within the first slot of all the first, which stays the same
+    if row is None:
+        row = conn.execute(f"SELECT size, note FROM checkpoint ORDER BY size {order} LIMIT 1").fetchone()  # noqa: S608
+    return row
+
+
 def cosignatures_from(
     conn: psycopg.Connection[Any], above: tuple[int, str], limit: int
 ) -> list[tuple[int, str, int, bytes, str]]:

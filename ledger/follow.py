@@ -9,7 +9,7 @@ from typing import Any, Literal
 from . import merkle
 from .cosignature import cosignatures_of, with_cosignatures
 from .fetch import Away, fetch
-from .note import Checkpoint, NoteError, exact64, parse_verifier, verify_note
+from .note import NoteError, exact64, parse_verifier, verify_note
 from .proof import Step
 from .tiles import HASH, WIDTH, LogDamaged, Tiles, tile_path
 from .witness import BadRequest, Refusal, Restored, Signed, Witness
@@ -53,64 +53,104 @@ class RemoteTiles(Tiles):
 
 
 def follow(witness: Witness, log: str, url: str, now_s: int, timeout_s: float = 10.0) -> Followed:
-    """One turn with the log whose verifier text is `log` and that answers below `url` (such as https://HOST/log).
+    """One turn with the log whose verifier text is `log` and that answers below `url` (such as https://HOST/log): what
+    it shows to everybody is checked, and what it offers to witnesses signed.
 
     Raises Refusal (Fork with its evidence, Shrunk, NotSigned ...), Restored where the log shows a cosignature of ours
     that our own state does not know, and Away.
     """
     url = url.rstrip("/")
     origin = parse_verifier(log)[0]
-    note = _checkpoint(url, timeout_s)
-    head = witness.checked(note)
-    if head.origin != origin:
-        raise BadRequest(f"{url} is the log {head.origin!r}, not {origin!r}")
+    shown = _Shown(witness, origin, _note(f"{url}/checkpoint", timeout_s))
     last = witness.last(origin)
-    known = last.size if last else 0
-    try:
-        ours = cosignatures_of(note, [witness.key])
-    except NoteError as error:
-        raise BadRequest(f"{url} shows a cosignature in our name that is not ours: {error}") from error
-    if ours and (head.size > known or (last is not None and head.size == known and head.root != last.root)):
-        raise Restored(
-            f"{url} shows a head of {head.size} leaves that this witness signed, and its folder knows of {known}: it"
-            " was put back from a backup. Make a new witness in a fresh folder, under a new name, and tell the operator"
-        )
-    if last is not None and head.size < last.size:
+    if last is not None and shown.head.size < last.size:
         raise Shrunk(
-            f"{url} shows {head.size} leaves, {last.size} were signed here: an old copy, or the log was put back"
+            f"{url} shows {shown.head.size} leaves, {last.size} were signed here: an old copy, or the log was put back"
         )
-    if last is not None and ours and head.root == last.root:
-        return Followed("seen", head.size, last.time_s)
-    proof = _proof(witness, last, head, note, RemoteTiles(url, head.size, timeout_s))
-    signed = witness.add_checkpoint(known, proof, note, now_s)
-    state: Literal["signed", "again"] = "signed" if head.size > known else "again"
-    handed, detail = _hand(url, with_cosignatures(_bare(note), [signed]), timeout_s)
-    return Followed(state, head.size, now_s, handed, detail)
+    tiles = RemoteTiles(url, shown.head.size, timeout_s)
+    if last is not None:
+        _one_history(witness, last, shown, tiles)
+    offer = _offer(witness, origin, url, shown, tiles, timeout_s)
+    known = last.size if last else 0
+    if last is not None and offer.head.size < known:
+        return Followed("seen", known, last.time_s, detail="a head of this log that was signed before is offered again")
+    if last is not None and offer.ours and offer.head.root == last.root:
+        return Followed("seen", known, last.time_s)
+    proof = tiles.consistency(known, offer.head.size) if 0 < known < offer.head.size else []
+    signed = witness.add_checkpoint(known, proof, offer.note, now_s)
+    state: Literal["signed", "again"] = "signed" if offer.head.size > known else "again"
+    handed, detail = _hand(url, with_cosignatures(_bare(offer.note), [signed]), timeout_s)
+    return Followed(state, offer.head.size, now_s, handed, detail)
 
 
-def _checkpoint(url: str, timeout_s: float) -> str:
-    answer = fetch(f"{url}/checkpoint", timeout_s)
+class _Shown:
+    """A note that the log shows: its head, checked by the log's key, and whether it carries a cosignature of ours."""
+
+    def __init__(self, witness: Witness, origin: str, note: str) -> None:
+        """Raises Refusal, and Restored where we signed what our memory does not know."""
+        self.note = note
+        self.head = witness.checked(note)
+        if self.head.origin != origin:
+            raise BadRequest(f"this is the log {self.head.origin!r}, not {origin!r}")
+        try:
+            self.ours = bool(cosignatures_of(note, [witness.key]))
+        except NoteError as error:
+            raise BadRequest(f"the log shows a cosignature in our name that is not ours: {error}") from error
+        last = witness.last(origin)
+        known = last.size if last else 0
+        if self.ours and (
+            self.head.size > known or (last is not None and self.head.size == known and self.head.root != last.root)
+        ):
+            raise Restored(
+                f"the log shows a head of {self.head.size} leaves that this witness signed, and its folder knows of"
+                f" {known}: it was put back from a backup. Make a new witness in a fresh folder, under a new name, and"
+                " tell the log's operator"
+            )
+
+
+def _offer(witness: Witness, origin: str, url: str, shown: _Shown, tiles: Tiles, timeout_s: float) -> _Shown:
+    """What the log wants to have signed, proven to be of the history that it shows to everybody. A log that offers
+    nothing of its own (any other than ours) has its newest head signed."""
+    answer = fetch(f"{url}/candidate", timeout_s)
     if answer.status != 200:
-        raise Away(f"{url}/checkpoint answers {answer.status}: is this the address of a log, such as https://HOST/log?")
+        return shown
+    offer = _Shown(witness, origin, _text(answer.body))
+    if offer.head.size > shown.head.size:
+        raise Away(f"{url} offers {offer.head.size} leaves and shows {shown.head.size}: it is being mended, or torn")
+    _one_history(witness, Signed(offer.head.size, offer.head.root, offer.note, 0), shown, tiles)
+    return offer
+
+
+def _note(url: str, timeout_s: float) -> str:
+    answer = fetch(url, timeout_s)
+    if answer.status != 200:
+        raise Away(f"{url} answers {answer.status}: is this the address of a log, such as https://HOST/log?")
+    return _text(answer.body)
+
+
+def _text(body: bytes) -> str:
     try:
-        return answer.body.decode()
+        return body.decode()
     except UnicodeDecodeError as error:
-        raise BadRequest(f"{url}/checkpoint is no text") from error
+        raise BadRequest("what the log shows is no text") from error
 
 
-def _proof(witness: Witness, last: Signed | None, head: Checkpoint, note: str, tiles: Tiles) -> list[bytes]:
-    """The consistency proof, made from the log's tiles. Where they lead to the signed root by another way than over the
-    head that was signed here, the log has two histories, and the tiles show it."""
-    if last is None or last.size in {0, head.size}:
-        return []
-    proof = tiles.consistency(last.size, head.size)
-    if not merkle.verify_consistency(last.size, head.size, last.root, head.root, proof):
-        prefix = tiles.root(last.size)
-        if tiles.root(head.size) != head.root:
-            raise LogDamaged("the log's tiles do not lead to the root it signed: tell its operator")
-        shown = {"prefix_root": b64encode(prefix).decode(), "consistency": [b64encode(v).decode() for v in proof]}
-        raise witness.fork("other history", last, note, shown)
-    return proof
+def _one_history(witness: Witness, first: Signed, shown: _Shown, tiles: Tiles) -> None:
+    """Raises Fork where the head that is shown does not go on from `first` (no larger than it): by the roots where both
+    are of one size, else by the log's own tiles, which lead to the one signed root by another way than over the
+    other."""
+    if first.size == shown.head.size and first.root != shown.head.root:
+        raise witness.fork("same size", first, shown.note, {})
+    if first.size in {0, shown.head.size}:
+        return
+    proof = tiles.consistency(first.size, shown.head.size)
+    if merkle.verify_consistency(first.size, shown.head.size, first.root, shown.head.root, proof):
+        return
+    prefix = tiles.root(first.size)
+    if tiles.root(shown.head.size) != shown.head.root:
+        raise LogDamaged("the log's tiles do not lead to the root it signed: tell its operator")
+    found = {"prefix_root": b64encode(prefix).decode(), "consistency": [b64encode(v).decode() for v in proof]}
+    raise witness.fork("other history", first, shown.note, found)
 
 
 def _bare(note: str) -> str:

@@ -151,7 +151,7 @@ def verify_receipt(
     kept, why = False, "no proof was given"
     if proof is not None:
         checked = verify_proof(proof, verifier_key, None)
-        steps += [step for step in checked if step.name != "anchor"]
+        steps += [step for step in checked if step.name != "anchor" and step.wanted]
         kept, why = _keeps(promise, proof, checked, verifier_key)
     if kept:
         steps.append(Step("promise", True, why))

@@ -16,6 +16,7 @@ from ledger import (
     Chain,
     NotProvable,
     Step,
+    parse_policy,
     read_document,
     verify_document,
     verify_proof,
@@ -145,7 +146,7 @@ def trace(
 
 def check_proof(proof: Any, key: str, policy: Path | None, chain: Chain | None) -> list[Step]:
     """One record's proof against what an auditor trusts."""
-    return verify_proof(proof, key, chain)
+    return verify_proof(proof, key, chain, None if policy is None else parse_policy(policy.read_bytes()))
 
 
 def read_hash(text: str) -> bytes:

@@ -14,7 +14,7 @@ import psycopg
 
 from ingest import CityFileError
 from ledger import DISTRICT_KEY_WARN_S as WARN_S
-from ledger import DistrictKeyError, TrustListError
+from ledger import DistrictKeyError, PolicyError, TrustListError
 
 from .. import heartbeat, migrate, outside, wiring
 from ..disk import DiskFull, check_room
@@ -103,7 +103,7 @@ def _city(settings: Settings) -> Finding:
 def _exposure(settings: Settings) -> Finding:
     try:
         wiring.check_exposure(settings)
-    except wiring.NotConfigured as error:
+    except (wiring.NotConfigured, PolicyError) as error:
         return Finding("network", "fault", str(error))
     return Finding("network", "ok", f"the map is at {settings.host}")
 

@@ -52,7 +52,8 @@ def _square(cell: int, home: Path | None, as_json: bool) -> None:
     with wiring.database(full) as conn:
         known = wiring.ledger(full)
         steps, _ = story.verify(conn, cell, known)
-    show([{"step": s.name, "holds": _MARK[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
+    rows = [{"step": s.name, "holds": _MARK[s.ok] if s.wanted else "not asked", "detail": s.detail} for s in steps]
+    show(rows, as_json, f"square {cell}")
     status = story.status_of(steps)
     if not as_json:
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -115,16 +116,19 @@ def _serve(made: Any, listen: str) -> Any:
     from ..witness_server import witness_app  # noqa: PLC0415
 
     host, _, port = listen.rpartition(":")
-    if not port.isdigit():
+    if not port.isdigit() or int(port) > 65535:
         raise typer.BadParameter("--listen reads HOST:PORT")
+    host = host.strip("[]") or "127.0.0.1"
+    # Bound here and not in the thread, so that a port that is taken ends the command and does not leave it deaf.
+    listening = socket.create_server((host, int(port)), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     config = uvicorn.Config(
         witness_app(made, time.time, lambda text: ERR.print(text, highlight=False, markup=False)),
-        host=host or "127.0.0.1", port=int(port), log_level="warning", access_log=False, server_header=False,
-        limit_concurrency=64, timeout_keep_alive=60,
+        log_level="warning", access_log=False, server_header=False, limit_concurrency=64, timeout_keep_alive=60,
     )  # fmt: skip
     server = uvicorn.Server(config)
-    threading.Thread(target=server.run, name="witness-http", daemon=True).start()
-    ERR.print(f"{made.key.vkey} answers at http://{host or '127.0.0.1'}:{port}/add-checkpoint", highlight=False)
+    run = {"sockets": [listening]}
+    threading.Thread(target=server.run, kwargs=run, name="witness-http", daemon=True).start()
+    ERR.print(f"{made.key.vkey} answers at http://{listen}/add-checkpoint", highlight=False, soft_wrap=True)
     return server
 
 

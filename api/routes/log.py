@@ -34,7 +34,7 @@ from ..promised import shown
 from .devices import NotAllowed, name_of_client
 
 _OPEN: Final = re.compile(
-    r"/log/(?:checkpoint|consistency|cosignature|keys|witnessed|tile/[0-7]/[0-9x/]{3,40}(?:\.p/[0-9]{1,3})?)\Z"
+    r"/log/(?:candidate|checkpoint|consistency|cosignature|keys|witnessed|tile/[0-7]/[0-9x/]{3,40}(?:\.p/[0-9]{1,3})?)\Z"
 )
 """Hash tiles are matched by their digits, so that no spelling of `entries` gets through."""
 _BY_ADDRESS: Final = Budget(burst=4_000, per_s=200)
@@ -125,7 +125,7 @@ def proof(request: Request, idx: Annotated[int, Path(ge=0, lt=1 << 63)]) -> Resp
     """The proof of record `idx` against the newest signed checkpoint: `roadcode verify` and any auditor checks it."""
     try:
         with request.app.state.site.pool.connection() as conn:
-            found = prove(conn, _tiles(request), idx, which="head")
+            found = prove(conn, _tiles(request), idx, which="head", policy=request.app.state.site.ledger().policy)
     except NotProvable as error:
         return _refused(404, "not_provable", error)
     return JSONResponse(found, headers=_NOW)

@@ -12,12 +12,14 @@ from ledger import (
     MAX_NOTE,
     NoteError,
     NotProvable,
+    candidate,
     checkpoint_at,
     cosignatures_of,
     newest_witnessed,
     parse_checkpoint,
     put_cosignatures,
     tlog_proof,
+    witnessed_note,
 )
 
 from .devices import NotAllowed
@@ -69,6 +71,19 @@ def _take(request: Request, body: bytes) -> Response:
         new = put_cosignatures(conn, size, signed)
     names = policy.names_of(signed)
     return JSONResponse({"size": size, "witnesses": names, "new": new}, headers={"Cache-Control": "no-store"})
+
+
+@router.get("/candidate")
+def offered(request: Request) -> Response:
+    """The head that witnesses are offered now, with what they signed of it so far: the same to all of them for a
+    minute, so that they sign the same."""
+    site = request.app.state.site
+    with site.pool.connection() as conn:
+        found = candidate(conn, site.witness_slot_s)
+        if found is None:
+            return _refused(404, "no_checkpoint", "nothing is signed yet: the anchorer signs with the first record")
+        note = witnessed_note(conn, found[1])
+    return Response(note, media_type=_TEXT, headers={"Cache-Control": "no-cache"})
 
 
 @router.get("/witnessed")

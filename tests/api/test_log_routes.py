@@ -108,7 +108,7 @@ def test_records_need_the_token_and_are_the_leaves(world: World) -> None:
     assert bodies == [record.body for record in BODIES[512:]]
     found = client.get("/log/proof/511", headers=key).json()
     assert {s.name: s.ok for s in verify_proof(found, verifier, None)} == {
-        "record": True, "leaf": True, "inclusion": True, "signature": True, "anchor": None,
+        "record": True, "leaf": True, "inclusion": True, "signature": True, "witnesses": None, "anchor": None,
     }  # fmt: skip
     assert parse(b64decode(found["body"]))["cell"] == 511
     hashes = [b64decode(value) for value in found["inclusion"]]

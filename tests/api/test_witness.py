@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import http.server
 import itertools
 import json
 import shutil
 import socket
-import threading
 import uuid
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +18,6 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-import uvicorn
 from psycopg import sql
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -37,7 +33,7 @@ from ledger import (
     Chain,
     Fork,
     Log,
-    Policy,
+    PolicyError,
     Restored,
     Step,
     Tiles,
@@ -45,7 +41,6 @@ from ledger import (
     check_evidence,
     cosign,
     cosignatures_of,
-    enqueue,
     follow,
     fsck,
     judge,
@@ -53,91 +48,14 @@ from ledger import (
     parse_policy,
     prove,
     request_text,
-    step,
     verify_proof,
     verify_tlog_proof,
     with_cosignatures,
 )
 from ledger.keys import load_pair
 
-from ..ledger.test_store import code
-from ..street import until
 from .test_app import served
-
-NOW = 1_795_600_000
-ABSENT = "http://127.0.0.1:9/"
-
-
-@contextmanager
-def on_http(app: Any) -> Iterator[str]:
-    """An application on a port of this machine."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        try:
-            until(lambda: server.started, 20, "the witness serves")
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """A folder as it is: how a log looks that serves plain files."""
-
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-
-@contextmanager
-def plain_files(folder: Path) -> Iterator[str]:
-    """A log's folder over HTTP, without any of our own server's code."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
-
-
-def below(client: httpx.Client) -> str:
-    """The address of the log that a client talks to."""
-    return f"{str(client.base_url).rstrip('/')}/log"
-
-
-@dataclass
-class World:
-    """A log of the platform with three witnesses that its policy names, two of them needed; and a fourth, unnamed."""
-
-    settings: Settings
-    log: Log
-    witnesses: list[Witness]
-    urls: list[str]
-    policy: Policy
-    client: httpx.Client
-    conn: psycopg.Connection[Any]
-    chain: Chain
-
-    @property
-    def url(self) -> str:
-        """Of the log."""
-        return below(self.client)
-
-    def grow(self, count: int) -> int:
-        """Let the platform say something; gives the size of the new checkpoint."""
-        enqueue(self.conn, [code(self.log.size + i) for i in range(count)])
-        self.conn.commit()
-        return step(self.conn, self.log, self.chain, NOW).size
-
-    def asking(self, policy: Policy | None = None) -> witnessing.Asking:
-        """What the anchorer starts."""
-        connect = partial(wiring.database, self.settings, False)
-        return witnessing.Asking(connect, Tiles(self.log.folder), policy or self.policy, 60.0)
+from .witnessed import ABSENT, NOW, World, below, on_http, plain_files
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +68,7 @@ def world(postgres: str, city: City, tmp_path_factory: pytest.TempPathFactory) -
     url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
     with psycopg.connect(url, autocommit=True) as conn:
         migrate(conn)
-    settings = Settings(home=home, database_url=SecretStr(url), witnesses=home / "policy.txt")
+    settings = Settings(home=home, database_url=SecretStr(url), witnesses=home / "policy.txt", witness_every_s=0)
     with ExitStack() as stack:
         conn = stack.enter_context(psycopg.connect(url))
         log = stack.enter_context(Log(wiring.log_folder(settings), wiring.log_name(city)))
@@ -163,7 +81,9 @@ def world(postgres: str, city: City, tmp_path_factory: pytest.TempPathFactory) -
         (home / "policy.txt").write_text(text)
         policy = parse_policy(text.encode())
         client = stack.enter_context(served(settings))
-        yield World(settings, log, made, urls, policy, client, conn, Chain(ABSENT, home / "keys", timeout_s=1.0))
+        built = World(settings, log, made, urls, policy, client, conn, Chain(ABSENT, home / "keys", timeout_s=1.0))
+        built.first = built.grow(1)
+        yield built
     with psycopg.connect(postgres, autocommit=True) as conn:
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -233,6 +153,38 @@ def test_a_witness_that_follows_signs_and_hands_in_and_one_that_is_not_named_is_
         assert judge(world.policy, world.client.get("/log/checkpoint").text).names == ("w0", "w1", "w2")
         states = [follow(w, world.log.verifier, world.url, NOW).state for w in world.witnesses]
         assert states == ["seen", "seen", "seen", "again"]
+
+
+def test_witnesses_who_come_at_moments_of_their_own_sign_one_head(world: World, tmp_path: Path) -> None:
+    """The log grows between their visits, and none of the heads that each finds newest would ever have two."""
+    slow = world.settings.model_copy(update={"witness_every_s": 1e9})  # the slot that began in September 2001
+    with served(slow) as client:
+        assert client.get("/log/candidate").text.split("\n")[1] == str(world.first)
+        offered = world.grow(2)
+        world.conn.execute("UPDATE checkpoint SET at = '2001-01-01' WHERE size = %s", (offered,))
+        world.conn.commit()
+        sizes = []
+        for witness in world.witnesses[:2]:
+            sizes.append(follow(witness, world.log.verifier, below(client), NOW).size)
+            newest = world.grow(300)
+        asking = witnessing.Asking(partial(wiring.database, slow, False), Tiles(world.log.folder), world.policy, 1e9)
+        assert asking.turn(print) == 1  # the third is asked, and for the same head
+        assert sizes == [offered, offered]
+        assert judge(world.policy, client.get("/log/candidate").text).names == ("w0", "w1", "w2")
+        assert judge(world.policy, client.get("/log/witnessed").text).checkpoint.size == offered < newest
+        assert [follow(w, world.log.verifier, below(client), NOW).state for w in world.witnesses[:3]] == ["seen"] * 3
+        # What is shown to everybody is held against what was signed, whatever is offered.
+        true, head = (world.log.folder / "checkpoint"), world.log.checkpoint()
+        with forked(world, offered - 1, newest, tmp_path / "fork"):
+            for name in ("tile", "checkpoint"):
+                (world.log.folder / name).rename(tmp_path / name)
+                (tmp_path / "fork" / name).rename(world.log.folder / name)
+            with served(slow) as lying, pytest.raises(Fork, match="other history"):
+                follow(world.witnesses[0], world.log.verifier, below(lying), NOW)
+            for name in ("tile", "checkpoint"):
+                shutil.rmtree(world.log.folder / name) if name == "tile" else (world.log.folder / name).unlink()
+                (tmp_path / name).rename(world.log.folder / name)
+        assert true.read_text() == head
 
 
 def test_what_is_handed_in_is_checked(world: World, tmp_path: Path) -> None:
@@ -485,6 +437,26 @@ def test_words_of_trust_keep_chain_and_witnesses_apart(world: World) -> None:
         assert said == {"chain": "none", "witnesses": word}
         assert all(backing.trust_words(said))
     assert "no evidence against that operator" in backing.CHAIN_WORDS["embedded"]
+
+
+def test_a_policy_that_cannot_be_read_is_named_at_the_start(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "policy.txt"
+    for content, why in ((None, "cannot be read"), ("witness x", "line 1"), ("quorum none\nquorum none", "line 2")):
+        if content is not None:
+            file.write_text(content)
+        with pytest.raises(PolicyError, match=why):
+            wiring.check_exposure(world.settings.model_copy(update={"witnesses": file}))
+    wiring.check_exposure(world.settings)
+
+
+def test_a_witness_whose_port_is_taken_ends_and_says_so(world: World, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        run = ["witness", "run", "--data", str(tmp_path / "w"), "--name", "w.example", "--log", world.log.verifier]
+        told = CliRunner().invoke(cli, [*run, "--listen", f"127.0.0.1:{taken.getsockname()[1]}"])
+    assert isinstance(told.exception, OSError)
+    Witness(tmp_path / "w", "w.example", [world.log.verifier]).close()  # and its folder is free again
 
 
 def test_the_command_follows_checks_and_says_what_it_did(world: World, tmp_path: Path) -> None:
