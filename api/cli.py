@@ -12,14 +12,32 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
+from .commands import (
+    archive,
+    audit,
+    cost,
+    dead_letter,
+    device,
+    evaluate,
+    phone,
+    receipt,
+    register,
+    report,
+    roads,
+    simulate,
+    tls,
+    train,
+)
 from .commands import bench_fusion as fusion
+from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
 from .commands import certificate as certificates
+from .commands import department as departments
 from .commands import district as district_keys
 from .commands import hub as hub_commands
 from .commands import trust as trust_list
 from .commands import verify as checking
+from .commands import witness as witnessing
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -127,14 +145,18 @@ app.command()(roads.roads)
 app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
+app.add_typer(departments.app, name="department")
 app.add_typer(tls.app, name="tls")
+app.add_typer(audit.app, name="audit")
 app.add_typer(district_keys.app, name="district")
 app.add_typer(trust_list.app, name="trust")
 app.add_typer(hub_commands.app, name="hub")
+app.add_typer(witnessing.app, name="witness")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
+app.add_typer(receipt.app, name="receipt")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 benches.command("fusion")(fusion.bench_fusion)
@@ -240,6 +262,9 @@ def bench_ingest(
 benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
+benches.command("ledger", epilog=ledger_bench.EXAMPLES)(ledger_bench.bench_ledger)
+
+
 @benches.command("match")
 def bench_match(
     drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
@@ -334,11 +359,13 @@ def _named(error: BaseException) -> str | None:
     )
 
     known: tuple[type[BaseException], ...] = (
-        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
-        wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, DistrictKeyError, TrustListError, hub.HubError,
-        hub_line.NotUpdated, *roads.errors(), *register.errors(), *certificates.errors(), OSError,
+        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError,
+        embedded.FolderInUse, wiring.NotRunning, wiring.NotConfigured, platform.NotReady,
+        migrate.MigrationChanged, story.NoSuchCell, enrolment.BadDeviceName, outside.OutsideError,
+        plain_broker.BadFolder, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet,
+        receipt.ReceiptFileError, DistrictKeyError, TrustListError, hub.HubError, hub_line.NotUpdated,
+        *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(), *certificates.errors(),
+        *departments.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

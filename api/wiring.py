@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -18,12 +19,28 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, DistrictKeys, Record, Tiles, context_record
+from ledger import (
+    Chain,
+    DistrictKeys,
+    Merging,
+    Policy,
+    PolicyError,
+    Promiser,
+    PublicKey,
+    Record,
+    Tiles,
+    context_record,
+    department_store,
+    load_promiser,
+    merging,
+    parse_policy,
+)
 
 from . import heartbeat, outside, tls
 from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
+from .departments import Gate
 from .disk import check_room
 from .embedded import Broker, BrokerUser, OversizeCount, Services, ailment, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
@@ -33,6 +50,7 @@ from .settings import Settings
 from .story import Ledger
 from .trust import Own, Trust, TrustListOld, own_pair
 from .trust_folder import TrustFolder, read_key
+from .witnessing import Asking
 from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
@@ -173,9 +191,16 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
     return of
 
 
+def log_ailment(now: Merging, merge_delay_s: int) -> str:
+    """What is wrong with the log: a record waits for longer than receipts promise; empty where all is well."""
+    if now.oldest_s <= merge_delay_s:
+        return ""
+    return f"a record waits for {now.oldest_s:.0f} s, receipts promise {merge_delay_s} s: look at the anchorer"
+
+
 def keep_options(settings: Settings) -> KeepOptions:
     """How long what is kept."""
-    return KeepOptions(raw_days=settings.keep_raw_days, archive=settings.archive)
+    return KeepOptions(settings.keep_raw_days, settings.archive, settings.keep_leaves_days)
 
 
 def log_folder(settings: Settings) -> Path:
@@ -183,8 +208,20 @@ def log_folder(settings: Settings) -> Path:
     return settings.home.resolve() / "ledger" / "log"
 
 
+def log_name(city: City) -> str:
+    """The name under which this instance signs its log."""
+    return f"road-health-code/{city.region_code}"
+
+
+def promiser(settings: Settings) -> Promiser:
+    """Who signs receipts; the key is made where there is none. Raises NoteError."""
+    folder = log_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    return load_promiser(folder, log_name(settings.read_city()), settings.merge_delay_s)
+
+
 def district_keys(settings: Settings) -> DistrictKeys:
-    """The keys that sign for this district."""
+    """The keys with which this district signs road certificates and departments' certificates."""
     city = settings.read_city()
     return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
 
@@ -206,6 +243,12 @@ def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     if settings.rpc_url is None:
         return None
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
+
+
+def _believed(keys: DistrictKeys) -> tuple[PublicKey, ...]:
+    """Those whose signature on a department's certificate counts: also followed ones, since a certificate outlives its
+    key's time and ends by itself; no revoked one."""
+    return tuple(k.key for k in keys.all() if k.revoked_s is None and "department" in k.uses)
 
 
 def admin_key(settings: Settings) -> Path:
@@ -235,7 +278,29 @@ def ledger(settings: Settings) -> Ledger:
         verifier = (folder / "log.pub").read_text().strip()
     except OSError:
         verifier = ""
-    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
+    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0), policy(settings))
+
+
+def policy(settings: Settings) -> Policy | None:
+    """Whose cosignatures count; None where no witness is named. Raises PolicyError."""
+    if settings.witnesses is None:
+        return None
+    try:
+        return parse_policy(settings.witnesses.read_bytes())
+    except OSError as error:
+        why = f"{type(error).__name__}: {settings.witnesses}"
+        raise PolicyError(f"the policy file cannot be read ({why}): mend ROADCODE_WITNESSES, or unset it") from None
+    except PolicyError as error:
+        raise PolicyError(f"{settings.witnesses}: {error}") from None
+
+
+def asking(settings: Settings) -> Asking | None:
+    """What asks the witnesses that the policy has addresses of, beside the anchorer's turns. Raises PolicyError."""
+    named = policy(settings)
+    if named is None:
+        return None
+    tiles = Tiles(log_folder(settings))
+    return Asking(lambda: database(settings, autocommit=False), tiles, named, settings.witness_every_s)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -332,7 +397,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
 
     def ask_pumps() -> dict[str, str]:
         with pool.connection(timeout=3) as conn:
-            return heartbeat.told(conn)
+            # Asked with them, since it too can be known only while the database answers.
+            return heartbeat.told(conn) | {"log": log_ailment(merging(conn), settings.merge_delay_s) or "ok"}
 
     def ask_disk() -> None:
         check_room(home)
@@ -343,6 +409,7 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
         if why := trusted.complaint(time.time()):
             raise TrustListOld(why)
 
+    keys = district_keys(settings)
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
@@ -354,15 +421,17 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             options=EVIDENCE,
             health=health_options(settings),
             pool=pool,
-            board=Board(url, CHANNEL, log.warning, _LINE),
+            board=Board(url, CHANNEL, log.warning, _LINE, department_store.CHANNEL),
             ledger=proving,
             oversize=count_oversize,
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
             trust=trusted,
             district=district_keys(settings).current,
+            gate=Gate(pool, lambda: _believed(keys), settings.read_city().service_day),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

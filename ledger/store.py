@@ -1,15 +1,13 @@
 """The ledger's tables. Every function works inside the caller's transaction and commits nothing."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 import psycopg
 
-from .merkle import leaf_hash
-from .records import Record, RecordError, day_of, parse
+from .records import Record, day_in
 
 # "road ledg" as a number: advisory locks share one space of 64 bits in a database.
 LEASE: Final = 0x726F61646C656467
@@ -47,19 +45,25 @@ class AnchorRow:
     block_hash: bytes | None
     block_time: int | None
     seq: int | None
+    final: bool = False
 
 
 _RECORD: Final = "idx, kind, subject, day, body, leaf"
-_ANCHOR: Final = "id, size, root, nonce, tx_hash, raw_tx, status, reason, block_number, block_hash, block_time, seq"
+_ANCHOR: Final = (
+    "id, size, root, nonce, tx_hash, raw_tx, status, reason, block_number, block_hash, block_time, seq, final"
+)
 
 
 def enqueue(conn: psycopg.Connection[Any], records: Sequence[Record]) -> None:
     """Put records into the outbox; they are said when the caller's transaction commits."""
     if records:
+        # Bytes in binary: as text each of them is spelled out and escaped.
         conn.execute(
-            "INSERT INTO outbox (kind, subject, body) SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bytea[])",
-            ([r.kind for r in records], [r.subject for r in records], [r.body for r in records]),
-        )
+            "INSERT INTO outbox (kind, subject, day, body)"
+            " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::date[], %b::bytea[])",
+            ([r.kind for r in records], [r.subject for r in records], [r.day for r in records],
+             [r.body for r in records]),
+        )  # fmt: skip
 
 
 def take_lease(conn: psycopg.Connection[Any]) -> bool:
@@ -89,35 +93,26 @@ def number_outbox(conn: psycopg.Connection[Any], limit: int) -> list[tuple[int, 
     """
     if not take_lease(conn):
         raise LeaseHeld("another process numbers the records: this one waits")
+    # Within the database: bodies are most of it, and need not travel twice.
     rows = conn.execute(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s) RETURNING id, kind, subject, body",
-        (limit,),
+        "WITH gone AS (DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s)"
+        " RETURNING id, kind, subject, day, body, at)"
+        " INSERT INTO record (idx, kind, subject, day, body, leaf, said_at)"
+        " SELECT %s + row_number() OVER (ORDER BY id) - 1, kind, subject, day, body, sha256('\\x00'::bytea || body), at"
+        " FROM gone RETURNING idx, leaf, CASE WHEN day IS NULL THEN body END",
+        (limit, record_count(conn)),
+        binary=True,
     ).fetchall()
-    if not rows:
-        return []
-    rows.sort()
-    start = record_count(conn)
-    leaves = [leaf_hash(row[3]) for row in rows]
-    conn.execute(
-        "INSERT INTO record (idx, kind, subject, day, body, leaf)"
-        " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::date[], %s::bytea[], %s::bytea[])",
-        (
-            list(range(start, start + len(rows))),
-            [row[1] for row in rows],
-            [row[2] for row in rows],
-            [_day(row[3]) for row in rows],
-            [row[3] for row in rows],
-            leaves,
-        ),
-    )
-    return list(enumerate(leaves, start))
+    # Rows from before the outbox had the day, and those that have none.
+    for idx, _, body in rows:
+        if body is not None and (day := _day(body)) is not None:
+            conn.execute("UPDATE record SET day = %s WHERE idx = %s", (day, idx))
+    return sorted((int(idx), bytes(leaf)) for idx, leaf, _ in rows)
 
 
 def _day(body: bytes) -> date | None:
     # Bodies were checked when they were made; a foreign writer's bad row must still not stop the log.
-    with suppress(RecordError):
-        return day_of(parse(body))
-    return None
+    return day_in(body)
 
 
 def outbox_count(conn: psycopg.Connection[Any]) -> int:
@@ -154,10 +149,24 @@ def leaves_from(conn: psycopg.Connection[Any], idx: int, limit: int) -> list[byt
     return leaves
 
 
+def bodies_from(conn: psycopg.Connection[Any], idx: int, limit: int) -> list[bytes]:
+    """Bodies of records idx, idx + 1, ... in order. Stops before a gap."""
+    rows = conn.execute(
+        "SELECT idx, body FROM record WHERE idx >= %s AND idx < %s ORDER BY idx", (idx, idx + limit)
+    ).fetchall()
+    return [bytes(body) for at, (number, body) in enumerate(rows, idx) if number == at]
+
+
 def record(conn: psycopg.Connection[Any], idx: int) -> Numbered | None:
     """One record by its number."""
     row = conn.execute(f"SELECT {_RECORD} FROM record WHERE idx = %s", (idx,)).fetchone()  # noqa: S608 - constant
     return Numbered(*row) if row else None
+
+
+def number_of_leaf(conn: psycopg.Connection[Any], leaf: bytes) -> int | None:
+    """The first number of the record with a leaf hash, None while it has none."""
+    row = conn.execute("SELECT idx FROM record WHERE leaf = %s ORDER BY idx LIMIT 1", (leaf,)).fetchone()
+    return int(row[0]) if row else None
 
 
 def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Numbered | None:
@@ -167,6 +176,18 @@ def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Num
         (kind, subject),
     ).fetchone()
     return Numbered(*row) if row else None
+
+
+def records_about(
+    conn: psycopg.Connection[Any], kind: str, day: date | None = None, subject: int | None = None
+) -> Iterator[Numbered]:
+    """Records of a kind in the order of the log; of one day or about one subject only, where given."""
+    rows = conn.execute(
+        f"SELECT {_RECORD} FROM record WHERE kind = %(kind)s AND (%(day)s::date IS NULL OR day = %(day)s) "  # noqa: S608
+        "AND (%(subject)s::bigint IS NULL OR subject = %(subject)s) ORDER BY idx",
+        {"kind": kind, "day": day, "subject": subject},
+    )
+    return (Numbered(*row) for row in rows)
 
 
 def seals(conn: psycopg.Connection[Any]) -> dict[date, bytes]:
@@ -222,12 +243,16 @@ def checkpoints_from(conn: psycopg.Connection[Any], above: int, limit: int) -> l
 
 
 def prepare_anchor(
-    conn: psycopg.Connection[Any], size: int, root: bytes, nonce: int, tx_hash: bytes, raw_tx: bytes
+    conn: psycopg.Connection[Any], size: int, root: bytes, nonce: int, tx_hash: bytes, raw_tx: bytes,
+    signed_s: int | None = None,
 ) -> None:
     """Keep a signed transaction before it is sent."""
+    # The same head under the same nonce at the same fee is the same bytes: what was given up is taken up again.
     conn.execute(
-        "INSERT INTO anchor (size, root, nonce, tx_hash, raw_tx, status) VALUES (%s, %s, %s, %s, %s, 'prepared')",
-        (size, root, nonce, tx_hash, raw_tx),
+        "INSERT INTO anchor (size, root, nonce, tx_hash, raw_tx, signed_s, status)"
+        " VALUES (%s, %s, %s, %s, %s, %s, 'prepared')"
+        " ON CONFLICT (tx_hash) DO UPDATE SET status = 'prepared', reason = NULL WHERE anchor.status = 'failed'",
+        (size, root, nonce, tx_hash, raw_tx, signed_s),
     )
 
 
@@ -266,9 +291,9 @@ def anchors_from(conn: psycopg.Connection[Any], after_id: int, limit: int) -> li
     return [AnchorRow(*row) for row in rows]
 
 
-def anchor_sent(conn: psycopg.Connection[Any], anchor_id: int) -> None:
-    """Note that a node took the transaction."""
-    conn.execute("UPDATE anchor SET status = 'sent' WHERE id = %s AND status = 'prepared'", (anchor_id,))
+def anchor_row(conn: psycopg.Connection[Any], anchor_id: int) -> AnchorRow | None:
+    """One row by its id."""
+    return _one_anchor(conn, "id = %s", anchor_id)
 
 
 def anchor_mined(
@@ -281,8 +306,8 @@ def anchor_mined(
 ) -> None:
     """Note the block a transaction came to rest in, and the anchor's number on the contract."""
     conn.execute(
-        "UPDATE anchor SET status = 'mined', reason = NULL, block_number = %s, block_hash = %s, block_time = %s,"
-        " seq = %s WHERE id = %s",
+        "UPDATE anchor SET status = 'mined', final = false, reason = NULL, block_number = %s, block_hash = %s,"
+        " block_time = %s, seq = %s WHERE id = %s",
         (block_number, block_hash, block_time, seq, anchor_id),
     )
 

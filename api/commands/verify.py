@@ -46,16 +46,19 @@ def verify(
 
 
 def _square(cell: int, home: Path | None, as_json: bool) -> None:
-    from .. import story, wiring  # noqa: PLC0415
+    from .. import backing, story, wiring  # noqa: PLC0415
 
     full = wiring.resolved(given(home=home))
     with wiring.database(full) as conn:
-        steps, _ = story.verify(conn, cell, wiring.ledger(full))
+        known = wiring.ledger(full)
+        steps, _ = story.verify(conn, cell, known)
     show([{"step": s.name, "holds": _MARK[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
     status = story.status_of(steps)
     if not as_json:
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
                    .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
+        for text in backing.trust_words(backing.trust_of(steps, known)):
+            OUT.print(text, highlight=False)
     raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
 
 
