@@ -21,7 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import KeyPair, LogDamaged, NotProvable, Promiser, RecordError
+from ledger import CertificateError, KeyPair, LogDamaged, NotProvable, Promiser, RecordError
 
 from . import departments
 from .audit import NotTraced
@@ -207,6 +207,7 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     app.add_exception_handler(NotTraced, answer(404, "not_traced"))
     app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))
+    app.add_exception_handler(CertificateError, answer(500, "not_certifiable"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
     for unfit in trust.ERRORS:

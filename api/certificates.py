@@ -41,6 +41,7 @@ PACE = Budget(burst=100, per_s=20)
 it some ten: 20 a second leave the database to the map. Smaller, and a morning's prints of a street wait; larger, and
 one script that walks over all squares slows the map."""
 _MOST_NAME = 48
+_SEEN = (1 << 18) - 1
 
 
 class TooManyCertificates(RuntimeError):
@@ -74,7 +75,7 @@ def of_square(conn: Connection, cell: int, city: City, now_s: int) -> Certificat
         **_when(city, now_s), lat_e7=round(float(lat[0]) * 1e7), lon_e7=round(float(lon[0]) * 1e7), cell=cell,
         extent_m=side_m(cell), colour=int(code["colour"]), state=int(code["state"]) if bad else 0,
         kind=kind if bad and kind != NO_KIND else None, severity=int(code["severity"]) if bad else 0,
-        seen=int(code["seen"]), flags=int(code["flags"]), log_size=size, log_index=index,
+        seen=int(code["seen"]) & _SEEN, flags=int(code["flags"]), log_size=size, log_index=index,
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from ingest import ADVICE, ConditionOptions, FixOptions, Reason
 from .archive_days import COLUMNS
 from .cli import app as command_line
 from .code_text import constants, doc, named_constants, options_table, table
+from .documents_certificates import certificate_fields, certificate_vectors
 from .documents_roads import road_classes, road_columns, road_constants, road_refusals, road_widths, zone_areas
 from .documents_scales import deduct_points, grade_bounds, pci_options, rough_options, scale_options
 from .documents_seeing import (
@@ -39,7 +40,7 @@ from .documents_seeing import (
     simulator_constants,
     superclasses,
 )
-from .routes import cells, devices, sections, service, tiles
+from .routes import cells, certificates, devices, sections, service, tiles
 from .settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -210,7 +211,7 @@ def targets() -> str:
 
 def answers() -> str:
     """What HTTP answers."""
-    rooms = (service, cells, sections, tiles, devices)
+    rooms = (service, cells, sections, certificates, tiles, devices)
     routes = [r for room in rooms for r in room.router.routes if isinstance(r, APIRoute)]
     rows = [(f"`{'/'.join(sorted(r.methods or ()))} {r.path}`", doc(r.endpoint)) for r in routes]
     return table(("request", "answer"), rows)
@@ -258,6 +259,8 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "road-refusals": road_refusals,
     "road-constants": road_constants,
     "zone-areas": zone_areas,
+    "certificate-fields": certificate_fields,
+    "certificate-vectors": certificate_vectors,
 }
 
 

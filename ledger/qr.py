@@ -1,6 +1,7 @@
 """A certificate as a QR code: PNG to show, SVG to print."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
@@ -20,7 +21,9 @@ class QrFacts:
     characters: int
 
 
+@lru_cache(maxsize=256)
 def _made(text: str) -> Any:
+    """Some 20 ms, most of it the choice of a mask; kept, as the same code is asked for as figures, PNG and SVG."""
     import segno  # noqa: PLC0415  (the door of this room must not wait for it)
 
     # Stated, not guessed: a text that does not fit alphanumeric mode is no certificate.

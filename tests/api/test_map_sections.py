@@ -61,6 +61,25 @@ def share(image: Any, colour: tuple[int, int, int], within: int = 14) -> float:
     return float((np.abs(image - colour).max(axis=-1) <= within).mean())
 
 
+def test_a_certificate_is_made_when_somebody_asks(visit: Any, city: FakeCity) -> None:
+    seen = visit()
+    number = city.section_of("red")
+    text = "RHC1:%A /B"
+    words = {"zh": "红：严重缺陷", "en": "RED: severe defect", "banner": "SIMULATED"}
+    made = {"text": text, "expires": 1_795_732_000, **words}
+    seen.page.route(f"**/api/v1/sections/{number}/certificate", lambda route: route.fulfill(json=made))
+    page = seen.open(f"#17/{CENTRE[1]}/{CENTRE[0]}/s{number}")
+    page.wait_for_selector("#story .certificate button")
+    assert not [path for path in city.asked if path.endswith("/certificate")]
+    page.click("#story .certificate button")
+    page.wait_for_selector("#story .certificate img.qr")
+    said = page.locator("#story .certificate").inner_text()
+    assert "RED: severe defect · SIMULATED" in said
+    assert "Valid until" in said
+    links = page.eval_on_selector_all("#story .certificate a", "all => all.map((a) => a.getAttribute('href'))")
+    assert links == [f"api/v1/sections/{number}/certificate.html", "scan.html#RHC1%3A%25A%20%2FB"]
+
+
 def test_both_languages_say_the_same_of_roads() -> None:
     words = (WEB / "roadwords.js").read_text(encoding="utf-8")
     chinese, english = words.split("\n  zh: {")[1].split("\n  en: {")
@@ -68,8 +87,11 @@ def test_both_languages_say_the_same_of_roads() -> None:
     assert len(names[0]) > 60
     assert names[0] == names[1]
     assert not re.search(r"[\u4e00-\u9fff]", english)
-    used = set(re.findall(r'\bt\("(\w+)"', "".join(p.read_text(encoding="utf-8") for p in WEB.glob("*.js"))))
-    known = set(names[0]) | set(re.findall(r"^    (\w+):", (WEB / "words.js").read_text(encoding="utf-8"), re.M))
+    files = [p.read_text(encoding="utf-8") for p in WEB.glob("*.js")]
+    used = set(re.findall(r'\bt\("(\w+)"', "".join(text for text in files if 'from "./words.js"' in text)))
+    told = ("words.js", "roadwords.js", "scanwords.js")
+    all_words = "".join((WEB / name).read_text(encoding="utf-8") for name in told)
+    known = set(re.findall(r"^    (\w+):", all_words, re.M))
     assert used <= known
 
 

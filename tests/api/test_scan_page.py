@@ -51,8 +51,16 @@ def certificate(**changed: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with running_browser() as browser:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser whose camera sees the code of a yellow square, a little turned, on a grey wall."""
+    film = tmp_path_factory.mktemp("camera") / "wall.y4m"
+    wall = Image.new("L", (960, 720), 140)
+    code = Image.open(io.BytesIO(qr_png(certificate(colour=2), 5))).convert("L")
+    wall.paste(code.rotate(4, expand=True, fillcolor=255), (250, 150))
+    frame = b"FRAME\n" + wall.tobytes() + bytes([128]) * (960 * 720 // 2)
+    film.write_bytes(b"YUV4MPEG2 W960 H720 F10:1 Ip A1:1 C420jpeg\n" + 2 * frame)
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with running_browser(*camera, f"--use-file-for-fake-video-capture={film}") as browser:
         yield browser
 
 
@@ -105,6 +113,17 @@ def test_a_photo_of_a_code_is_told_with_place_time_and_origin(visit: Any, site: 
     assert seen.complaints == []
     # Nobody is told what was scanned.
     assert not [path for path in site.asked if "RHC1" in path or str(made.CELL) in path]
+
+
+@pytest.mark.browser
+def test_the_camera_reads_a_code_and_is_closed_again(visit: Any) -> None:
+    seen = visit()
+    page = seen.open("scan.html")
+    page.click("#camera")
+    page.wait_for_selector("#verdict[data-colour=yellow]")
+    assert page.locator("#view").is_hidden()
+    assert page.evaluate("document.querySelector('video').srcObject.getTracks().every((t) => t.readyState === 'ended')")
+    assert seen.complaints == []
 
 
 @pytest.mark.browser

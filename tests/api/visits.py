@@ -33,12 +33,12 @@ PATIENCE_MS = 20_000
 
 
 @contextmanager
-def running_browser() -> Iterator[Any]:
-    """Chromium without a window; the test is left out where none is installed."""
+def running_browser(*more: str) -> Iterator[Any]:
+    """Chromium without a window, with more flags if needed; the test is left out where none is installed."""
     if CHROMIUM is None:
         pytest.skip("no chromium on this machine: the map page is tested where one is installed")
     with playwright_api.sync_playwright() as play:
-        running = play.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        running = play.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *more])
         yield running
         running.close()
 

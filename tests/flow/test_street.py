@@ -25,6 +25,7 @@ from defects import recode as reading
 from defects import store as defects_store
 from grid import blocks_of, cells_at, index_in_block, level_of, project, unproject
 from ingest import Sender, encode
+from ledger import parse, record
 
 from ..roads import straight
 from ..street import ROOT, Street, settled, until
@@ -169,6 +170,16 @@ def test_verify_says_each_step_from_code_to_chain(street: Street) -> None:
     # No witness is named on this street, and the steps say so.
     assert {holds for step, holds in steps.items() if step.endswith("witnesses")} == {"not asked"}
     assert {holds for step, holds in steps.items() if not step.endswith("witnesses")} == {"yes"}
+
+
+def test_a_certificate_names_the_record_that_says_the_same(street: Street) -> None:
+    said = httpx.get(f"{street.url}/api/v1/cells/{street.red_cell}/certificate").json()
+    with street.connect() as conn:
+        numbered = record(conn, said["log"]["index"])
+    assert numbered is not None
+    body = parse(numbered.body)
+    assert (body["cell"], body["after"]["colour"]) == (street.red_cell, "red")
+    assert said["log"]["index"] < said["log"]["size"]
 
 
 def test_the_story_over_http_says_why_and_proves_it(street: Street) -> None:
