@@ -21,18 +21,20 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, RecordError
+from ledger import LogDamaged, NotProvable, Promiser, RecordError
 
 from . import departments
+from .audit import NotTraced
 from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, sections, service, tiles
+from .routes import audit, cells, devices, history, log, sections, service, tiles, trust, witness
 from .sight import OutsideCertificate
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
+from .trust import Trust
 
 _WEB = Path(__file__).parent / "web"
 _HEADERS = {
@@ -47,7 +49,7 @@ _COOKIE = "roadcode"
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts."""
 
     city: City
     options: EvidenceOptions
@@ -60,9 +62,11 @@ class Site:
     pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
+    trust: Trust
     door: Door
     let_in: Callable[[], None]
     gate: departments.Gate
+    promiser: Callable[[], Promiser]
 
 
 def create_app(site: Site) -> FastAPI:
@@ -93,10 +97,14 @@ def create_app(site: Site) -> FastAPI:
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
     app.include_router(cells.router)
+    app.include_router(audit.router)
     app.include_router(history.router)
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
+    app.include_router(log.router)
+    app.include_router(trust.router)
+    app.include_router(witness.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -134,7 +142,8 @@ def _may_enter(request: Request, token: str | None) -> bool:
 
 def _is_open(path: str) -> bool:
     """Whether a path is reached without the instance's token."""
-    return path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/")
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS)
+    return path in open_paths or path.startswith("/api/v1/me/") or log.is_open(path)
 
 
 def _refusal() -> Response:
@@ -158,8 +167,12 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
     app.add_exception_handler(OutsideCertificate, answer(403, "outside_certificate"))
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
+    app.add_exception_handler(NotTraced, answer(404, "not_traced"))
+    app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    for unfit in trust.ERRORS:
+        app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))

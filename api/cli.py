@@ -12,10 +12,30 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
+from .commands import (
+    archive,
+    audit,
+    cost,
+    dead_letter,
+    device,
+    evaluate,
+    phone,
+    receipt,
+    register,
+    report,
+    roads,
+    simulate,
+    tls,
+    train,
+)
 from .commands import bench_fusion as fusion
+from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
 from .commands import department as departments
+from .commands import district as district_keys
+from .commands import hub as hub_commands
+from .commands import trust as trust_list
+from .commands import witness as witnessing
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -125,10 +145,16 @@ app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(departments.app, name="department")
 app.add_typer(tls.app, name="tls")
+app.add_typer(audit.app, name="audit")
+app.add_typer(district_keys.app, name="district")
+app.add_typer(trust_list.app, name="trust")
+app.add_typer(hub_commands.app, name="hub")
+app.add_typer(witnessing.app, name="witness")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
+app.add_typer(receipt.app, name="receipt")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 benches.command("fusion")(fusion.bench_fusion)
@@ -144,17 +170,20 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a square's code against its record, the record against the log, the log against the chain."""
-    from . import story, wiring  # noqa: PLC0415
+    from . import backing, story, wiring  # noqa: PLC0415
 
     full = wiring.resolved(given(home=home))
     with wiring.database(full) as conn:
-        steps, _ = story.verify(conn, cell, wiring.ledger(full))
+        known = wiring.ledger(full)
+        steps, _ = story.verify(conn, cell, known)
     mark = {True: "yes", False: "NO", None: "not yet"}
     show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
     status = story.status_of(steps)
     if not as_json:
         OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
                    .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
+        for text in backing.trust_words(backing.trust_of(steps, known)):
+            OUT.print(text, highlight=False)
     raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
 
 
@@ -251,6 +280,9 @@ def bench_ingest(
 benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
+benches.command("ledger", epilog=ledger_bench.EXAMPLES)(ledger_bench.bench_ledger)
+
+
 @benches.command("match")
 def bench_match(
     drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
@@ -327,14 +359,33 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
+    from ledger import DistrictKeyError, TrustListError  # noqa: PLC0415
 
-    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
+    from . import (  # noqa: PLC0415  # noqa: PLC0415
+        archive_days,
+        archived,
+        embedded,
+        enrolment,
+        hub,
+        hub_line,
+        migrate,
+        outside,
+        plain_broker,
+        platform,
+        story,
+        wiring,
+    )
 
     known: tuple[type[BaseException], ...] = (
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *departments.errors(),
+        archived.NotArchived, archive_days.NoParquet, receipt.ReceiptFileError, *roads.errors(), *register.errors(),
+        *audit.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, DistrictKeyError, TrustListError, hub.HubError,
+        hub_line.NotUpdated, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *witnessing.errors(),
+        *departments.errors(),
         OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):

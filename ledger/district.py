@@ -22,10 +22,10 @@ from .trust import TrustedKey, TrustListError, Untrusted
 LIFE_S: Final = 730 * 86_400
 """How long a key is in force that nobody follows up. Shorter, and a district that forgets stops issuing; longer, and a
 copy that nobody noticed is of use for longer."""
-OVERLAP_S: Final = 3 * 86_400
+DISTRICT_OVERLAP_S: Final = 3 * 86_400
 """How long a followed key's signatures still count. A road certificate lives for a day at most: shorter than two days
 and a code signed in the last minute is refused before it ends; longer serves only who stole the old key."""
-WARN_S: Final = 30 * 86_400
+DISTRICT_KEY_WARN_S: Final = 30 * 86_400
 """How long before a key's end it is told of: time for a union's next lists, and for who is on leave."""
 
 
@@ -124,7 +124,7 @@ class DistrictKeys:
         state = self._read()
         return state.number if state else 0
 
-    def rotate(self, now_s: float, from_s: float | None = None, overlap_s: int = OVERLAP_S) -> TrustedKey:
+    def rotate(self, now_s: float, from_s: float | None = None, overlap_s: int = DISTRICT_OVERLAP_S) -> TrustedKey:
         """Make the next key, in force from `from_s` (default: now), so that a union's lists can name it before it
         signs. Keys before it count until `overlap_s` after that. Raises DistrictKeyError."""
         start = int(now_s if from_s is None else from_s)

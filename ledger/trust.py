@@ -174,9 +174,17 @@ def sign_trust_list(trust: TrustList, pair: KeyPair) -> bytes:
 
 def read_trust_list(data: bytes, publisher_key: PublicKey) -> TrustList:
     """The list that `publisher_key` signed. Total: any bytes give a list or TrustListError. Says nothing of time:
-    `find` does, and `may_follow`."""
+    `find` does, and `check_time`."""
     try:
         payload = verify1(data, publisher_key)
+    except (CoseError, UnknownAlgorithm) as error:
+        raise TrustListError(str(error)) from None
+    return parse_trust_list(payload)
+
+
+def parse_trust_list(payload: bytes) -> TrustList:
+    """The list in a signed document's payload, whoever signed it. Total; raises TrustListError."""
+    try:
         claims = read_claims(payload, TYPE, {1, 4, 6, CLAIM})
         said = claims[CLAIM]
         known = {"type", "v", "number", "previous", "keys", "value_sets"}
@@ -188,13 +196,13 @@ def read_trust_list(data: bytes, publisher_key: PublicKey) -> TrustList:
         if not isinstance(claims[1], str):
             raise TrustListError("the publisher is text")
         after = _public(said["next_key"]) if "next_key" in said else None
+        if after is not None and set(said["next_key"]) != {"alg", "public"}:
+            raise TrustListError("the next key has alg and public")
         return TrustList(
             said["number"], claims[1], claims[6], claims[4], tuple(read_entry(e) for e in entries), said["previous"],
             sets, after,
         )  # fmt: skip
-    except TrustListError:
-        raise
-    except (CoseError, UnknownAlgorithm, RecordError) as error:
+    except (UnknownAlgorithm, RecordError) as error:
         raise TrustListError(str(error)) from None
 
 
