@@ -12,7 +12,7 @@ ARGS ?=
 KILLS ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test lint docs bench evaluate faults archive research roads contracts lock clean clean-data
+.PHONY: help run demo test lint docs bench evaluate faults archive research roads contracts anvil lock clean clean-data
 
 help: ## show this
 	@echo 'usage: make TARGET [ARGS="..."]'
@@ -59,6 +59,9 @@ contracts: ## recompile the contract with the compiler it is pinned to
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && "$(PYTHON)" bootstrap.py contracts \
 		&& .venv/bin/python -m ledger.contracts.build "$$PWD/.venv-contracts/bin/vyper"
 
+anvil: ## set up a second chain for the tests (anvil, from npm); without it they skip and say so
+	@$(IN_ROOT) && exec "$(PYTHON)" bootstrap.py anvil
+
 # No annotations, no index addresses: a lock says what, never where from. Order matters: archive, research, roads and test are held to runtime, dev to all.
 lock: ## write the locks again, from requirements/*.in and package.json (ARGS="--upgrade" for newer versions)
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py dev && cd requirements && for name in runtime archive research roads test dev contracts node; do \
@@ -66,11 +69,12 @@ lock: ## write the locks again, from requirements/*.in and package.json (ARGS="-
 		../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--no-annotate --custom-compile-command 'make lock' $(ARGS) --output-file "$$name.lock" "$$name.in" || exit 1; \
 	done
-	@$(IN_ROOT) && if command -v npm >/dev/null; then npm install --package-lock-only --ignore-scripts --no-audit --no-fund; \
+	@$(IN_ROOT) && if command -v npm >/dev/null; then for folder in . tests/anvil; do \
+			npm --prefix "$$folder" install --package-lock-only --ignore-scripts --no-audit --no-fund || exit 1; done; \
 		else echo 'npm is not here: package-lock.json stays as it is'; fi
 
 clean: ## remove what set-up and tests made; the data folder (var) stays
-	@$(IN_ROOT) && rm -rf .venv .venv-node .venv-contracts .cache node_modules api/web/vendor api/web/vendor.new \
+	@$(IN_ROOT) && rm -rf .venv .venv-node .venv-contracts .cache node_modules tests/anvil/node_modules api/web/vendor api/web/vendor.new \
 		.pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks ./*.egg-info build \
 		&& find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
 

@@ -1,5 +1,5 @@
 """Set up everything this project needs, from a bare python3: `bootstrap.py
-[runtime|test|dev|archive|research|roads|contracts]`.
+[runtime|test|dev|archive|research|roads|contracts|anvil]`.
 
 Makes `.venv` with hash-locked wheels, the command `.venv/bin/roadcode`, and the map page's libraries in
 `api/web/vendor`. Standard library only, since it runs before anything is installed; it must parse on an older
@@ -31,11 +31,12 @@ VENV = ROOT / ".venv"
 CONTRACTS = ROOT / ".venv-contracts"  # the compiler, which nothing at run time needs and which pins old packages
 NODE = ROOT / ".venv-node"  # node from a wheel, made only where no npm is
 VENDOR = ROOT / "api" / "web" / "vendor"
+ANVIL = ROOT / "tests" / "anvil"  # a second chain for the tests, with a lock of its own
 OLDEST, TESTED = (3, 11), "3.11"
 OLDEST_NPM = 7  # before 7, npm does not read the lock's version
 GROUPS = {"runtime": ["runtime"], "test": ["runtime", "test"], "dev": ["runtime", "test", "dev"],
           "archive": ["runtime", "archive"], "research": ["runtime", "research"],
-          "roads": ["runtime", "roads"], "contracts": ["contracts"]}  # fmt: skip
+          "roads": ["runtime", "roads"], "contracts": ["contracts"], "anvil": ["runtime"]}  # fmt: skip
 
 # What the page loads, and nothing else of 22 MB: the module finds its worker beside itself by this very name.
 FRONT_END = {
@@ -368,6 +369,23 @@ def make_vendor(progress: Progress, lock: int) -> None:
     new.rename(VENDOR)
 
 
+def anvil_wanted() -> dict:
+    """The stamp of an installed anvil."""
+    return {"packages": digest(ANVIL / "package-lock.json", ANVIL / ".npmrc")}
+
+
+def anvil_ready() -> bool:
+    """Whether anvil is there as locked."""
+    return read_stamp(ANVIL / "node_modules" / "stamp.json") == anvil_wanted()
+
+
+def make_anvil(progress: Progress, lock: int) -> None:
+    """Anvil's binary, by its locked hash; no script of the package is run."""
+    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel", "warn"]
+    run([*npm_command(progress, lock), "ci", *quiet], "anvil (a chain for the tests)", progress, (lock,), cwd=ANVIL)
+    write_stamp(ANVIL / "node_modules" / "stamp.json", anvil_wanted())
+
+
 def take_lock(progress: Progress) -> int:
     """Only one set-up at a time works in this folder; the file locked is this one, so nothing is left behind."""
     lock = os.open(str(Path(__file__).resolve()), os.O_RDONLY)
@@ -394,7 +412,8 @@ def main(arguments: list) -> int:
               "Install it, or name it: make PYTHON=/path/to/python3.11 ...", file=sys.stderr)
         return 1
     needs_page = group != "contracts"
-    if venv_ready(group) and (vendor_ready() or not needs_page):
+    needs_anvil = group == "anvil"
+    if venv_ready(group) and (vendor_ready() or not needs_page) and (anvil_ready() or not needs_anvil):
         return 0
     progress = Progress()
     try:
@@ -403,6 +422,8 @@ def main(arguments: list) -> int:
             make_venv(group, progress, lock)
         if needs_page and not vendor_ready():
             make_vendor(progress, lock)
+        if needs_anvil and not anvil_ready():
+            make_anvil(progress, lock)
     except KeyboardInterrupt:
         progress.say("Stopped. The same command goes on from here.")
         return 130

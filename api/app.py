@@ -21,16 +21,17 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, NotProvable, Promiser, RecordError
+from ledger import KeyPair, LogDamaged, NotProvable, Promiser, RecordError
 
 from . import departments
 from .audit import NotTraced
+from .certificates import TooManyCertificates
 from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import audit, cells, devices, history, log, sections, service, tiles, trust, witness
+from .routes import audit, cells, certificates, devices, history, log, sections, service, tiles, trust, witness
 from .sight import OutsideCertificate
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
@@ -49,7 +50,8 @@ _COOKIE = "roadcode"
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts."""
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts.
+    district: the key that signs road certificates at a moment."""
 
     city: City
     options: EvidenceOptions
@@ -65,8 +67,9 @@ class Site:
     trust: Trust
     door: Door
     let_in: Callable[[], None]
-    gate: departments.Gate
     promiser: Callable[[], Promiser]
+    district: Callable[[float], KeyPair]
+    gate: departments.Gate
 
 
 def create_app(site: Site) -> FastAPI:
@@ -76,6 +79,7 @@ def create_app(site: Site) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        certificates.attach(app.state, site)
         beats: dict[str, str] = {}
 
         def ask_pumps() -> None:
@@ -103,6 +107,7 @@ def create_app(site: Site) -> FastAPI:
     app.include_router(sections.router)
     app.include_router(devices.router)
     app.include_router(log.router)
+    app.include_router(certificates.router)
     app.include_router(trust.router)
     app.include_router(witness.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
@@ -142,8 +147,8 @@ def _may_enter(request: Request, token: str | None) -> bool:
 
 def _is_open(path: str) -> bool:
     """Whether a path is reached without the instance's token."""
-    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS)
-    return path in open_paths or path.startswith("/api/v1/me/") or log.is_open(path)
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES)
+    return path in open_paths or path.startswith(("/api/v1/me/", "/s/")) or log.is_open(path)
 
 
 def _refusal() -> Response:
@@ -165,6 +170,7 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
+    app.add_exception_handler(TooManyCertificates, certificates.too_many)
     app.add_exception_handler(OutsideCertificate, answer(403, "outside_certificate"))
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
     app.add_exception_handler(NotTraced, answer(404, "not_traced"))

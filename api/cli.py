@@ -31,10 +31,12 @@ from .commands import (
 from .commands import bench_fusion as fusion
 from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
+from .commands import certificate as certificates
 from .commands import department as departments
 from .commands import district as district_keys
 from .commands import hub as hub_commands
 from .commands import trust as trust_list
+from .commands import verify as checking
 from .commands import witness as witnessing
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
@@ -163,28 +165,8 @@ benches.command("fusion")(fusion.bench_fusion)
 # ---------------------------------------------------------------- proof
 
 
-@app.command()
-def verify(
-    cell: Annotated[int, typer.Argument(help="the square's number, as the map shows it")],
-    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
-    as_json: Json = False,
-) -> None:
-    """Check a square's code against its record, the record against the log, the log against the chain."""
-    from . import backing, story, wiring  # noqa: PLC0415
-
-    full = wiring.resolved(given(home=home))
-    with wiring.database(full) as conn:
-        known = wiring.ledger(full)
-        steps, _ = story.verify(conn, cell, known)
-    mark = {True: "yes", False: "NO", None: "not yet"}
-    show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
-    status = story.status_of(steps)
-    if not as_json:
-        OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
-                   .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
-        for text in backing.trust_words(backing.trust_of(steps, known)):
-            OUT.print(text, highlight=False)
-    raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
+app.command(epilog=checking.EXAMPLES)(checking.verify)
+app.add_typer(certificates.app, name="certificate")
 
 
 @app.command()
@@ -377,16 +359,13 @@ def _named(error: BaseException) -> str | None:
     )
 
     known: tuple[type[BaseException], ...] = (
-        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
-        wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, receipt.ReceiptFileError, *roads.errors(), *register.errors(),
-        *audit.errors(), OSError,
-        archived.NotArchived, archive_days.NoParquet, DistrictKeyError, TrustListError, hub.HubError,
-        hub_line.NotUpdated, *roads.errors(), *register.errors(), OSError,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *witnessing.errors(),
-        *departments.errors(),
-        OSError,
+        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError,
+        embedded.FolderInUse, wiring.NotRunning, wiring.NotConfigured, platform.NotReady,
+        migrate.MigrationChanged, story.NoSuchCell, enrolment.BadDeviceName, outside.OutsideError,
+        plain_broker.BadFolder, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet,
+        receipt.ReceiptFileError, DistrictKeyError, TrustListError, hub.HubError, hub_line.NotUpdated,
+        *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(), *certificates.errors(),
+        *departments.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

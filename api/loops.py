@@ -15,7 +15,16 @@ import uvicorn
 
 from defects import listen, observe
 from defects import store as defects_store
-from ledger import AnchorOptions, ChainAway, DistrictKeyError, LeaseHeld, Log, TrustListError, WrongContract
+from ledger import (
+    AnchorOptions,
+    ChainAway,
+    DistrictKeyError,
+    LeaseHeld,
+    Log,
+    TrustListError,
+    WrongContract,
+    settle_grants,
+)
 from ledger import step as anchor_step
 
 from . import coder, hub_line, intake, wiring
@@ -193,7 +202,9 @@ def run_anchorer(settings: Settings) -> None:
     if chain is None:
         raise wiring.NotConfigured("no chain is configured: set ROADCODE_RPC_URL, or run `roadcode up`")
     city = settings.read_city()
-    options = AnchorOptions(every_s=settings.anchor_every_s)
+    options = AnchorOptions(every_s=settings.anchor_every_s, confirmations=settings.chain_confirmations)
+    said = structlog.get_logger("anchorer")
+    told = ""
     asking = wiring.asking(settings)
     if asking is not None:
         asking.start(structlog.get_logger("witnesses").warning)
@@ -202,7 +213,7 @@ def run_anchorer(settings: Settings) -> None:
     deployed = False
 
     def turn() -> float:
-        nonlocal conn, log, deployed
+        nonlocal conn, log, deployed, told
         try:
             if not deployed:
                 # The embedded chain's genesis account is the contract's admin; of an outside chain it is the file
@@ -214,6 +225,7 @@ def run_anchorer(settings: Settings) -> None:
             if log is None:
                 log = Log(wiring.log_folder(settings), wiring.log_name(city))
             status = anchor_step(conn, log, chain, time.time(), options)
+            granted = settle_grants(conn, chain, wiring.admin_key(settings), time.time(), options.patience)
         except BaseException:
             if conn is not None:
                 conn.close()
@@ -221,6 +233,11 @@ def run_anchorer(settings: Settings) -> None:
                 log.close()
             conn, log = None, None
             raise
+        if undone := status.undone + granted.undone:
+            said.warning("the chain gave up blocks: what stood in them is sent again", transactions=undone)
+        if granted.state in ("no key", "refused") and granted.reason != told:
+            said.warning("departments' rights wait", why=granted.reason, waiting=granted.waiting)
+        told = granted.reason
         return 0.0 if status.numbered >= options.batch else 0.5
 
     heart = Heartbeat(lambda: wiring.database(settings), "anchorer")

@@ -15,7 +15,7 @@ import psycopg
 from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest import BrokerUrl, jetstream, mqtt, read_broker_url, tls_of
-from ledger import AnchorRefused, Chain, ChainAway
+from ledger import AnchorRefused, Chain, ChainAway, WrongContract
 
 from .settings import Settings
 
@@ -130,15 +130,23 @@ def reach_broker(settings: Settings) -> None:
 def check_chain(chain: Chain, admin_key: Path) -> str:
     """What the chain says of itself. admin_key: of the account that deploys the contract. Raises OutsideError."""
     try:
-        said = f"chain {chain.chain_id}"
+        said = str(chain.kind())
     except (ChainAway, AnchorRefused) as error:
         raise OutsideError(f"the chain of ROADCODE_RPC_URL cannot be used: {str(error)[:300]}") from None
-    if not admin_key.exists():
+    if not admin_key.exists() and not _let_in(chain):
         raise OutsideError(
             "an outside chain needs the key of an account that may deploy the contract: put it, in hexadecimal and for "
             f"your eyes only (0600), into {admin_key.parent.parent / 'secrets' / 'chain-admin'}"
         )
     return said
+
+
+def _let_in(chain: Chain) -> bool:
+    """Whether the contract is there and the anchorer may anchor: then the admin's key may be kept offline."""
+    try:
+        return chain.may_anchor()
+    except (ChainAway, AnchorRefused, WrongContract):
+        return False
 
 
 def _broker_url(settings: Settings) -> BrokerUrl:

@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         default=MERGE_DELAY_S, ge=5, le=86_400,
         description="what a receipt promises: seconds until its record is under a signed checkpoint of the log",
     )  # fmt: skip
+    chain_confirmations: int = Field(
+        default=0, ge=0, le=1000,
+        description="blocks on top of an anchor's before it is called final; 0 for the embedded chain, 1 for QBFT, 12 "
+        "for a public one",
+    )  # fmt: skip
     public_contributors: int = Field(
         default=3, ge=3, le=63,
         description="different phones that must have felt something in a square on a day before it is told of",

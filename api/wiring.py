@@ -218,8 +218,10 @@ def promiser(settings: Settings) -> Promiser:
     folder = log_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     return load_promiser(folder, log_name(settings.read_city()), settings.merge_delay_s)
+
+
 def district_keys(settings: Settings) -> DistrictKeys:
-    """The keys that sign for this district."""
+    """The keys with which this district signs road certificates and departments' certificates."""
     city = settings.read_city()
     return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
 
@@ -401,13 +403,13 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     def ask_disk() -> None:
         check_room(home)
 
-    keys = district_keys(settings)
     trusted = trust(settings)
 
     def ask_trust() -> None:
         if why := trusted.complaint(time.time()):
             raise TrustListOld(why)
 
+    keys = district_keys(settings)
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
@@ -427,8 +429,9 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             let_in=lambda: broker.refresh(listed),
             promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
-            gate=Gate(pool, lambda: _believed(keys), settings.read_city().service_day),
             trust=trusted,
+            district=district_keys(settings).current,
+            gate=Gate(pool, lambda: _believed(keys), settings.read_city().service_day),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

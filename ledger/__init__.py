@@ -10,8 +10,13 @@ from .bundle import CHUNK as CHUNK_PROOF
 from .bundle import ROAD as ROAD_PROOF
 from .bundle import VERSION as PROOF_VERSION
 from .bundle import place_to_plain, read_document, verify_document
-from .chain import Anchor, AnchorRefused, Chain, ChainAway, Receipt, WrongContract
+from .certificate import Certificate, CertificateError, issue_certificate, read_certificate
+from .certificate_check import CertificateVerdict, TrustedKeys, verify_certificate
+from .certificate_fields import FIELDS as CERTIFICATE_FIELDS
+from .certificate_fields import ORIGIN_BITS
+from .chain import Anchor, AnchorRefused, Chain, ChainAway, Kind, Receipt, Window, WrongContract
 from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
+from .cold import ColdError, export_grants, import_grants, sign_grants
 from .cose import CoseError, Signed, read1, sign1, verify1
 from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
 from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
@@ -19,7 +24,7 @@ from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError,
 from .fetch import Away
 from .follow import Followed, check_evidence, follow
 from .fsck import Fault, fsck
-from .grants import GrantRow, account_of, enqueue_grant, enqueue_revocation, grants_of
+from .grants import GrantRow, GrantStatus, account_of, enqueue_grant, enqueue_revocation, grants_of, settle_grants
 from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
@@ -28,6 +33,7 @@ from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint
 from .policy import Policy, PolicyError, judge, parse_policy
 from .policy import Witness as PolicyWitness
 from .proof import NotProvable, Step, prove, verify_proof
+from .qr import QrFacts, qr_facts, qr_png, qr_svg
 from .receipts import (
     MERGE_DELAY_S,
     Promise,
@@ -102,12 +108,14 @@ from .trust_store import record_keys, record_trust_list
 from .witness import Fork, OtherSize, Refusal, Restored, Witness, WitnessBusy
 
 __all__ = [
+    "CERTIFICATE_FIELDS",
     "CHUNK_PROOF",
     "DISTRICT_KEY_WARN_S",
     "DISTRICT_OVERLAP_S",
     "MAX_NOTE",
     "MAX_REQUEST",
     "MERGE_DELAY_S",
+    "ORIGIN_BITS",
     "PROOF_VERSION",
     "ROAD_PROOF",
     "SIZE_TYPE",
@@ -117,9 +125,13 @@ __all__ = [
     "AnchorRow",
     "AnchorStatus",
     "Away",
+    "Certificate",
+    "CertificateError",
+    "CertificateVerdict",
     "Chain",
     "ChainAway",
     "Checkpoint",
+    "ColdError",
     "CoseError",
     "Cosignature",
     "DistrictKeyError",
@@ -128,8 +140,10 @@ __all__ = [
     "Followed",
     "Fork",
     "GrantRow",
+    "GrantStatus",
     "KeyPair",
     "KeyStep",
+    "Kind",
     "LeaseHeld",
     "Log",
     "LogBusy",
@@ -150,6 +164,7 @@ __all__ = [
     "Promise",
     "Promiser",
     "PublicKey",
+    "QrFacts",
     "Receipt",
     "ReceiptError",
     "Record",
@@ -167,8 +182,10 @@ __all__ = [
     "TrustList",
     "TrustListError",
     "TrustedKey",
+    "TrustedKeys",
     "UnknownAlgorithm",
     "Untrusted",
+    "Window",
     "Witness",
     "WitnessBusy",
     "WitnessKey",
@@ -200,12 +217,15 @@ __all__ = [
     "enqueue_promised",
     "enqueue_revocation",
     "entry_tile",
+    "export_grants",
     "fingerprint",
     "follow",
     "fsck",
     "grants_of",
     "grow_log",
     "hash_tile",
+    "import_grants",
+    "issue_certificate",
     "judge",
     "key_entry",
     "key_record",
@@ -237,7 +257,11 @@ __all__ = [
     "place_to_plain",
     "prove",
     "put_cosignatures",
+    "qr_facts",
+    "qr_png",
+    "qr_svg",
     "read1",
+    "read_certificate",
     "read_document",
     "read_entry",
     "read_public",
@@ -258,7 +282,9 @@ __all__ = [
     "root_of",
     "seal_record",
     "seals",
+    "settle_grants",
     "sign1",
+    "sign_grants",
     "sign_trust_list",
     "signed_size",
     "step",
@@ -268,6 +294,7 @@ __all__ = [
     "tlog_proof",
     "unpack_leaves",
     "verify1",
+    "verify_certificate",
     "verify_consistency",
     "verify_document",
     "verify_inclusion",

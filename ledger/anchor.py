@@ -8,7 +8,9 @@ One idempotent `step`. Each of its commits is a point where a crash is harmless:
 4. sent, committed
 5. receipt seen, row committed as mined
 
-A restart finds an open row and sends the same bytes, so that one head is never anchored twice.
+A restart finds an open row and sends the same bytes, so that one head is never anchored twice. What a reorganisation of
+the chain undid goes back to 4; what is stuck is sent again at a higher fee (sending.py). Departments' rights have an
+outbox of the same kind (grants.py).
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any, Final, Literal
 
 import psycopg
 
-from . import store
+from . import sending, store
 from .chain import EMPTY, AnchorRefused, Chain, ChainAway, WrongContract, tx_hash_of
 from .log import Log
 from .note import parse_checkpoint
@@ -33,14 +35,22 @@ class AnchorOptions:
     """How much at once and how often.
 
     `batch` records a transaction: at 100 the disk's fsync rate halves the throughput, at 10,000 a step holds others up.
-    `batches` at most in one step, so that a flood does not keep heads from being signed. `wait_s` for a receipt.
-    `every_s` between anchors by the chain's clock; 0 anchors each new head at once.
+    `batches` at most in one step, so that a flood does not keep heads from being signed.
+    `every_s` between anchors by the chain's clock; 0 anchors each new head at once. `wait_s`, `stuck_s` and
+    `confirmations` as in sending.Patience.
     """
 
     batch: int = 1000
     batches: int = 16
     wait_s: float = 5.0
     every_s: float = 0.0
+    stuck_s: float = 120.0
+    confirmations: int = 0
+
+    @property
+    def patience(self) -> sending.Patience:
+        """What waits for the chain."""
+        return sending.Patience(self.wait_s, self.stuck_s, self.confirmations)
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class AnchorStatus:
     """What a step did and where things stand: `numbered` now, `size` signed, `anchored` leaves on chain.
 
     state: empty (nothing to anchor) | anchored (the head is) | waiting (for `every_s`) | pending (sent, not mined) |
-    away (the chain does not answer) | refused (it said no: `reason`).
+    away (the chain does not answer) | refused (it said no: `reason`). `undone` anchors were found in blocks that the
+    chain has given up, and are sent again.
     """
 
     numbered: int
@@ -56,6 +67,7 @@ class AnchorStatus:
     anchored: int
     state: State
     reason: str = ""
+    undone: int = 0
 
 
 DEFAULTS: Final = AnchorOptions()
@@ -74,10 +86,10 @@ def step(
         raise ValueError("the pump needs a connection without autocommit: a record must move, not be copied or lost")
     numbered = _append_all(conn, log, options)
     size = _sign(conn, log)
-    state, reason = _anchor(conn, log, chain, now_s, options) if size else ("empty", "")
+    state, reason, undone = _anchor(conn, log, chain, now_s, options) if size else ("empty", "", 0)
     newest = store.newest_anchor(conn)
     conn.commit()
-    return AnchorStatus(numbered, size, newest.size if newest else 0, state, reason)
+    return AnchorStatus(numbered, size, newest.size if newest else 0, state, reason, undone)
 
 
 def anchor_gas(conn: psycopg.Connection[Any], chain: Chain, newest: int) -> list[int]:
@@ -133,17 +145,22 @@ def _sign(conn: psycopg.Connection[Any], log: Log) -> int:
 
 def _anchor(
     conn: psycopg.Connection[Any], log: Log, chain: Chain, now_s: float, options: AnchorOptions
-) -> tuple[State, str]:
+) -> tuple[State, str, int]:
+    undone = 0
     try:
-        if store.open_anchor(conn) is None:
+        undone = sending.undo_lost(conn, chain, sending.ANCHORS)
+        row = sending.open_row(conn, sending.ANCHORS)
+        if row is None:
             ready, reason = _prepare(conn, log, chain, now_s, options)
-            if ready != "pending":
-                return ready, reason
-        return _settle(conn, chain, options)
+            row = sending.open_row(conn, sending.ANCHORS)
+            if row is None:
+                sending.make_final(conn, chain, sending.ANCHORS, options.confirmations)
+                return ready, reason, undone
+        return *_settle(conn, chain, row, now_s, options), undone
     except ChainAway as error:
-        return "away", str(error)
+        return "away", str(error), undone
     except (AnchorRefused, WrongContract) as error:
-        return "refused", str(error)
+        return "refused", str(error), undone
     finally:
         conn.rollback()
 
@@ -170,38 +187,37 @@ def _prepare(
     chain.check_anchor(prev_root, root, size, proof)
     nonce = chain.nonce()
     raw = chain.sign_anchor(prev_root, root, size, proof, nonce)
-    store.prepare_anchor(conn, size, root, nonce, tx_hash_of(raw), raw)
+    store.prepare_anchor(conn, size, root, nonce, tx_hash_of(raw), raw, int(now_s))
     conn.commit()
     return "pending", ""
 
 
-def _settle(conn: psycopg.Connection[Any], chain: Chain, options: AnchorOptions) -> tuple[State, str]:
-    row = store.open_anchor(conn)
-    conn.commit()
-    if row is None:
-        return "anchored", ""
-    try:
-        chain.send(row.raw_tx)
-    except AnchorRefused as error:
+def _settle(
+    conn: psycopg.Connection[Any], chain: Chain, row: sending.Underway, now_s: float, options: AnchorOptions
+) -> tuple[State, str]:
+    done = sending.settle(conn, chain, sending.ANCHORS, row, lambda: chain.anchorer, now_s, options.patience)
+    receipt = done.receipt
+    if done.state == "pending":
+        return "pending", done.reason
+    if done.state == "held":
+        return "refused", f"the chain refused: {done.reason}"
+    if done.state == "refused" or receipt is None:
         # Its nonce is used up or the chain was replaced: these bytes can never count, the next step signs new ones.
-        store.anchor_failed(conn, row.id, error.reason)
+        store.anchor_failed(conn, row.id, done.reason)
         conn.commit()
-        raise
-    store.anchor_sent(conn, row.id)
-    conn.commit()
-    receipt = chain.receipt(row.tx_hash, options.wait_s)
-    if receipt is None:
-        return "pending", "sent, not mined yet"
-    if not receipt.ok:
-        store.anchor_failed(conn, row.id, "reverted")
-        conn.commit()
-        return "refused", "the contract reverted the anchor"
+        return "refused", f"the chain refused: {done.reason}"
     if receipt.seq is not None:
         store.anchor_mined(conn, row.id, receipt.block_number, receipt.block_hash, receipt.block_time, receipt.seq)
     else:
         # No event: the head already was this one, anchored by other bytes; its block and time are the ones that count.
-        first = chain.head()
-        block = receipt.block_number if first.block is None else first.block
-        store.anchor_mined(conn, row.id, block, receipt.block_hash, first.time, first.seq)
+        first = chain.anchor_at(chain.head().seq)
+        block = chain.block_hash(first.block) if first is not None and first.block is not None else None
+        mine = store.anchor_row(conn, row.id)
+        if first is None or block is None or mine is None or (first.size, first.root) != (mine.size, mine.root):
+            store.anchor_failed(conn, row.id, "mined, but it changed nothing on the contract")
+            conn.commit()
+            return "refused", "the anchor was mined and changed nothing on the contract"
+        store.anchor_mined(conn, row.id, first.block or 0, block, first.time, first.seq)
     conn.commit()
+    sending.make_final(conn, chain, sending.ANCHORS, options.confirmations)
     return "anchored", ""

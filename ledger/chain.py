@@ -1,25 +1,30 @@
 """The seam to an Ethereum chain, embedded or a consortium's: RoadLedger over web3's JSON-RPC.
 
 Two keys: the admin's deploys the contract and grants rights (offline in production), the anchorer's may anchor and
-nothing else. web3 is imported when a Chain is made, because it takes two seconds that other users of this room
-need not wait for.
+nothing else.
 """
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from .note import load_secret, sync_folder
+from .ethereum import AnchorRefused, ChainAway, Kind, Node, Receipt, WrongContract, tx_hash_of
+from .note import sync_folder
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
+__all__ = [
+    "ANCHORER", "DEPARTMENT", "EMPTY", "Anchor", "AnchorRefused", "Chain", "ChainAway", "Kind", "Receipt",
+    "Window", "WrongContract", "artifact", "tx_hash_of",
+]  # fmt: skip
+
 ANCHORER: Final = 2
+DEPARTMENT: Final = 3
 EMPTY: Final = bytes(32)
 # Anchors measured 93k to 125k; a proof of 64 hashes more than doubles that. Far above, a faulty contract could burn the
 # anchorer's coins; below, a tree beyond 2**40 leaves could no longer be anchored.
@@ -28,23 +33,6 @@ GRANT_GAS: Final = 300_000
 DEPLOY_GAS: Final = 4_000_000
 CONTRACT_FILE: Final = "contract.json"
 ANCHORER_KEY: Final = "anchorer.key"
-
-
-class ChainAway(RuntimeError):
-    """The chain does not answer, or not in time; the log goes on and the backlog is anchored later."""
-
-
-class AnchorRefused(RuntimeError):
-    """The chain answered and said no; `reason` is the contract's or the node's."""
-
-    def __init__(self, reason: str) -> None:
-        """Keep the reason."""
-        super().__init__(f"the chain refused: {reason}")
-        self.reason = reason
-
-
-class WrongContract(RuntimeError):
-    """What stands at the contract's address is not RoadLedger, or nothing stands there."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +47,12 @@ class Anchor:
 
 
 @dataclass(frozen=True)
-class Receipt:
-    """A mined transaction. `seq` is the anchor it made, None for one that changed nothing or failed."""
+class Window:
+    """A right's window on the contract, [start, end) in unix seconds, entered at `at`. Revoked: start and end are 0."""
 
-    ok: bool
-    block_number: int
-    block_hash: bytes
-    block_time: int
-    gas_used: int
-    seq: int | None
+    start: int
+    end: int
+    at: int
 
 
 @cache
@@ -77,14 +62,7 @@ def artifact() -> dict[str, Any]:
     return content
 
 
-def tx_hash_of(raw: bytes) -> bytes:
-    """Hash of a signed transaction's bytes (Keccak-256)."""
-    from eth_hash.auto import keccak  # noqa: PLC0415 - see the module's docstring
-
-    return keccak(raw)
-
-
-class Chain:
+class Chain(Node):
     """RoadLedger at a JSON-RPC `url`. `folder` keeps the contract's address and the anchorer's key (0600).
 
     Every method may raise ChainAway; nothing is asked of the chain before the first call.
@@ -92,63 +70,19 @@ class Chain:
 
     def __init__(self, url: str, folder: Path, timeout_s: float = 10.0) -> None:
         """`timeout_s` bounds each request."""
-        from eth_account import Account  # noqa: PLC0415 - see the module's docstring
-        from web3 import HTTPProvider, Web3  # noqa: PLC0415
-        from web3.middleware import ExtraDataToPOAMiddleware  # noqa: PLC0415
-
-        # web3's own retries with growing pauses would hide an absent chain for half a minute; the pump comes again.
-        provider = HTTPProvider(url, request_kwargs={"timeout": timeout_s}, exception_retry_configuration=None)
-        self._web3 = Web3(provider)
-        # Chains of validators (QBFT, clique) put their seals into a longer extra field.
-        self._web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
+        super().__init__(url, timeout_s)
         self._folder = folder
-        self._accounts = Account()
         folder.mkdir(parents=True, exist_ok=True)
 
     def __repr__(self) -> str:
         """Without the URL, which holds a token."""
         return "Chain()"
 
-    @contextmanager
-    def _asking(self) -> Iterator[None]:
-        """Turn web3's many exceptions into ours. Texts of connection errors are dropped: they hold the URL's token."""
-        from requests.exceptions import RequestException  # noqa: PLC0415
-        from web3.exceptions import (  # noqa: PLC0415
-            BadFunctionCallOutput,
-            ContractLogicError,
-            Web3Exception,
-            Web3RPCError,
-        )
-
-        try:
-            yield
-        except ContractLogicError as error:
-            raise AnchorRefused(str(error.message or "reverted").removeprefix("execution reverted: ")) from None
-        except BadFunctionCallOutput:
-            raise WrongContract(
-                "nothing answers at the contract's address: was the chain replaced? Restore it or deploy again"
-            ) from None
-        except Web3RPCError as error:
-            response = error.rpc_response or {}
-            text = response.get("error", {}) if isinstance(response, dict) else {}
-            raise AnchorRefused(str(text.get("message", "")) or "an error of the node") from None
-        except (RequestException, Web3Exception, OSError, ValueError) as error:
-            raise ChainAway(f"the chain does not answer ({type(error).__name__})") from None
-
     @cached_property
     def anchorer(self) -> "LocalAccount":
         """The account that may anchor."""
-        return self._account(self._folder / ANCHORER_KEY)
+        return self.account(self._folder / ANCHORER_KEY)
 
-    def _account(self, path: Path) -> "LocalAccount":
-        account: LocalAccount = self._accounts.from_key(load_secret(path))
-        return account
-
-    @cached_property
-    def chain_id(self) -> int:
-        """The chain's id, asked once."""
-        with self._asking():
-            return int(self._web3.eth.chain_id)
 
     @cached_property
     def address(self) -> str:
@@ -170,8 +104,12 @@ class Chain:
 
         The signed transaction is written to CONTRACT_FILE before it is sent. Raises WrongContract, AnchorRefused.
         """
-        admin = self._account(admin_key)
         path = self._folder / CONTRACT_FILE
+        if path.exists() and self.code_is_ours() and self.may_anchor():
+            return self.address  # an admin's key that is kept elsewhere is not asked for
+        if not admin_key.exists():
+            raise WrongContract(f"to deploy the contract or to let the anchorer in takes an admin's key: {admin_key}")
+        admin = self.account(admin_key)
         if not path.exists():
             self._sign_deployment(admin, path)
         self.__dict__.pop("address", None)
@@ -193,7 +131,7 @@ class Chain:
                 raise WrongContract("the deployment failed on chain")
         if not self.may_anchor():
             data = self._contract.encode_abi("grant", [ANCHORER, self.anchorer.address, 0, 0])
-            raw = self._sign(admin, self.address, data, GRANT_GAS, self._nonce(admin.address))
+            raw = self.sign(admin, self.address, data, GRANT_GAS, self.nonce_of_account(admin.address))
             self.send(raw)
             receipt = self.receipt(tx_hash_of(raw), wait_s=60.0)
             if receipt is None or not receipt.ok:
@@ -204,8 +142,8 @@ class Chain:
         from web3.types import Nonce  # noqa: PLC0415
         from web3.utils import get_create_address  # noqa: PLC0415
 
-        nonce = self._nonce(admin.address)
-        raw = self._sign(admin, "", artifact()["bytecode"], DEPLOY_GAS, nonce)
+        nonce = self.nonce_of_account(admin.address)
+        raw = self.sign(admin, "", artifact()["bytecode"], DEPLOY_GAS, nonce)
         content = {
             "chain_id": self.chain_id,
             "address": get_create_address(admin.address, Nonce(nonce)),
@@ -234,93 +172,77 @@ class Chain:
         with self._asking():
             return contract.functions[name](*values).call()
 
-    def _nonce(self, account: str) -> int:
-        with self._asking():
-            return int(self._web3.eth.get_transaction_count(self._web3.to_checksum_address(account)))
-
     def nonce(self) -> int:
         """The anchorer's next nonce."""
-        return self._nonce(self.anchorer.address)
-
-    def _sign(self, account: "LocalAccount", to: str, data: str, gas: int, nonce: int) -> bytes:
-        with self._asking():
-            base_fee = self._web3.eth.get_block("latest").get("baseFeePerGas")
-            tip = self._web3.eth.max_priority_fee if base_fee is not None else self._web3.eth.gas_price
-        fields: dict[str, Any] = {"chainId": self.chain_id, "nonce": nonce, "gas": gas, "value": 0, "data": data}
-        fields["to"] = to
-        if base_fee is None:
-            fields["gasPrice"] = int(tip)
-        else:
-            fields |= {"type": 2, "maxPriorityFeePerGas": int(tip), "maxFeePerGas": 2 * int(base_fee) + int(tip)}
-        return bytes(account.sign_transaction(fields).raw_transaction)
+        return self.nonce_of_account(self.anchorer.address)
 
     def check_anchor(self, prev_root: bytes, root: bytes, size: int, proof: Sequence[bytes]) -> None:
         """Ask the contract, without sending, whether it would take this head. Raises AnchorRefused."""
-        contract = self._contract
-        with self._asking():
-            contract.functions.anchor(prev_root, root, size, list(proof)).call({"from": self.anchorer.address})
+        self._check(self.anchorer.address, "anchor", prev_root, root, size, list(proof))
 
     def sign_anchor(self, prev_root: bytes, root: bytes, size: int, proof: Sequence[bytes], nonce: int) -> bytes:
         """The signed transaction, as raw bytes, that makes (root, size) the new head after `prev_root`."""
         data = self._contract.encode_abi("anchor", [prev_root, root, size, list(proof)])
-        return self._sign(self.anchorer, self.address, data, ANCHOR_GAS, nonce)
+        return self.sign(self.anchorer, self.address, data, ANCHOR_GAS, nonce)
 
-    def send(self, raw: bytes) -> bytes:
-        """Hand signed bytes to the node; gives their hash. The same bytes again are no error. Raises AnchorRefused."""
-        tx_hash = tx_hash_of(raw)
-        try:
-            with self._asking():
-                self._web3.eth.send_raw_transaction(raw)
-        except AnchorRefused:
-            # Some nodes call known bytes an error ("already known", "nonce too low"): what counts is if they know it.
-            if not self._knows(tx_hash):
-                raise
-        return tx_hash
+    def check_grant(self, admin: str, account: bytes, window: tuple[int, int] | None) -> None:
+        """Ask whether the contract would take a department's window, or its end (None), from `admin`. AnchorRefused."""
+        self._check(admin, *self._granting(account, window))
 
-    def _knows(self, tx_hash: bytes) -> bool:
-        from web3.exceptions import TransactionNotFound  # noqa: PLC0415
+    def sign_grant(
+        self, admin: "LocalAccount", account: bytes, window: tuple[int, int] | None, nonce: int
+    ) -> bytes:
+        """The signed transaction that gives `account` a department's right in [start, end), or ends it (None).
 
+        A start of 0 is the moment at which it is mined.
+        """
+        return self.sign(admin, self.address, self.grant_data(account, window), GRANT_GAS, nonce)
+
+    def unsigned_grant(self, account: bytes, window: tuple[int, int] | None, nonce: int) -> dict[str, Any]:
+        """The same, for an admin's key that is elsewhere."""
+        return self.unsigned(self.address, self.grant_data(account, window), GRANT_GAS, nonce)
+
+    def grant_data(self, account: bytes, window: tuple[int, int] | None) -> str:
+        """The call itself, as hexadecimal."""
+        name, *values = self._granting(account, window)
+        return str(self._contract.encode_abi(name, values))
+
+    def _granting(self, account: bytes, window: tuple[int, int] | None) -> tuple[Any, ...]:
+        address = self._web3.to_checksum_address(account)
+        return ("revoke", DEPARTMENT, address) if window is None else ("grant", DEPARTMENT, address, *window)
+
+    def _check(self, sender: str, name: str, *values: Any) -> None:
+        contract = self._contract
         with self._asking():
-            try:
-                self._web3.eth.get_transaction(tx_hash)  # type: ignore[arg-type]
-            except TransactionNotFound:
-                return False
-        return True
+            contract.functions[name](*values).call({"from": self._web3.to_checksum_address(sender)})
 
-    def nonce_of(self, raw: bytes) -> int | None:
-        """The nonce inside a transaction this room signed, None if the bytes are not such a transaction."""
-        import rlp  # type: ignore[import-untyped]  # noqa: PLC0415
+    def department_windows(self, account: bytes) -> list[Window]:
+        """All windows that a department's account ever had, oldest first; the last one is in force."""
+        address = self._web3.to_checksum_address(account)
+        count = int(self._view("windows_of", DEPARTMENT, address))
+        return [Window(*map(int, self._view("window", DEPARTMENT, address, i))) for i in range(count)]
 
-        try:
-            typed = raw[:1] == b"\x02"
-            fields = rlp.decode(raw[1:] if typed else raw)
-            return int.from_bytes(fields[1 if typed else 0], "big")
-        except (rlp.exceptions.RLPException, IndexError, TypeError):
-            return None
+    def had_department(self, account: bytes, time_s: int) -> bool:
+        """Whether the account was a department's at `time_s`, by what the list said then."""
+        return bool(self._view("had_role", DEPARTMENT, self._web3.to_checksum_address(account), time_s))
 
     def receipt(self, tx_hash: bytes, wait_s: float = 0.0) -> Receipt | None:
         """What became of a transaction; None if it is not mined within `wait_s` seconds."""
-        from web3.exceptions import TimeExhausted, TransactionNotFound  # noqa: PLC0415
-
-        with self._asking():
-            try:
-                if wait_s > 0:
-                    found = self._web3.eth.wait_for_transaction_receipt(tx_hash, wait_s, 0.1)  # type: ignore[arg-type]
-                else:
-                    found = self._web3.eth.get_transaction_receipt(tx_hash)  # type: ignore[arg-type]
-            except (TimeExhausted, TransactionNotFound):
-                return None
-            block = self._web3.eth.get_block(found["blockHash"])
+        mined = self._mined(tx_hash, wait_s)
+        if mined is None:
+            return None
+        found, time = mined
         topic = self._anchored_topic
         seqs = [int.from_bytes(log["topics"][1], "big") for log in found["logs"] if bytes(log["topics"][0]) == topic]
         return Receipt(
             ok=found["status"] == 1,
             block_number=int(found["blockNumber"]),
             block_hash=bytes(found["blockHash"]),
-            block_time=int(block["timestamp"]),
+            block_time=time,
             gas_used=int(found["gasUsed"]),
             seq=seqs[0] if seqs else None,
         )
+
 
     @cached_property
     def _anchored_topic(self) -> bytes:

@@ -15,6 +15,7 @@ from .cosignature import Cosignature, read_cosignature, witness_key
 from .cosigned import cosignatures_from
 from .note import Checkpoint, NoteError, verify_note
 from .records import RecordError, day_of, parse, subject_of
+from .rights import grant_faults
 from .tiles import HASH, WIDTH, LogDamaged, Tiles, tile_path
 
 Progress = Callable[[str, int], None]
@@ -23,7 +24,7 @@ BATCH: Final = 2048
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not as it should be: `part` (record, tile, checkpoint, cosignature, anchor, chain), where, and why."""
+    """What is not as it should be: `part` (record, tile, checkpoint, cosignature, anchor, grant, chain), where, why."""
 
     part: str
     where: str
@@ -73,6 +74,8 @@ def faults(
     progress("checkpoint", checks.done)
     yield from _cosignatures(conn, progress)
     yield from _anchor_rows(conn, chain, progress)
+    for where, text in grant_faults(conn, chain):
+        yield Fault("grant", where, text)
     if chain is not None:
         yield from _chain(conn, log, chain, signed, progress)
 
@@ -280,10 +283,14 @@ def _mined_row(row: store.AnchorRow, chain: Chain, where: str) -> Iterator[Fault
     if receipt is None or not receipt.ok:
         yield Fault("anchor", where, "called mined, but the chain does not have it (or reverted it)")
         return
-    said = (row.block_number, row.block_hash, row.block_time)
-    if said != (receipt.block_number, receipt.block_hash, receipt.block_time):
-        yield Fault("anchor", where, "block number, hash or time are not the chain's")
     found = chain.anchor_at(row.seq or 0)
+    said = (row.block_number, row.block_hash, row.block_time)
+    true: tuple[int | None, bytes | None, int] = (receipt.block_number, receipt.block_hash, receipt.block_time)
+    if receipt.seq is None and found is not None and found.block is not None:
+        # It repeated a head that other bytes had anchored: the first block counts.
+        true = (found.block, chain.block_hash(found.block), found.time)
+    if said != true:
+        yield Fault("anchor", where, "block number, hash or time are not the chain's")
     if found is None or (found.root, found.size) != (row.root, row.size):
         yield Fault("anchor", where, f"number {row.seq} on the contract is not this anchor")
 

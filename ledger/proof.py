@@ -78,7 +78,8 @@ def prove(
         proof |= _witnessed(conn, log, idx, size, policy)
     if anchor is not None:
         proof["anchor"] = {
-            "status": "anchored",
+            # Until enough blocks lie on it, the chain may still give up the block that holds it.
+            "status": "anchored" if anchor.final else "mined",
             "tx_hash": "0x" + anchor.tx_hash.hex(),
             "block": anchor.block_number,
             "block_hash": "0x" + anchor.block_hash.hex() if anchor.block_hash else None,
@@ -201,6 +202,8 @@ def witnesses_step(policy: Policy, note: str) -> Step:
 
 
 def _anchor_step(checkpoint: Checkpoint | None, anchor: Mapping[str, Any], chain: Chain | None) -> Step:
+    if anchor.get("status") == "mined":
+        return Step("anchor", None, "pending: on the chain, but not yet under enough blocks to be called final")
     if anchor.get("status") != "anchored":
         return Step("anchor", None, "pending: signed, not yet on the chain")
     if chain is None:
@@ -216,6 +219,9 @@ def _anchor_step(checkpoint: Checkpoint | None, anchor: Mapping[str, Any], chain
             return Step("anchor", False, "anchored in another contract than the one trusted here")
         found = chain.anchor_at(seq)
         receipt = chain.receipt(bytes.fromhex(str(anchor.get("tx_hash")).removeprefix("0x")))
+        block_hash = receipt.block_hash if receipt else None
+        if found is not None and found.block is not None and receipt is not None and receipt.seq is None:
+            block_hash = chain.block_hash(found.block)  # it repeated a head: the block is that of the first one
     except ValueError as error:
         return Step("anchor", False, str(error))
     except ChainAway as error:
@@ -232,6 +238,6 @@ def _anchor_step(checkpoint: Checkpoint | None, anchor: Mapping[str, Any], chain
         return Step("anchor", False, f"the named transaction did not make anchor {seq}")
     if receipt.seq == seq and receipt.block_number != found.block:
         return Step("anchor", False, f"the named transaction is in another block than anchor {seq}")
-    if "0x" + receipt.block_hash.hex() != anchor.get("block_hash"):
+    if block_hash is None or "0x" + block_hash.hex() != anchor.get("block_hash"):
         return Step("anchor", False, "the chain does not have the named transaction in the named block")
     return Step("anchor", True, f"anchor {seq} in block {found.block} at {found.time}")

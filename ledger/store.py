@@ -45,10 +45,13 @@ class AnchorRow:
     block_hash: bytes | None
     block_time: int | None
     seq: int | None
+    final: bool = False
 
 
 _RECORD: Final = "idx, kind, subject, day, body, leaf"
-_ANCHOR: Final = "id, size, root, nonce, tx_hash, raw_tx, status, reason, block_number, block_hash, block_time, seq"
+_ANCHOR: Final = (
+    "id, size, root, nonce, tx_hash, raw_tx, status, reason, block_number, block_hash, block_time, seq, final"
+)
 
 
 def enqueue(conn: psycopg.Connection[Any], records: Sequence[Record]) -> None:
@@ -240,12 +243,16 @@ def checkpoints_from(conn: psycopg.Connection[Any], above: int, limit: int) -> l
 
 
 def prepare_anchor(
-    conn: psycopg.Connection[Any], size: int, root: bytes, nonce: int, tx_hash: bytes, raw_tx: bytes
+    conn: psycopg.Connection[Any], size: int, root: bytes, nonce: int, tx_hash: bytes, raw_tx: bytes,
+    signed_s: int | None = None,
 ) -> None:
     """Keep a signed transaction before it is sent."""
+    # The same head under the same nonce at the same fee is the same bytes: what was given up is taken up again.
     conn.execute(
-        "INSERT INTO anchor (size, root, nonce, tx_hash, raw_tx, status) VALUES (%s, %s, %s, %s, %s, 'prepared')",
-        (size, root, nonce, tx_hash, raw_tx),
+        "INSERT INTO anchor (size, root, nonce, tx_hash, raw_tx, signed_s, status)"
+        " VALUES (%s, %s, %s, %s, %s, %s, 'prepared')"
+        " ON CONFLICT (tx_hash) DO UPDATE SET status = 'prepared', reason = NULL WHERE anchor.status = 'failed'",
+        (size, root, nonce, tx_hash, raw_tx, signed_s),
     )
 
 
@@ -284,9 +291,9 @@ def anchors_from(conn: psycopg.Connection[Any], after_id: int, limit: int) -> li
     return [AnchorRow(*row) for row in rows]
 
 
-def anchor_sent(conn: psycopg.Connection[Any], anchor_id: int) -> None:
-    """Note that a node took the transaction."""
-    conn.execute("UPDATE anchor SET status = 'sent' WHERE id = %s AND status = 'prepared'", (anchor_id,))
+def anchor_row(conn: psycopg.Connection[Any], anchor_id: int) -> AnchorRow | None:
+    """One row by its id."""
+    return _one_anchor(conn, "id = %s", anchor_id)
 
 
 def anchor_mined(
@@ -299,8 +306,8 @@ def anchor_mined(
 ) -> None:
     """Note the block a transaction came to rest in, and the anchor's number on the contract."""
     conn.execute(
-        "UPDATE anchor SET status = 'mined', reason = NULL, block_number = %s, block_hash = %s, block_time = %s,"
-        " seq = %s WHERE id = %s",
+        "UPDATE anchor SET status = 'mined', final = false, reason = NULL, block_number = %s, block_hash = %s,"
+        " block_time = %s, seq = %s WHERE id = %s",
         (block_number, block_hash, block_time, seq, anchor_id),
     )
 

@@ -1,5 +1,6 @@
 // Why does this square have this colour, and can it be proven? The panel that opens on a click.
 
+import { certificatePart } from "./certificatepart.js";
 import { el, fill } from "./elements.js";
 import { dayText, kindName, minute, moment, number, percent, t } from "./words.js";
 
@@ -191,6 +192,7 @@ export function showStory(node, cell, close, road = null) {
     evidence(cell),
     history(cell),
     proof(cell),
+    certificatePart(`api/v1/cells/${cell.cell}`),
   );
 }
 

@@ -1,6 +1,7 @@
 // What does the page say? Every text in Chinese and English, and how numbers and moments are written.
 
 import { ROAD_TEXTS } from "./roadwords.js";
+import { SCAN_TEXTS } from "./scanwords.js";
 
 const TEXTS = {
   zh: {
@@ -295,7 +296,7 @@ const CLASSES = {
   rough: ["路面粗糙", "rough surface"],
 };
 
-for (const [spoken, texts] of Object.entries(ROAD_TEXTS)) Object.assign(TEXTS[spoken], texts);
+for (const more of [ROAD_TEXTS, SCAN_TEXTS]) for (const [spoken, texts] of Object.entries(more)) Object.assign(TEXTS[spoken], texts);
 
 let language = "en";
 
