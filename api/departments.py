@@ -126,12 +126,8 @@ class Gate:
         return admission, line
 
     def _count(self, conn: Connection, id_: str, scopes: Any, now_s: float) -> None:
-        with conn.transaction():
-            # Counted before it is answered, but not waited for until it is on the disk: a crash of the database's
-            # machine loses half a second of counts, and a flush for each tile would make every map crawl.
-            conn.execute("SET LOCAL synchronous_commit = off")
-            at = datetime.fromtimestamp(now_s, UTC)
-            department_store.note_reads(conn, id_, self.day_of(now_s), list(scopes), at)
+        at = datetime.fromtimestamp(now_s, UTC)
+        department_store.note_reads(conn, id_, self.day_of(now_s), list(scopes), at)
 
     def guest(self, admission: department.Admission) -> Guest:
         """The one who reads a stream by an admission."""

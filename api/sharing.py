@@ -111,7 +111,7 @@ PATHS: Final = (
                    "history[].before.*", "history[].after.*", "history[].why")
         | _of("passes", *(f"evidence[].{n}" for n in _PASS), "kept_from.*")
         | _of("cases", "case.*")
-        | _of("proofs", "proof.status", "proof.steps[].*", "proof.record.*"),
+        | _of("proofs", "proof.status", "proof.trust", "proof.trust.**", "proof.steps[].*", "proof.record.*"),
         kinds=("seen", "not_seen", "passes", "evidence"),
     ),
     Path(
