@@ -15,7 +15,7 @@ import psycopg
 from .department import Certificate, DepartmentError, Known, digest, parse_certificate
 from .grants import account_of, enqueue_grant, enqueue_revocation
 from .merkle import leaf_hash
-from .records import Origin, department_record, parse
+from .records import Origin, RecordError, department_record, parse
 from .store import enqueue
 
 CHANNEL: Final = "departments"
@@ -177,11 +177,14 @@ def faults(conn: Connection) -> list[tuple[str, str]]:
         "SELECT body FROM record WHERE kind = 'department' UNION ALL SELECT body FROM outbox WHERE kind = 'department'"
     )
     for (body,) in rows:
-        said = parse(bytes(body))
-        if said["step"] == "granted":
-            granted[said["certificate"]] = str(said["terms"].get("id"))
-        else:
-            revoked.add(said["certificate"])
+        try:
+            said = parse(bytes(body))
+            if said["step"] == "granted":
+                granted[said["certificate"]] = str(said["terms"].get("id"))
+            else:
+                revoked.add(said["certificate"])
+        except (RecordError, KeyError, AttributeError, TypeError):
+            continue  # a damaged record is named where records are checked
     found: list[tuple[str, str]] = []
     seen = set()
     for row in departments(conn):
