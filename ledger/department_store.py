@@ -72,18 +72,18 @@ def grant(conn: Connection, certificate: Certificate, signed: bytes, at: datetim
             f"this key had certificate {known[0]} already, and a key has one only: the department makes a new key with "
             "`roadcode department new-key`"
         )
-    account = account_of(public)
+    stands_for = account_of(public)
     conn.execute(
         "INSERT INTO department (id, name, kind, public, account, certificate, from_s, to_s, granted_at) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (certificate.id, certificate.department, certificate.kind, public, account, signed, certificate.from_s,
+        (certificate.id, certificate.department, certificate.kind, public, stands_for, signed, certificate.from_s,
          certificate.to_s, at),
     )  # fmt: skip
     record = department_record(
-        certificate.department, "granted", digest(signed), account, certificate.terms(), _ms(at), origin
+        certificate.department, "granted", digest(signed), stands_for, certificate.terms(), _ms(at), origin
     )
     enqueue(conn, [record])
-    enqueue_grant(conn, account, certificate.from_s, certificate.to_s, leaf_hash(record.body))
+    enqueue_grant(conn, stands_for, certificate.from_s, certificate.to_s, leaf_hash(record.body))
 
 
 def revoke(conn: Connection, id_: str, why: str, at: datetime, origin: Origin) -> bool:
@@ -94,15 +94,15 @@ def revoke(conn: Connection, id_: str, why: str, at: datetime, origin: Origin) -
         raise DepartmentError(f"no certificate {id_}: `roadcode department list` names those there are")
     if not why.strip() or len(why) > 200:
         raise DepartmentError("say in up to 200 characters why it is revoked: the record keeps it for good")
-    name, account, signed, revoked_at = found
+    name, stands_for, signed, revoked_at = found
     if revoked_at is not None:
         return False
     conn.execute("UPDATE department SET revoked_at = %s, revoked_why = %s WHERE id = %s", (at, why, id_))
     record = department_record(
-        name, "revoked", digest(bytes(signed)), bytes(account), {"id": id_, "why": why}, _ms(at), origin
+        name, "revoked", digest(bytes(signed)), bytes(stands_for), {"id": id_, "why": why}, _ms(at), origin
     )
     enqueue(conn, [record])
-    enqueue_revocation(conn, bytes(account), leaf_hash(record.body))
+    enqueue_revocation(conn, bytes(stands_for), leaf_hash(record.body))
     conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, id_))
     return True
 
@@ -120,6 +120,14 @@ def held(conn: Connection, id_: str, at_s: float) -> bool:
     if found is None:
         raise DepartmentError(f"no certificate {id_}: `roadcode department list` names those there are")
     return parse_certificate(found.certificate).held_at(at_s, found.revoked_s)
+
+
+def account(conn: Connection, id_: str) -> bytes:
+    """What stands for a certificate's key on the chain, 20 bytes. Raises DepartmentError."""
+    found = known(conn, id_)
+    if found is None:
+        raise DepartmentError(f"no certificate {id_}: `roadcode department list` names those there are")
+    return account_of(parse_certificate(found.certificate).public.public)
 
 
 def departments(conn: Connection) -> list[Department]:
