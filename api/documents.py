@@ -28,6 +28,7 @@ from .archive_days import COLUMNS
 from .cli import app as command_line
 from .code_text import constants, doc, named_constants, options_table, table
 from .documents_certificates import certificate_fields, certificate_vectors
+from .documents_departments import department_fields, department_refusals, department_scopes
 from .documents_roads import road_classes, road_columns, road_constants, road_refusals, road_widths, zone_areas
 from .documents_scales import deduct_points, grade_bounds, pci_options, rough_options, scale_options
 from .documents_seeing import (
@@ -261,6 +262,9 @@ SECTIONS: dict[str, Callable[[], str]] = {
     "zone-areas": zone_areas,
     "certificate-fields": certificate_fields,
     "certificate-vectors": certificate_vectors,
+    "department-scopes": department_scopes,
+    "department-fields": department_fields,
+    "department-refusals": department_refusals,
 }
 
 

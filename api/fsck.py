@@ -17,7 +17,19 @@ from defects import store as defects_store
 from grid import blocks_beside, cells_of_block, is_cell, level_of
 from ingest import City, devices
 from ingest import raw as ingest_raw
-from ledger import Fault, block_leaf, latest_record, leaf_hash, parse, root_of, seals, subjects, unpack_leaves, waiting
+from ledger import (
+    Fault,
+    block_leaf,
+    department_store,
+    latest_record,
+    leaf_hash,
+    parse,
+    root_of,
+    seals,
+    subjects,
+    unpack_leaves,
+    waiting,
+)
 from ledger import fsck as ledger_fsck
 
 from .coder import ground_heard
@@ -51,6 +63,8 @@ def _faults(
 ) -> list[Fault]:
     told("records, log, checkpoints, anchors")
     faults = list(ledger_fsck(conn, ledger.tiles, ledger.chain, ledger.verifier))
+    told("departments' certificates against their records")
+    faults += [Fault("department", id_, text) for id_, text in department_store.faults(conn)]
     told("codes against their records")
     faults += _codes(conn)
     told("codes against their evidence")

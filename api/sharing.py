@@ -111,7 +111,7 @@ PATHS: Final = (
                    "history[].before.*", "history[].after.*", "history[].why")
         | _of("passes", *(f"evidence[].{n}" for n in _PASS), "kept_from.*")
         | _of("cases", "case.*")
-        | _of("proofs", "proof.status", "proof.steps[].*", "proof.record.*"),
+        | _of("proofs", "proof.status", "proof.trust", "proof.trust.**", "proof.steps[].*", "proof.record.*"),
         kinds=("seen", "not_seen", "passes", "evidence"),
     ),
     Path(
@@ -148,18 +148,27 @@ PATHS: Final = (
     Path("GET", "/events", "map", limited=True),
     Path("GET", "/report/daily", "reports"),
     Path("GET", "/openapi.json", ANY, limited=True),
+    Path("GET", "/api/v1/cells/{cell}/proof", "proofs"),
+    Path("GET", "/api/v1/trace/{hashed}", "proofs"),
     Path("GET", "/log/{rest:path}", "log"),
     # A code and a number of points, nothing of a place: a certificate for a part of the city opens it too.
     Path("POST", "/api/v1/redemptions", "points:redeem", limited=True),
     Path("GET", "/api/v1/redemptions/{key}", "points:redeem", limited=True),
     Path("POST", "/api/v1/redemptions/{key}/refund", "points:redeem", limited=True),
+    Path("GET", "/api/v1/cells/{cell}/certificate", "map"),
+    Path("GET", "/api/v1/cells/{cell}/certificate.{form}", "map"),
+    Path("GET", "/api/v1/sections/{number}/certificate", "map"),
+    Path("GET", "/api/v1/sections/{number}/certificate.{form}", "map"),
 )  # fmt: skip
 """Every path that departments may ask at all."""
 
 
-CLOSED: Final = ("/metrics", "/healthz", "/api/v1/consent", "/api/v1/devices", "/api/v1/me")
-"""Paths that are not for departments, and what is below them: the operator's own, and those of devices and citizens,
-which ask for a password of their own."""
+CLOSED: Final = (
+    "/metrics", "/healthz", "/api/v1/consent", "/api/v1/devices", "/api/v1/me", "/api/v1/trust-list",
+    "/log/cosignature", "/api/v1/redemptions", "/s",
+)  # fmt: skip
+"""Paths that a department's certificate does not open, and what is below them: the operator's own; those that are open
+to all; those of devices, citizens, witnesses and the mall, who show something of their own."""
 
 
 def is_closed(path: str) -> bool:

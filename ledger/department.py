@@ -60,7 +60,7 @@ SKEW_S: Final = 60
 """How far a department's clock may be ahead. Less refuses honest machines without NTP; more lengthens every token."""
 TOKEN_PREFIX: Final = "rhc."  # noqa: S105  (what a token begins with, no secret)
 MOST_TOKEN: Final = 1_024
-"""Characters of a token. Ours have some 290; anything longer is not looked at."""
+"""Characters of a token. Ours have some 210; anything longer is not looked at."""
 MOST_AREAS: Final = 64
 MOST_TEXT: Final = 80
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{2,40}\Z")

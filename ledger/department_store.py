@@ -15,7 +15,7 @@ import psycopg
 from .department import Certificate, DepartmentError, Known, digest, parse_certificate
 from .grants import account_of, enqueue_grant, enqueue_revocation
 from .merkle import leaf_hash
-from .records import Origin, department_record, parse
+from .records import Origin, RecordError, department_record, parse
 from .store import enqueue
 
 CHANNEL: Final = "departments"
@@ -72,18 +72,18 @@ def grant(conn: Connection, certificate: Certificate, signed: bytes, at: datetim
             f"this key had certificate {known[0]} already, and a key has one only: the department makes a new key with "
             "`roadcode department new-key`"
         )
-    account = account_of(public)
+    stands_for = account_of(public)
     conn.execute(
         "INSERT INTO department (id, name, kind, public, account, certificate, from_s, to_s, granted_at) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        (certificate.id, certificate.department, certificate.kind, public, account, signed, certificate.from_s,
+        (certificate.id, certificate.department, certificate.kind, public, stands_for, signed, certificate.from_s,
          certificate.to_s, at),
     )  # fmt: skip
     record = department_record(
-        certificate.department, "granted", digest(signed), account, certificate.terms(), _ms(at), origin
+        certificate.department, "granted", digest(signed), stands_for, certificate.terms(), _ms(at), origin
     )
     enqueue(conn, [record])
-    enqueue_grant(conn, account, certificate.from_s, certificate.to_s, leaf_hash(record.body))
+    enqueue_grant(conn, stands_for, certificate.from_s, certificate.to_s, leaf_hash(record.body))
 
 
 def revoke(conn: Connection, id_: str, why: str, at: datetime, origin: Origin) -> bool:
@@ -94,15 +94,15 @@ def revoke(conn: Connection, id_: str, why: str, at: datetime, origin: Origin) -
         raise DepartmentError(f"no certificate {id_}: `roadcode department list` names those there are")
     if not why.strip() or len(why) > 200:
         raise DepartmentError("say in up to 200 characters why it is revoked: the record keeps it for good")
-    name, account, signed, revoked_at = found
+    name, stands_for, signed, revoked_at = found
     if revoked_at is not None:
         return False
     conn.execute("UPDATE department SET revoked_at = %s, revoked_why = %s WHERE id = %s", (at, why, id_))
     record = department_record(
-        name, "revoked", digest(bytes(signed)), bytes(account), {"id": id_, "why": why}, _ms(at), origin
+        name, "revoked", digest(bytes(signed)), bytes(stands_for), {"id": id_, "why": why}, _ms(at), origin
     )
     enqueue(conn, [record])
-    enqueue_revocation(conn, bytes(account), leaf_hash(record.body))
+    enqueue_revocation(conn, bytes(stands_for), leaf_hash(record.body))
     conn.execute("SELECT pg_notify(%s, %s)", (CHANNEL, id_))
     return True
 
@@ -122,6 +122,14 @@ def held(conn: Connection, id_: str, at_s: float) -> bool:
     return parse_certificate(found.certificate).held_at(at_s, found.revoked_s)
 
 
+def account(conn: Connection, id_: str) -> bytes:
+    """What stands for a certificate's key on the chain, 20 bytes. Raises DepartmentError."""
+    found = known(conn, id_)
+    if found is None:
+        raise DepartmentError(f"no certificate {id_}: `roadcode department list` names those there are")
+    return account_of(parse_certificate(found.certificate).public.public)
+
+
 def departments(conn: Connection) -> list[Department]:
     """Every certificate that was ever granted, oldest first."""
     rows = conn.execute(
@@ -132,10 +140,12 @@ def departments(conn: Connection) -> list[Department]:
 
 
 def note_reads(conn: Connection, id_: str, day: date, scopes: Sequence[str], at: datetime) -> None:
-    """Count one request under each of some scopes."""
+    """Count one request under each of some scopes. The caller's transaction does not wait for the disk: a crash of the
+    database's machine loses half a second of counts, and a flush for each tile would make every map crawl."""
     conn.execute(
+        "WITH lazy AS (SELECT set_config('synchronous_commit', 'off', true)) "
         "INSERT INTO department_read (certificate, day, scope, requests, last_at) "
-        "SELECT %s, %s, s, 1, %s FROM unnest(%s::text[]) AS s ORDER BY s "
+        "SELECT %s, %s, s, 1, %s FROM unnest(%s::text[]) AS s, lazy ORDER BY s "
         "ON CONFLICT (certificate, day, scope) DO UPDATE "
         "SET requests = department_read.requests + 1, last_at = greatest(department_read.last_at, excluded.last_at)",
         (id_, day, at, sorted(set(scopes))),
@@ -175,11 +185,14 @@ def faults(conn: Connection) -> list[tuple[str, str]]:
         "SELECT body FROM record WHERE kind = 'department' UNION ALL SELECT body FROM outbox WHERE kind = 'department'"
     )
     for (body,) in rows:
-        said = parse(bytes(body))
-        if said["step"] == "granted":
-            granted[said["certificate"]] = str(said["terms"].get("id"))
-        else:
-            revoked.add(said["certificate"])
+        try:
+            said = parse(bytes(body))
+            if said["step"] == "granted":
+                granted[said["certificate"]] = str(said["terms"].get("id"))
+            else:
+                revoked.add(said["certificate"])
+        except (RecordError, KeyError, AttributeError, TypeError):
+            continue  # a damaged record is named where records are checked
     found: list[tuple[str, str]] = []
     seen = set()
     for row in departments(conn):

@@ -63,7 +63,8 @@ def new_key(
 def grant(
     request: Annotated[Path, typer.Argument(help="the department's request.txt")],
     fingerprint: Annotated[str, typer.Option(help="the key's, as the department says it by telephone")],
-    scopes: Annotated[str, typer.Option(help="what it opens, comma-separated; docs/departments.md lists them")],
+    scopes: Annotated[str, typer.Option(help="what it opens, comma-separated: map, passes, cases, registers, reports, "
+                                             "proofs, log, points:settle, points:redeem, appeals")],
     until: Annotated[str, typer.Option(help="the last day that it holds, YYYY-MM-DD; 400 days at the most")],
     area: Annotated[str, typer.Option(help="names of districts, comma-separated, or all")] = "all",
     kinds: Annotated[str, typer.Option(help="keys of defect types, comma-separated, or all")] = "all",
@@ -228,11 +229,27 @@ def held(
     full = wiring.resolved(settings(home=home))
     with wiring.database(full) as conn:
         answer = department_store.held(conn, certificate, moment.timestamp())
+        account = department_store.account(conn, certificate)
         faults = [text for id_, text in department_store.faults(conn) if id_ == certificate]
     rows = [{"certificate": certificate, "at": at, "counts": "yes" if answer else "no", "log": "; ".join(faults)
-             or "says the same as the table"}]  # fmt: skip
+             or "says the same as the table", "chain": _on_chain(full, account, int(moment.timestamp()))}]  # fmt: skip
     show(rows, as_json)
     raise typer.Exit(0 if answer and not faults else 1)
+
+
+def _on_chain(full: Any, account: bytes, at_s: int) -> str:
+    """What the contract answers to the same question. It begins when the grant was mined, a little after the table."""
+    from ledger import AnchorRefused, ChainAway, WrongContract  # noqa: PLC0415
+
+    from .. import wiring  # noqa: PLC0415
+
+    known = wiring.chain(full, timeout_s=5.0)
+    if known is None:
+        return "there is none"
+    try:
+        return "yes" if known.had_department(account, at_s) else "no"
+    except (ChainAway, AnchorRefused, WrongContract) as error:
+        return f"does not answer ({type(error).__name__})"
 
 
 def _row(certificate: Any) -> dict[str, Any]:
