@@ -177,9 +177,13 @@ def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Num
 
 def seals(conn: psycopg.Connection[Any]) -> dict[date, bytes]:
     """The bodies of the seals that were said, by service day, in the log or on the way there."""
-    said = [bytes(r[0]) for r in conn.execute("SELECT body FROM record WHERE kind = 'seal' ORDER BY idx")]
-    said += [bytes(r[0]) for r in conn.execute("SELECT body FROM outbox WHERE kind = 'seal' ORDER BY id")]
-    return {day: body for body in said if (day := _day(body)) is not None}
+    return {day: body for body in bodies_said(conn, "seal") if (day := _day(body)) is not None}
+
+
+def bodies_said(conn: psycopg.Connection[Any], kind: str) -> list[bytes]:
+    """Bodies of all records of a kind of which there are few, in their order, those on the way to the log behind."""
+    said = [bytes(r[0]) for r in conn.execute("SELECT body FROM record WHERE kind = %s ORDER BY idx", (kind,))]
+    return said + [bytes(r[0]) for r in conn.execute("SELECT body FROM outbox WHERE kind = %s ORDER BY id", (kind,))]
 
 
 def records_in(conn: psycopg.Connection[Any], batch: int) -> Iterator[list[Numbered]]:
