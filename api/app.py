@@ -21,16 +21,19 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, Promiser, RecordError
+from ledger import KeyPair, LogDamaged, NotProvable, Promiser, RecordError
 
+from .audit import NotTraced
+from .certificates import TooManyCertificates
 from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, log, sections, service, tiles
+from .routes import audit, cells, certificates, devices, history, log, sections, service, tiles, trust, witness
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
+from .trust import Trust
 
 _WEB = Path(__file__).parent / "web"
 _HEADERS = {
@@ -45,7 +48,8 @@ _COOKIE = "roadcode"
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts."""
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts.
+    district: the key that signs road certificates at a moment."""
 
     city: City
     options: EvidenceOptions
@@ -58,9 +62,11 @@ class Site:
     pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
+    trust: Trust
     door: Door
     let_in: Callable[[], None]
     promiser: Callable[[], Promiser]
+    district: Callable[[float], KeyPair]
 
 
 def create_app(site: Site) -> FastAPI:
@@ -70,6 +76,7 @@ def create_app(site: Site) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        certificates.attach(app.state, site)
         beats: dict[str, str] = {}
 
         def ask_pumps() -> None:
@@ -91,11 +98,15 @@ def create_app(site: Site) -> FastAPI:
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
     app.include_router(cells.router)
+    app.include_router(audit.router)
     app.include_router(history.router)
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
     app.include_router(log.router)
+    app.include_router(certificates.router)
+    app.include_router(trust.router)
+    app.include_router(witness.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -123,7 +134,8 @@ def create_app(site: Site) -> FastAPI:
 
 def _may_enter(request: Request, token: str | None) -> bool:
     path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES)
+    if token is None or path in open_paths or path.startswith(("/api/v1/me/", "/s/")):
         return True
     if log.is_open(path):
         return True
@@ -151,9 +163,14 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
+    app.add_exception_handler(TooManyCertificates, certificates.too_many)
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
+    app.add_exception_handler(NotTraced, answer(404, "not_traced"))
+    app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    for unfit in trust.ERRORS:
+        app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))

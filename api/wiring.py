@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
@@ -18,7 +19,20 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Merging, Promiser, Record, Tiles, context_record, load_promiser, merging
+from ledger import (
+    Chain,
+    DistrictKeys,
+    Merging,
+    Policy,
+    PolicyError,
+    Promiser,
+    Record,
+    Tiles,
+    context_record,
+    load_promiser,
+    merging,
+    parse_policy,
+)
 
 from . import heartbeat, outside, tls
 from .app import Site
@@ -32,6 +46,9 @@ from .push import Board
 from .releases import say_releases
 from .settings import Settings
 from .story import Ledger
+from .trust import Own, Trust, TrustListOld, own_pair
+from .trust_folder import TrustFolder, read_key
+from .witnessing import Asking
 from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
@@ -181,7 +198,7 @@ def log_ailment(now: Merging, merge_delay_s: int) -> str:
 
 def keep_options(settings: Settings) -> KeepOptions:
     """How long what is kept."""
-    return KeepOptions(raw_days=settings.keep_raw_days, archive=settings.archive)
+    return KeepOptions(settings.keep_raw_days, settings.archive, settings.keep_leaves_days)
 
 
 def log_folder(settings: Settings) -> Path:
@@ -199,6 +216,22 @@ def promiser(settings: Settings) -> Promiser:
     folder = log_folder(settings)
     folder.mkdir(parents=True, exist_ok=True)
     return load_promiser(folder, log_name(settings.read_city()), settings.merge_delay_s)
+def district_keys(settings: Settings) -> DistrictKeys:
+    """The keys that sign for this district."""
+    city = settings.read_city()
+    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
+
+
+def trust(settings: Settings) -> Trust:
+    """Whose signatures count here. Raises TrustListError where the pinned key cannot be read."""
+    home = settings.home.resolve()
+    folder = TrustFolder(home / "trust")
+    pin = read_key(settings.hub_key) if settings.hub_key else folder.pin()
+    keys = district_keys(settings)
+    return Trust(
+        folder, settings.hub_url or "", pin if settings.hub_url else None,
+        lambda: Own(keys, own_pair(home), f"district {keys.issuer}"),
+    )  # fmt: skip
 
 
 def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
@@ -235,7 +268,29 @@ def ledger(settings: Settings) -> Ledger:
         verifier = (folder / "log.pub").read_text().strip()
     except OSError:
         verifier = ""
-    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
+    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0), policy(settings))
+
+
+def policy(settings: Settings) -> Policy | None:
+    """Whose cosignatures count; None where no witness is named. Raises PolicyError."""
+    if settings.witnesses is None:
+        return None
+    try:
+        return parse_policy(settings.witnesses.read_bytes())
+    except OSError as error:
+        why = f"{type(error).__name__}: {settings.witnesses}"
+        raise PolicyError(f"the policy file cannot be read ({why}): mend ROADCODE_WITNESSES, or unset it") from None
+    except PolicyError as error:
+        raise PolicyError(f"{settings.witnesses}: {error}") from None
+
+
+def asking(settings: Settings) -> Asking | None:
+    """What asks the witnesses that the policy has addresses of, beside the anchorer's turns. Raises PolicyError."""
+    named = policy(settings)
+    if named is None:
+        return None
+    tiles = Tiles(log_folder(settings))
+    return Asking(lambda: database(settings, autocommit=False), tiles, named, settings.witness_every_s)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -349,9 +404,17 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
     def ask_disk() -> None:
         check_room(home)
 
+    trusted = trust(settings)
+
+    def ask_trust() -> None:
+        if why := trusted.complaint(time.time()):
+            raise TrustListOld(why)
+
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
+    if settings.hub_url:
+        parts["trust"] = ask_trust
     return (
         Site(
             city=settings.read_city(),
@@ -366,6 +429,8 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
             let_in=lambda: broker.refresh(listed),
             promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
+            trust=trusted,
+            district=district_keys(settings).current,
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

@@ -227,8 +227,11 @@ def register_record(
     )
 
 
-def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, origin: Origin) -> Record:
-    """The seal of a service day: nothing is taken for it any more, and this is the Merkle root of its evidence."""
+def seal_record(
+    day: date, blocks: int, evidence_root: bytes, chunks_root: bytes, context: bytes, origin: Origin
+) -> Record:
+    """The seal of a service day: nothing is taken for it any more, and these are the Merkle roots of its evidence and
+    of the salted hashes of its chunks, block by block (see `chunks`)."""
     return _record(
         "seal",
         None,
@@ -236,6 +239,7 @@ def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, or
         day=day.isoformat(),
         blocks=blocks,
         evidence_root=_digest("evidence_root", evidence_root),
+        chunks_root=_digest("chunks_root", chunks_root),
         context=_digest("context", context),
     )
 

@@ -175,6 +175,18 @@ def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Num
     return Numbered(*row) if row else None
 
 
+def records_about(
+    conn: psycopg.Connection[Any], kind: str, day: date | None = None, subject: int | None = None
+) -> Iterator[Numbered]:
+    """Records of a kind in the order of the log; of one day or about one subject only, where given."""
+    rows = conn.execute(
+        f"SELECT {_RECORD} FROM record WHERE kind = %(kind)s AND (%(day)s::date IS NULL OR day = %(day)s) "  # noqa: S608
+        "AND (%(subject)s::bigint IS NULL OR subject = %(subject)s) ORDER BY idx",
+        {"kind": kind, "day": day, "subject": subject},
+    )
+    return (Numbered(*row) for row in rows)
+
+
 def seals(conn: psycopg.Connection[Any]) -> dict[date, bytes]:
     """The bodies of the seals that were said, by service day, in the log or on the way there."""
     return {day: body for body in bodies_said(conn, "seal") if (day := _day(body)) is not None}

@@ -11,8 +11,10 @@ import time
 from base64 import b64encode
 from typing import Annotated, Any, Final
 
+import psycopg
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
+from psycopg_pool import PoolTimeout
 
 from ingest import Buckets, Budget
 from ledger import (
@@ -25,12 +27,15 @@ from ledger import (
     receipt_for,
     signed_size,
     tile_address,
+    witnessed_note,
 )
 
 from ..promised import shown
 from .devices import NotAllowed, name_of_client
 
-_OPEN: Final = re.compile(r"/log/(?:checkpoint|consistency|keys|tile/[0-7]/[0-9x/]{3,40}(?:\.p/[0-9]{1,3})?)\Z")
+_OPEN: Final = re.compile(
+    r"/log/(?:checkpoint|consistency|cosignature|keys|witnessed|tile/[0-7]/[0-9x/]{3,40}(?:\.p/[0-9]{1,3})?)\Z"
+)
 """Hash tiles are matched by their digits, so that no spelling of `entries` gets through."""
 _BY_ADDRESS: Final = Budget(burst=4_000, per_s=200)
 """Answers to one address below `/log`. A witness takes a checkpoint a second; an auditor reads a log of ten million
@@ -71,10 +76,15 @@ def _refused(status: int, name: str, error: object) -> JSONResponse:
 
 @router.get("/checkpoint")
 def checkpoint(request: Request) -> Response:
-    """The newest signed checkpoint, a signed note (C2SP tlog-checkpoint)."""
+    """The newest signed checkpoint with what witnesses signed of it so far, a note (C2SP tlog-checkpoint)."""
     note = _tiles(request).note()
     if note is None:
         return _refused(404, "no_checkpoint", "nothing is signed yet: the anchorer signs with the first record")
+    try:
+        with request.app.state.site.pool.connection() as conn:
+            note = witnessed_note(conn, note)
+    except (psycopg.Error, PoolTimeout):
+        pass  # the head is a file and stands without the database; what witnesses signed of it comes back with it
     return Response(note, media_type="text/plain; charset=utf-8", headers=_NOW)
 
 
