@@ -17,10 +17,25 @@ from defects import store as defects_store
 from grid import blocks_beside, cells_of_block, is_cell, level_of
 from ingest import City, devices
 from ingest import raw as ingest_raw
-from ledger import Fault, block_leaf, latest_record, leaf_hash, parse, root_of, seals, subjects, unpack_leaves, waiting
+from ledger import (
+    MERGE_DELAY_S,
+    Fault,
+    block_leaf,
+    latest_record,
+    leaf_hash,
+    parse,
+    root_of,
+    seals,
+    subjects,
+    unpack_leaves,
+    waiting,
+    waiting_fault,
+)
 from ledger import fsck as ledger_fsck
 
 from .coder import ground_heard
+from .fsck_chunks import row_faults
+from .fsck_said import said_faults
 from .recount import recount
 from .story import Ledger, one_moment
 
@@ -35,10 +50,11 @@ def fsck(
     health: HealthOptions,
     ledger: Ledger,
     told: Callable[[str], None],
+    merge_delay_s: int = MERGE_DELAY_S,
 ) -> list[Fault]:
     """Everything that is not as it was written. ``told`` hears what is being checked."""
     with one_moment(conn):
-        return _faults(conn, city, options, health, ledger, told)
+        return _faults(conn, city, options, health, ledger, told, merge_delay_s)
 
 
 def _faults(
@@ -48,11 +64,17 @@ def _faults(
     health: HealthOptions,
     ledger: Ledger,
     told: Callable[[str], None],
+    merge_delay_s: int = MERGE_DELAY_S,
 ) -> list[Fault]:
     told("records, log, checkpoints, anchors")
     faults = list(ledger_fsck(conn, ledger.tiles, ledger.chain, ledger.verifier))
+    faults += waiting_fault(conn, merge_delay_s)
+    told("changes, cases, contexts, boxes and registers against their records")
+    faults += said_faults(conn)
+    told("what follows from other rows")
+    faults += row_faults(conn)
     told("codes against their records")
-    faults += _codes(conn)
+    faults += codes_recorded(conn)
     told("codes against their evidence")
     faults += judged_again(conn, health)
     told("evidence of sealed days against their seals")
@@ -65,13 +87,14 @@ def _faults(
     for left in counted.left_out:
         told(f"all but {left}")
     faults += [Fault("chunk", f"chunk {n}", "its bytes are not those that were accepted") for n in counted.damaged]
+    faults += [Fault("chunk", f"chunk {n}", text) for n, text in counted.misreported]
     faults += [
         Fault("evidence", f"block {block} of {day}", "is not the sum of its chunks") for block, day in counted.different
     ]
     return faults
 
 
-def _codes(conn: Connection) -> list[Fault]:
+def codes_recorded(conn: Connection) -> list[Fault]:
     blocks = defects_store.all_code_blocks(conn)
     gone = sorted(subjects(conn, "block") - set(blocks))
     faults = [Fault("code", f"block {block}", "has records, but its codes are gone") for block in gone]

@@ -2,6 +2,7 @@
 
 from . import learnt, planes, recode, register, register_store, register_text, retention, scales_store, store, turn
 from .cases import Case, join
+from .cases import centre_m as case_centre_m
 from .code import (
     BLOCK_CELLS,
     CODE,
@@ -73,6 +74,7 @@ __all__ = [
     "ScaleOptions",
     "State",
     "Told",
+    "case_centre_m",
     "evidence_leaf",
     "fold",
     "join",
