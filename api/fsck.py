@@ -14,7 +14,7 @@ from defects import Codes, EvidenceOptions, HealthOptions, evidence_leaf, regist
 from defects import recode as reading
 from defects import retention as defects_retention
 from defects import store as defects_store
-from grid import blocks_beside, cells_of_block, is_cell, level_of
+from grid import Zone, blocks_beside, cells_of_block, is_cell, level_of
 from ingest import City, devices
 from ingest import raw as ingest_raw
 from ledger import (
@@ -72,7 +72,7 @@ def _faults(
     told("changes, cases, contexts, boxes and registers against their records")
     faults += said_faults(conn)
     told("what follows from other rows")
-    faults += row_faults(conn)
+    faults += row_faults(conn, Zone(city.utm_zone, city.utm_north))
     told("codes against their records")
     faults += codes_recorded(conn)
     told("codes against their evidence")

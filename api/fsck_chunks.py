@@ -11,7 +11,7 @@ import psycopg
 
 from defects import Colour, Observation
 from defects import store as defects_store
-from grid import is_cell
+from grid import Zone, is_cell, odd_sections
 from ingest import Chunk
 from ledger import Fault
 
@@ -58,8 +58,10 @@ def _plain(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(out)
 
 
-def row_faults(conn: Connection) -> Iterator[Fault]:
-    """Counts of colours, payloads of dead letters, and what is told of chunks that are not kept."""
+def row_faults(conn: Connection, zone: Zone) -> Iterator[Fault]:
+    """Counts of colours, payloads of dead letters, what is told of chunks that are not kept; sections of roads."""
+    for number, text in odd_sections(conn, zone):
+        yield Fault("road", f"section {number}", text)
     for block, *counts in conn.execute("SELECT blk, green, yellow, red FROM code ORDER BY blk").fetchall():
         if not is_cell(block):
             continue  # named with the codes

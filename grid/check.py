@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
+import numpy as np
 import psycopg
 
 from .carriageway import cells_of_sections
@@ -21,7 +24,7 @@ def odd_sections(conn: psycopg.Connection[Any], zone: Zone) -> Iterator[tuple[in
     after = (-(1 << 63), 0)
     while True:
         rows = conn.execute(
-            _READ.replace(" FROM ", ", opened_by, digest, extent[0][0], extent[0][1], extent[1][0], extent[1][1] FROM ")
+            _READ.replace(" FROM ", ", opened_by, digest, (extent[0])[0], (extent[0])[1], (extent[1])[0], (extent[1])[1] FROM ")
             + "(number, opened_by) > (%s, %s) ORDER BY number, opened_by LIMIT %s",
             (*after, _AT_ONCE),
         ).fetchall()
@@ -32,7 +35,7 @@ def odd_sections(conn: psycopg.Connection[Any], zone: Zone) -> Iterator[tuple[in
         for row in rows:
             try:
                 section = _section(row)
-                same = _digest(section) == bytes(row[17]) and _extent(section) == tuple(row[18:22])
+                same = _is_of(section, bytes(row[17])) and _extent(section) == tuple(row[18:22])
             except (ValueError, IndexError, TypeError):
                 same = False
             if not same:
@@ -40,6 +43,16 @@ def odd_sections(conn: psycopg.Connection[Any], zone: Zone) -> Iterator[tuple[in
             elif row[15] is None:
                 open_ones.append(section)
         yield from _odd_squares(conn, open_ones, zone)
+
+
+def _is_of(section: Section, digest: bytes) -> bool:
+    """Whether a digest is the section's. It was made of numbers as they were spelled when the roads were imported:
+    those of numpy are spelled otherwise, and mean the same."""
+    lengths = (section.width_m, section.from_m, section.length_m)
+    for width_m, from_m, length_m in product(*((float(v), np.float64(v)) for v in lengths)):
+        if _digest(replace(section, width_m=width_m, from_m=from_m, length_m=length_m)) == digest:
+            return True
+    return False
 
 
 def _odd_squares(conn: psycopg.Connection[Any], sections: list[Section], zone: Zone) -> Iterator[tuple[int, str]]:

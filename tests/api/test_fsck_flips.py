@@ -23,10 +23,13 @@ from api.migrate import migrate
 from api.promised import Promised
 from api.recount import recount
 from api.worker import Worker
+from grid import Zone
+from grid import store as grid_store
 from ingest import Arrived, City, encode
 from ledger import Log, fsck, load_promiser, number_outbox
 from ledger.store import put_checkpoint
 
+from ..network import road
 from ..roads import START_S, straight
 from .test_register import entry
 from .test_said import Deaf
@@ -53,6 +56,9 @@ EXEMPT = {
     "device.mosquitto_of": "as the other hash of a password",
     "dead_sample.device": "tied to its letter by a foreign key",
     "register_entry.id": ORDER,
+    **{f"road_section.{name}": "when and by which import, and whose number it is: not in its digest"
+       for name in ("number", "opened_by", "closed_by", "valid_from", "valid_to", "source", "extent")},
+    "section_cell.section": "a foreign section's squares are those of no line, or none",
     **{f"register_entry.{name}": "in the entry's hash, which is not made anew: what it lays is found by its colour"
        for name in ("kind", "key", "source", "owner", "number", "note", "from_day", "to_day", "reach_m", "shape",
                     "replaced")},
@@ -109,6 +115,8 @@ def world(postgres: str, tmp_path_factory: pytest.TempPathFactory, city: City) -
         while step(conn, city, wiring.HEALTH, START_S + 600).rows:
             pass
         registers.put(conn, [entry(city, north_m=300.0)], city, START_S + 600, "test")
+        today, zone = city.service_day(START_S), Zone(city.utm_zone, city.utm_north)
+        grid_store.put_sections(conn, [road(city, 7), road(city, 8, "branch")], today, "test", zone)
     with psycopg.connect(url) as conn, Log(folder / "log", "flips.test/log") as log:
         log.append([leaf for _, leaf in number_outbox(conn, 10_000)])
         put_checkpoint(conn, log.size, log.root(log.size), log.checkpoint())
@@ -121,14 +129,14 @@ def world(postgres: str, tmp_path_factory: pytest.TempPathFactory, city: City) -
 
 Check = Callable[[World, Conn], list[Any]]
 SAID: Check = lambda _w, conn: list(said_faults(conn))  # noqa: E731
-ROWS: Check = lambda _w, conn: list(row_faults(conn))  # noqa: E731
+ROWS: Check = lambda w, conn: list(row_faults(conn, Zone(w.city.utm_zone, w.city.utm_north)))  # noqa: E731
 HELD: dict[str, tuple[Check, ...]] = {
     "record": (World.ledger,), "outbox": (World.ledger,), "checkpoint": (World.ledger,), "receipt": (World.ledger,),
     "code_change": (SAID,), "case_file": (SAID,), "case_cell": (SAID,), "day_context": (SAID,),
     "device_weight": (SAID,), "device": (SAID,), "register_entry": (SAID,),
     "code": (ROWS, World.judged), "dead_sample": (ROWS,),
     "finding": (ROWS, World.counted), "pass": (ROWS, World.counted), "chunk_box": (ROWS, World.counted),
-    "evidence": (World.counted,),
+    "evidence": (World.counted,), "road_section": (ROWS,), "section_cell": (ROWS,),
 }  # fmt: skip
 
 
