@@ -17,6 +17,7 @@ from .sections import Section
 from .store import _READ, _digest, _extent, _section
 
 _AT_ONCE = 500
+_BESIDE = ", opened_by, digest, (extent[0])[0], (extent[0])[1], (extent[1])[0], (extent[1])[1]"
 
 
 def odd_sections(conn: psycopg.Connection[Any], zone: Zone) -> Iterator[tuple[int, str]]:
@@ -24,7 +25,7 @@ def odd_sections(conn: psycopg.Connection[Any], zone: Zone) -> Iterator[tuple[in
     after = (-(1 << 63), 0)
     while True:
         rows = conn.execute(
-            _READ.replace(" FROM ", ", opened_by, digest, (extent[0])[0], (extent[0])[1], (extent[1])[0], (extent[1])[1] FROM ")
+            _READ.replace(" FROM ", f"{_BESIDE} FROM ")
             + "(number, opened_by) > (%s, %s) ORDER BY number, opened_by LIMIT %s",
             (*after, _AT_ONCE),
         ).fetchall()

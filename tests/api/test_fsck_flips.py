@@ -57,7 +57,7 @@ EXEMPT = {
     "dead_sample.device": "tied to its letter by a foreign key",
     "register_entry.id": ORDER,
     **{f"road_section.{name}": "when and by which import, and whose number it is: not in its digest"
-       for name in ("number", "opened_by", "closed_by", "valid_from", "valid_to", "source", "extent")},
+       for name in ("number", "opened_by", "closed_by", "valid_from", "valid_to", "source")},
     "section_cell.section": "a foreign section's squares are those of no line, or none",
     **{f"register_entry.{name}": "in the entry's hash, which is not made anew: what it lays is found by its colour"
        for name in ("kind", "key", "source", "owner", "number", "note", "from_day", "to_day", "reach_m", "shape",
@@ -155,7 +155,7 @@ FLIPS = {
             " FROM 1 + mod({at}, length({c})) FOR 1)",
     "int8": "{c} # (1::bigint << {bit})", "int4": "{c} # (1 << {bit})", "int2": "({c} # (1 << mod({bit}, 3)))::smallint",
     "float8": "{c} + 0.5", "float4": "{c} + 0.5", "date": "{c} + 1 + {bit}", "timestamptz": "{c} + interval '1 hour'",
-    "jsonb": "{c} || '{{\"colour\": \"none\"}}'", "bool": "NOT {c}", "_text": "{c} || 'x'::text",
+    "jsonb": "{c} || '{{\"colour\": \"none\"}}'", "bool": "NOT {c}", "box": "{c} + point(1, 1)", "_text": "{c} || 'x'::text",
 }  # fmt: skip
 
 
