@@ -129,7 +129,7 @@ def _services(folder: Path) -> Iterator[tuple[str, Chain]]:
 
 def entry_figures(url: str, chain: Chain, folder: Path, count: int, told: Callable[[float], None]) -> dict[str, Any]:
     """`entries_per_s`: committed outbox -> numbered records -> tiles -> signed checkpoint, all of it on the disk, by
-    the pump itself, an anchor every five seconds included. `enqueued_per_s`: writers' side, in transactions of `WRITER`.
+    the pump itself, an anchor every five seconds included. `enqueued_per_s`: writers' side, by `WRITER`.
     `through_per_s`: both after each other in one process. `tiles_per_s`: leaves into tiles on the disk, no database."""
     records = [_record(n) for n in range(count)]
     options = AnchorOptions(every_s=5.0)
@@ -203,7 +203,8 @@ def proof_figures(
     folder: Path, count: int, told: Callable[[float], None], asked: int = 3000, cold: int = 300
 ) -> dict[str, Any]:
     """`proof_p99_ms_...`: the inclusion proof of a random record out of the tiles of a log of `count` leaves, whose
-    files the system still has in memory, and `proof_cpu_...` what of it this process worked; `proof_cold_...`: with the leaf's own tile read from the disk."""
+    files the system still has in memory, and `proof_cpu_...` what of it this process worked;
+    `proof_cold_...`: with the leaf's own tile read from the disk."""
     done = 0
 
     def grown(more: int) -> None:

@@ -153,9 +153,11 @@ FLIPS = {
     "bytea": "set_byte({c}, mod({at}, length({c})), get_byte({c}, mod({at}, length({c}))) # (1 << {bit}))",
     "text": "overlay({c} PLACING CASE substr({c}, 1 + mod({at}, length({c})), 1) WHEN 'x' THEN 'y' ELSE 'x' END"
             " FROM 1 + mod({at}, length({c})) FOR 1)",
-    "int8": "{c} # (1::bigint << {bit})", "int4": "{c} # (1 << {bit})", "int2": "({c} # (1 << mod({bit}, 3)))::smallint",
+    "int8": "{c} # (1::bigint << {bit})", "int4": "{c} # (1 << {bit})",
+    "int2": "({c} # (1 << mod({bit}, 3)))::smallint",
     "float8": "{c} + 0.5", "float4": "{c} + 0.5", "date": "{c} + 1 + {bit}", "timestamptz": "{c} + interval '1 hour'",
-    "jsonb": "{c} || '{{\"colour\": \"none\"}}'", "bool": "NOT {c}", "box": "{c} + point(1, 1)", "_text": "{c} || 'x'::text",
+    "jsonb": "{c} || '{{\"colour\": \"none\"}}'", "bool": "NOT {c}", "box": "{c} + point(1, 1)",
+    "_text": "{c} || 'x'::text",
 }  # fmt: skip
 
 
