@@ -160,7 +160,7 @@ def _services(settings: Settings, city: City, sync: str) -> Iterator[_Bench]:
             with psycopg.connect(url, autocommit=True) as conn:
                 migrate(conn)
                 names = [(f"bench-{n:03d}", "box") for n in range(DEVICES)]
-                enrol(conn, broker, home / "devices", names, Address(address.host, address.mqtt_port))
+                enrol(conn, broker, home / "devices", names, Address(address.host, address.mqtt_port), ("simulated",))
             found = postgres.found(), broker.found()
             if found[0] is None or found[1] is None:
                 raise BenchFailed("a service ended as soon as it was started")

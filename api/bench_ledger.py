@@ -80,7 +80,9 @@ def run_bench_ledger(entries: int, leaves: int, anchors: int, told: Told) -> dic
 def _record(number: int) -> Record:
     """A changed code of a square, as the coder says it: what the log is mostly made of."""
     before: dict[str, Plain] = {"colour": "grey", "state": "none", "kind": None, "passes": 0, "seen": []}
-    after: dict[str, Plain] = {"colour": "red", "state": "suspected", "kind": "pothole", "passes": 3, "seen": ["pothole", "shoving"]}
+    after: dict[str, Plain] = {
+        "colour": "red", "state": "suspected", "kind": "pothole", "passes": 3, "seen": ["pothole", "shoving"],
+    }  # fmt: skip
     return code_record(1 << 52 | number, _DAY, 1_767_225_600_000 + number, before, after, "new", bytes(32), "simulated")
 
 
@@ -126,8 +128,8 @@ def _services(folder: Path) -> Iterator[tuple[str, Chain]]:
 
 
 def entry_figures(url: str, chain: Chain, folder: Path, count: int, told: Callable[[float], None]) -> dict[str, Any]:
-    """`entries_per_s`: committed outbox -> numbered records -> tiles -> signed checkpoint, all of it on the disk, by the
-    pump itself, an anchor every five seconds included. `enqueued_per_s`: writers' side, in transactions of `WRITER`.
+    """`entries_per_s`: committed outbox -> numbered records -> tiles -> signed checkpoint, all of it on the disk, by
+    the pump itself, an anchor every five seconds included. `enqueued_per_s`: writers' side, by `WRITER`.
     `through_per_s`: both after each other in one process. `tiles_per_s`: leaves into tiles on the disk, no database."""
     records = [_record(n) for n in range(count)]
     options = AnchorOptions(every_s=5.0)
@@ -201,7 +203,8 @@ def proof_figures(
     folder: Path, count: int, told: Callable[[float], None], asked: int = 3000, cold: int = 300
 ) -> dict[str, Any]:
     """`proof_p99_ms_...`: the inclusion proof of a random record out of the tiles of a log of `count` leaves, whose
-    files the system still has in memory; `proof_cold_...`: with the leaf's own tile read from the disk."""
+    files the system still has in memory, and `proof_cpu_...` what of it this process worked;
+    `proof_cold_...`: with the leaf's own tile read from the disk."""
     done = 0
 
     def grown(more: int) -> None:
@@ -215,6 +218,10 @@ def proof_figures(
     tiles = Tiles(folder)
     root, draw = tiles.root(count), random.Random(2)  # noqa: S311 - which leaves are asked for
     warm = [_proved(tiles, draw.randrange(count), count, root) for _ in range(asked)]
+    begun_cpu = time.thread_time()
+    for index in (draw.randrange(count) for _ in range(asked)):
+        tiles.inclusion(index, count)
+    cpu_s = (time.thread_time() - begun_cpu) / asked
     os.sync()
     chilled = []
     for _ in range(cold):
@@ -225,6 +232,7 @@ def proof_figures(
     return {
         **{f"{name}_{power}": value for name, value in _quantiles("proof", warm).items()},
         **{f"{name}_{power}": value for name, value in _quantiles("proof_cold", chilled).items()},
+        f"proof_cpu_ms_{power}": round(cpu_s * 1e3, 3),
         "proof_hashes": len(tiles.inclusion(0, count)), "grown_per_s": round(count / grown_s),
     }  # fmt: skip
 

@@ -193,7 +193,7 @@ def fsck(home: Annotated[Path | None, typer.Option(help="the data folder")] = No
     with wiring.database(full) as conn:
         told: Callable[[str], None] = lambda text: ERR.print(f"checking {text}")  # noqa: E731
         health = wiring.health_options(full)
-        faults = check(conn, full.read_city(), wiring.EVIDENCE, health, wiring.ledger(full), told)
+        faults = check(conn, full.read_city(), wiring.EVIDENCE, health, wiring.ledger(full), told, full.merge_delay_s)
     show([{"part": f.part, "where": f.where, "fault": f.text} for f in faults], as_json, f"{len(faults)} faults")
     raise typer.Exit(1 if faults else 0)
 

@@ -18,6 +18,7 @@ import psycopg
 
 from ingest import Credential, SenderError, devices, read_credential, write_credential
 from ingest import store as ingest_store
+from ledger import device_record, enqueue
 
 from .embedded import Broker, BrokerUser, hash_secret
 from .plain_broker import note_password
@@ -75,10 +76,12 @@ def enrol(
     folder: Path,
     wanted: Sequence[tuple[str, str]],
     address: Address,
+    origins: Sequence[str],
     told: Callable[[int], None] = lambda _n: None,
 ) -> list[Credential]:
     """Enrols devices (name, kind) and writes their credentials to ``folder``; who has one keeps it, with the address
-    of today. The broker learns of all of them at once. ``told`` hears how many more are ready."""
+    of today. Boxes that are let in or get another password are recorded, with the instance's ``origins``. The broker
+    learns of all of them at once. ``told`` hears how many more are ready."""
     for device, _ in wanted:
         if not _NAME.fullmatch(device) or device in RESERVED:
             raise BadDeviceName(
@@ -106,6 +109,9 @@ def enrol(
                         f"{credential.device} is enrolled as another kind, or was disabled: choose another name"
                     )
                 note_password(conn, credential.device, credential.password)
+        for step in ("granted", "renewed"):
+            fresh_ones = [c for c, hashed in made if hashed and (c.device in known) == (step == "renewed")]
+            _record(conn, step, [c.device for c in fresh_ones if c.kind == "box"], origins)
     for credential, _ in made:
         write_credential(folder / f"{credential.device}.json", credential)
     broker.refresh(lambda: users(conn))
@@ -123,38 +129,53 @@ def _kept(path: Path, device: str, kind: str, address: Address, hashed: str) -> 
     return Credential(device, kind, old.client_id, old.password, address.host, address.port, address.ca)
 
 
+def _record(conn: psycopg.Connection[Any], step: str, boxes: Sequence[str], origins: Sequence[str]) -> None:
+    """Records of boxes, in the caller's transaction and at the database's time. Phones have none: nobody's phone is
+    named in the log."""
+    if boxes:
+        row = conn.execute("SELECT (extract(epoch FROM now()) * 1000)::bigint").fetchone()
+        enqueue(conn, [device_record(box, step, int(row[0]) if row else 0, origins) for box in boxes])
+
+
 def rotate(
-    conn: psycopg.Connection[Any], broker: Broker, folder: Path, device: str, address: Address
+    conn: psycopg.Connection[Any], broker: Broker, folder: Path, device: str, address: Address, origins: Sequence[str]
 ) -> Credential:
     """Gives a device a new credential, in ``folder``; the old one is worth nothing when this returns."""
     found = devices.device(conn, device)
     if found is None or found.disabled_at is not None:
         raise BadDeviceName(f"{device} is not enrolled, or was disabled: `roadcode device list` names those that are")
     credential = fresh(device, found.kind, address)
-    renew(conn, credential)
+    renew(conn, credential, origins)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_credential(folder / f"{device}.json", credential)
     broker.refresh(lambda: users(conn))
     return credential
 
 
-def renew(conn: psycopg.Connection[Any], credential: Credential) -> None:
-    """Puts a new credential in the place of a device's old one. Raises BadDeviceName where it may not connect."""
+def renew(conn: psycopg.Connection[Any], credential: Credential, origins: Sequence[str]) -> None:
+    """Puts a new credential in the place of a device's old one; of a box with a record. Raises BadDeviceName where it
+    may not connect."""
     hashed = hash_secret(credential.password)
     with conn.transaction():
         if not devices.rotate(conn, credential.device, hashed):
             raise BadDeviceName(f"{credential.device} was disabled meanwhile")
         note_password(conn, credential.device, credential.password)
+        _record(conn, "renewed", [credential.device] if credential.kind == "box" else [], origins)
 
 
-def disable(conn: psycopg.Connection[Any], broker: Broker, names: Sequence[str]) -> list[str]:
-    """Shuts devices out for good: when this returns the worker refuses them and their sessions have ended. Gives those
-    that were let in until now. Raises BadDeviceName, and does nothing, where one is unknown."""
-    unknown = [name for name in names if devices.device(conn, name) is None]
+def disable(
+    conn: psycopg.Connection[Any], broker: Broker, names: Sequence[str], origins: Sequence[str]
+) -> list[str]:
+    """Shuts devices out for good: when this returns the worker refuses them and their sessions have ended; of boxes
+    with a record. Gives those that were let in until now. Raises BadDeviceName, and does nothing, where one is
+    unknown."""
+    known = {name: devices.device(conn, name) for name in names}
+    unknown = [name for name, found in known.items() if found is None]
     if unknown:
         raise BadDeviceName(f"{', '.join(unknown)}: no such device; `roadcode device list` names those there are")
     with conn.transaction():
         gone = devices.disable(conn, names)
+        _record(conn, "revoked", [name for name in gone if (d := known[name]) and d.kind == "box"], origins)
     broker.refresh(lambda: users(conn))
     return gone
 

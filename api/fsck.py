@@ -14,10 +14,11 @@ from defects import Codes, EvidenceOptions, HealthOptions, evidence_leaf, regist
 from defects import recode as reading
 from defects import retention as defects_retention
 from defects import store as defects_store
-from grid import blocks_beside, cells_of_block, is_cell, level_of
+from grid import Zone, blocks_beside, cells_of_block, is_cell, level_of
 from ingest import City, devices
 from ingest import raw as ingest_raw
 from ledger import (
+    MERGE_DELAY_S,
     Fault,
     block_leaf,
     department_store,
@@ -29,10 +30,13 @@ from ledger import (
     subjects,
     unpack_leaves,
     waiting,
+    waiting_fault,
 )
 from ledger import fsck as ledger_fsck
 
 from .coder import ground_heard
+from .fsck_chunks import row_faults
+from .fsck_said import said_faults
 from .recount import recount
 from .story import Ledger, one_moment
 
@@ -47,10 +51,11 @@ def fsck(
     health: HealthOptions,
     ledger: Ledger,
     told: Callable[[str], None],
+    merge_delay_s: int = MERGE_DELAY_S,
 ) -> list[Fault]:
     """Everything that is not as it was written. ``told`` hears what is being checked."""
     with one_moment(conn):
-        return _faults(conn, city, options, health, ledger, told)
+        return _faults(conn, city, options, health, ledger, told, merge_delay_s)
 
 
 def _faults(
@@ -60,13 +65,19 @@ def _faults(
     health: HealthOptions,
     ledger: Ledger,
     told: Callable[[str], None],
+    merge_delay_s: int = MERGE_DELAY_S,
 ) -> list[Fault]:
     told("records, log, checkpoints, anchors")
     faults = list(ledger_fsck(conn, ledger.tiles, ledger.chain, ledger.verifier))
     told("departments' certificates against their records")
     faults += [Fault("department", id_, text) for id_, text in department_store.faults(conn)]
+    faults += waiting_fault(conn, merge_delay_s)
+    told("changes, cases, contexts, boxes and registers against their records")
+    faults += said_faults(conn)
+    told("what follows from other rows")
+    faults += row_faults(conn, Zone(city.utm_zone, city.utm_north))
     told("codes against their records")
-    faults += _codes(conn)
+    faults += codes_recorded(conn)
     told("codes against their evidence")
     faults += judged_again(conn, health)
     told("evidence of sealed days against their seals")
@@ -79,13 +90,14 @@ def _faults(
     for left in counted.left_out:
         told(f"all but {left}")
     faults += [Fault("chunk", f"chunk {n}", "its bytes are not those that were accepted") for n in counted.damaged]
+    faults += [Fault("chunk", f"chunk {n}", text) for n, text in counted.misreported]
     faults += [
         Fault("evidence", f"block {block} of {day}", "is not the sum of its chunks") for block, day in counted.different
     ]
     return faults
 
 
-def _codes(conn: Connection) -> list[Fault]:
+def codes_recorded(conn: Connection) -> list[Fault]:
     blocks = defects_store.all_code_blocks(conn)
     gone = sorted(subjects(conn, "block") - set(blocks))
     faults = [Fault("code", f"block {block}", "has records, but its codes are gone") for block in gone]

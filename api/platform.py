@@ -96,7 +96,8 @@ def enrol_here(
     folder = settings.home.resolve() / "devices" / group
     broker = Broker(open_folder(settings.home))
     with wiring.database(settings) as conn:
-        return folder, enrol(conn, broker, folder, devices, wiring.address(settings), told)
+        origins = settings.read_city().origins
+        return folder, enrol(conn, broker, folder, devices, wiring.address(settings), origins, told)
 
 
 def _free_port(host: str, wanted: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -25,6 +25,7 @@ from ingest import raw as ingest_raw
 from ingest import store as ingest_store
 
 from .days import Days, OpenDay, read_day
+from .fsck_chunks import misreported
 from .worker import leaf_of, slot_of
 
 Connection = psycopg.Connection[Any]
@@ -38,7 +39,8 @@ class Recount:
     """chunks: how many were observed again. lost, doubled: squares that were passed more or less often than the
     evidence says. different: blocks and days whose evidence is not bit for bit that of the chunks. damaged: chunks
     whose bytes are no longer those that were accepted. left_out: what could not be counted again, because what it was
-    made of had to go; each a sentence."""
+    made of had to go; each a sentence. misreported: chunks of which the database tells something
+    else than they say, and what."""
 
     chunks: int
     lost: int
@@ -46,11 +48,12 @@ class Recount:
     different: tuple[tuple[int, date], ...]
     damaged: tuple[int, ...]
     left_out: tuple[str, ...] = ()
+    misreported: tuple[tuple[int, str], ...] = ()
 
     @property
     def exact(self) -> bool:
         """Whether everything is as it should be."""
-        return not (self.lost or self.doubled or self.different or self.damaged)
+        return not (self.lost or self.doubled or self.different or self.damaged or self.misreported)
 
 
 def recount(
@@ -59,12 +62,14 @@ def recount(
     """Counts everything again. On a platform that runs, give a connection in one REPEATABLE READ transaction."""
     sums: dict[date, list[Deltas]] = {}
     damaged: list[int] = []
+    odd: list[tuple[int, str]] = []
     n = 0
     after = 0
     days = Days()
     while ids := ingest_store.chunk_ids_after(conn, after, _AT_ONCE):
         after = ids[-1]
         whole: list[_Whole] = []
+        read: dict[int, tuple[Chunk, Observation]] = {}
         for number, day, device, kind, raw, salt, leaf in ingest_store.whole_chunks(conn, ids):
             n += 1
             try:
@@ -79,13 +84,15 @@ def recount(
                 if seen is None:
                     damaged.append(one.number)
                     continue
+                read[one.number] = one.chunk, seen
                 parts = sums.setdefault(one.day.day, [])
                 parts.append(seen.deltas)
                 if len(parts) > _AT_ONCE:
                     sums[one.day.day] = [merge(parts)]
+        odd += misreported(conn, read)
         if progress:
             progress(len(ids))
-    return _compare(conn, sums, n, sorted(damaged))
+    return replace(_compare(conn, sums, n, sorted(damaged)), misreported=tuple(odd))
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,7 +165,7 @@ PATHS: Final = (
 
 CLOSED: Final = (
     "/metrics", "/healthz", "/api/v1/consent", "/api/v1/devices", "/api/v1/me", "/api/v1/trust-list",
-    "/log/cosignature", "/api/v1/redemptions", "/s",
+    "/log/cosignature", "/s",
 )  # fmt: skip
 """Paths that a department's certificate does not open, and what is below them: the operator's own; those that are open
 to all; those of devices, citizens, witnesses and the mall, who show something of their own."""

@@ -48,6 +48,7 @@ from .keeper import KeepOptions
 from .mall import Mall, check_url
 from .mall import read_key as read_mall_key
 from .push import Board
+from .releases import say_releases
 from .settings import Settings
 from .story import Ledger
 from .trust import Own, Trust, TrustListOld, own_pair
@@ -328,9 +329,20 @@ def worker(
     """What takes batches, with the options of this instance. flood: what devices may send, where it is bounded. Raises
     NotConfigured where a model cannot be used."""
     city = settings.read_city()
-    models_in_force()
+    models = models_in_force()
+    said = False
+
+    def connect() -> Connection:
+        # Said before the first chunk is judged, and once: a database that is away then is waited for like any other.
+        nonlocal said
+        conn = database(settings, silent_s=FROZEN_S)
+        if not said:
+            say_releases(conn, models, city.origins)
+            said = True
+        return conn
+
     return Worker(
-        lambda: database(settings, silent_s=FROZEN_S), city, EVIDENCE, day_context(city, health_options(settings)),
+        connect, city, EVIDENCE, day_context(city, health_options(settings)),
         clock, conditions=CONDITIONS, see=see, hear=hear, flood=flood,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from . import (
     turn,
 )
 from .cases import Case, join
+from .cases import centre_m as case_centre_m
 from .code import (
     BLOCK_CELLS,
     CODE,
@@ -86,6 +87,7 @@ __all__ = [
     "ScaleOptions",
     "State",
     "Told",
+    "case_centre_m",
     "evidence_leaf",
     "fold",
     "join",

@@ -55,14 +55,7 @@ CODER_LEASE = 0x726F6164_636F6465  # "roadcode": the advisory lock under which o
 
 def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> None:
     """Findings, each with the id of its chunk."""
-    rows = [
-        (
-            chunk, f.what, f.kind, f.cell, f.t_s, f.x_m, f.y_m, f.sigma_m, f.speed_mps, f.score, f.severity, f.weight,
-            _known(f.p), f.name.key if f.name else None, (f.name.subtype or None) if f.name else None,
-            f.name.p if f.name else None, _known(f.size_mm),
-        )
-        for chunk, f in findings
-    ]  # fmt: skip
+    rows = [(chunk, *finding_row(f)) for chunk, f in findings]
     if rows:
         with conn.cursor() as cursor:
             cursor.executemany(
@@ -71,6 +64,15 @@ def add_findings(conn: Connection, findings: Sequence[tuple[int, Finding]]) -> N
                 "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 rows,
             )
+
+
+def finding_row(f: Finding) -> tuple[Any, ...]:
+    """What is kept of a finding, in the order of `said_by`."""
+    return (
+        f.what, f.kind, f.cell, f.t_s, f.x_m, f.y_m, f.sigma_m, f.speed_mps, f.score, f.severity, f.weight,
+        _known(f.p), f.name.key if f.name else None, (f.name.subtype or None) if f.name else None,
+        f.name.p if f.name else None, _known(f.size_mm),
+    )  # fmt: skip
 
 
 def _known(value: float) -> float | None:

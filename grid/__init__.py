@@ -21,6 +21,7 @@ from .cells import (
     side_m,
     zone_of,
 )
+from .check import odd_sections
 from .classes import LANE_M, NOT_A_ROAD, OF_CENSUS, OF_OSM, OF_WORDS, USUAL_WIDTH_M, road_class_of
 from .cover import (
     BadBox,
@@ -115,6 +116,7 @@ __all__ = [
     "nearest_sections",
     "neighbours",
     "number_of",
+    "odd_sections",
     "parents",
     "polygon_deg",
     "polygons_deg",

@@ -21,9 +21,11 @@ from .cose import CoseError, Signed, read1, sign1, verify1
 from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
 from .cosigned import candidate, cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
 from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError, DistrictKeys, KeyStep, key_state
+from .faults import Fault
 from .fetch import Away
 from .follow import Followed, check_evidence, follow
-from .fsck import Fault, fsck
+from .fsck import fsck
+from .fsck_promises import waiting_fault
 from .grants import GrantRow, GrantStatus, account_of, enqueue_grant, enqueue_revocation, grants_of, settle_grants
 from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
@@ -54,6 +56,7 @@ from .records import (
     Record,
     RecordError,
     block_record,
+    case_cells,
     case_record,
     code_record,
     context_record,
@@ -76,6 +79,8 @@ from .store import (
     LeaseHeld,
     Numbered,
     anchor_count,
+    bodies_about,
+    bodies_said,
     enqueue,
     latest_record,
     newest_anchor,
@@ -207,7 +212,10 @@ __all__ = [
     "ask",
     "block_leaf",
     "block_record",
+    "bodies_about",
+    "bodies_said",
     "candidate",
+    "case_cells",
     "case_record",
     "check_evidence",
     "check_time",
@@ -322,6 +330,7 @@ __all__ = [
     "verify_statement",
     "verify_tlog_proof",
     "waiting",
+    "waiting_fault",
     "with_cosignatures",
     "witness_key",
     "witnessed_note",

@@ -4,7 +4,6 @@ Streams: memory for one batch of records and the right edge of the tree. Never c
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
@@ -13,6 +12,8 @@ from . import merkle, store
 from .chain import AnchorRefused, Chain, ChainAway, WrongContract, tx_hash_of
 from .cosignature import Cosignature, read_cosignature, witness_key
 from .cosigned import cosignatures_from
+from .faults import Fault
+from .fsck_promises import outbox_faults, receipt_faults
 from .note import Checkpoint, NoteError, verify_note
 from .records import RecordError, day_of, parse, subject_of
 from .rights import grant_faults
@@ -20,15 +21,6 @@ from .tiles import HASH, WIDTH, LogDamaged, Tiles, tile_path
 
 Progress = Callable[[str, int], None]
 BATCH: Final = 2048
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is not as it should be: `part` (record, tile, checkpoint, cosignature, anchor, grant, chain), where, why."""
-
-    part: str
-    where: str
-    text: str
 
 
 def fsck(
@@ -72,6 +64,8 @@ def faults(
     yield from _records(conn, log, tree, checks, signed, progress)
     yield from checks.rest(tree)
     progress("checkpoint", checks.done)
+    yield from outbox_faults(conn)
+    yield from receipt_faults(conn, log, signed)
     yield from _cosignatures(conn, progress)
     yield from _anchor_rows(conn, chain, progress)
     for where, text in grant_faults(conn, chain):

@@ -98,3 +98,33 @@ def merging(conn: psycopg.Connection[Any]) -> Merging:
         " JOIN record r ON r.idx = coalesce(c.before, 0)"
     ).fetchone()
     return Merging(int(waiting), max(0.0, float(oldest or 0.0)), float((took[0] if took else None) or 0.0))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a promised record is: its number, None in the outbox; and when it was first under a checkpoint."""
+
+    idx: int | None
+    signed_ms: int | None
+
+
+def places_of(conn: psycopg.Connection[Any], leaves: Sequence[bytes]) -> dict[bytes, Place]:
+    """Where the records of leaf hashes are; of those that are nowhere, nothing."""
+    rows = conn.execute(
+        "SELECT DISTINCT ON (r.leaf) r.leaf, r.idx, (SELECT (extract(epoch FROM at) * 1000)::bigint FROM checkpoint c"
+        " WHERE c.size > r.idx ORDER BY size LIMIT 1) FROM record r WHERE r.leaf = ANY(%b::bytea[])"
+        " ORDER BY r.leaf, r.idx",
+        (list(leaves),),
+    )
+    found = {bytes(leaf): Place(idx, signed) for leaf, idx, signed in rows}
+    on_the_way = conn.execute(
+        "SELECT sha256('\\x00'::bytea || body) FROM outbox WHERE sha256('\\x00'::bytea || body) = ANY(%b::bytea[])",
+        ([leaf for leaf in leaves if leaf not in found],),
+    )
+    return found | {bytes(leaf): Place(None, None) for (leaf,) in on_the_way}
+
+
+def now_ms(conn: psycopg.Connection[Any]) -> int:
+    """The database's clock, unix milliseconds: by it records are said and checkpoints kept."""
+    row = conn.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint").fetchone()
+    return int(row[0]) if row else 0

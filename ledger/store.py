@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import psycopg
@@ -64,6 +66,16 @@ def enqueue(conn: psycopg.Connection[Any], records: Sequence[Record]) -> None:
             ([r.kind for r in records], [r.subject for r in records], [r.day for r in records],
              [r.body for r in records]),
         )  # fmt: skip
+
+
+def outbox_from(
+    conn: psycopg.Connection[Any], after: int, limit: int
+) -> list[tuple[int, str, int | None, date | None, bytes]]:
+    """(id, kind, subject, day, body) of waiting rows with an id above `after`, in order."""
+    return conn.execute(
+        "SELECT id, kind, subject, day, body FROM outbox WHERE id > %s ORDER BY id LIMIT %s", (after, limit),
+        binary=True,
+    ).fetchall()  # fmt: skip
 
 
 def take_lease(conn: psycopg.Connection[Any]) -> bool:
@@ -192,9 +204,28 @@ def records_about(
 
 def seals(conn: psycopg.Connection[Any]) -> dict[date, bytes]:
     """The bodies of the seals that were said, by service day, in the log or on the way there."""
-    said = [bytes(r[0]) for r in conn.execute("SELECT body FROM record WHERE kind = 'seal' ORDER BY idx")]
-    said += [bytes(r[0]) for r in conn.execute("SELECT body FROM outbox WHERE kind = 'seal' ORDER BY id")]
-    return {day: body for body in said if (day := _day(body)) is not None}
+    return {day: body for body in bodies_said(conn, "seal") if (day := _day(body)) is not None}
+
+
+def bodies_said(conn: psycopg.Connection[Any], kind: str) -> list[bytes]:
+    """Bodies of all records of a kind of which there are few, in their order, those on the way to the log behind."""
+    said = [bytes(r[0]) for r in conn.execute("SELECT body FROM record WHERE kind = %s ORDER BY idx", (kind,))]
+    return said + [bytes(r[0]) for r in conn.execute("SELECT body FROM outbox WHERE kind = %s ORDER BY id", (kind,))]
+
+
+def bodies_about(conn: psycopg.Connection[Any], kind: str) -> Iterator[tuple[int, list[bytes]]]:
+    """What was said of each subject of a kind, by subject: the bodies in their order, those on the way to the log
+    behind. Memory for one batch; within a transaction."""
+    with conn.cursor(f"about_{kind}") as cursor:
+        cursor.itersize = 2000
+        cursor.execute(
+            "SELECT subject, body FROM (SELECT subject, body, 0 AS waits, idx AS at FROM record WHERE kind = %(kind)s"
+            " UNION ALL SELECT subject, body, 1, id FROM outbox WHERE kind = %(kind)s) AS said"
+            " ORDER BY subject, waits, at",
+            {"kind": kind},
+        )
+        for subject, rows in groupby(cursor, key=itemgetter(0)):
+            yield int(subject), [bytes(body) for _, body in rows]
 
 
 def records_in(conn: psycopg.Connection[Any], batch: int) -> Iterator[list[Numbered]]:

@@ -15,7 +15,8 @@ WIDTH: Final = 256
 HASH: Final = 32
 CHECKPOINT: Final = "checkpoint"
 # A full tile with its inner nodes is 16 kB in memory; 1,024 tiles keep the levels above the leaves of a log of 60
-# million and the neighbourhood of recent proofs. A tenth would read files again for each proof, ten times would cost 160 MB.
+# million and the neighbourhood of recent proofs. A tenth would read files again for each proof, ten times would cost
+# 160 MB.
 CACHED_TILES: Final = 1_024
 
 

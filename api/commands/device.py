@@ -87,7 +87,7 @@ def disable(
 
     full = wiring.resolved(settings(home=home))
     with wiring.database(full) as conn:
-        gone = shut_out(conn, Broker(open_folder(full.home)), names)
+        gone = shut_out(conn, Broker(open_folder(full.home)), names, full.read_city().origins)
     said = {True: "shut out now", False: "was shut out before"}
     show([{"device": name, "became": said[name in gone]} for name in dict.fromkeys(names)], as_json)
 
@@ -106,7 +106,7 @@ def rotate(
     full = wiring.resolved(settings(home=home))
     folder = full.home.resolve() / "devices" / "own"
     with wiring.database(full) as conn:
-        renew(conn, Broker(open_folder(full.home)), folder, name, wiring.address(full))
+        renew(conn, Broker(open_folder(full.home)), folder, name, wiring.address(full), full.read_city().origins)
     show([{"device": name, "credential": str(folder / f"{name}.json")}], as_json)
 
 

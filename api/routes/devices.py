@@ -268,7 +268,7 @@ async def rotate(request: Request, me: Me) -> JSONResponse:
         with site.pool.connection() as conn:
             device = own.device(conn, me)
             credential = fresh(me, device.kind if device else "phone", site.door.address)
-            renew(conn, credential)
+            renew(conn, credential, site.city.origins)
             return credential
 
     credential = await run_in_threadpool(written)
