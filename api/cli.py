@@ -12,7 +12,21 @@ import typer
 from pydantic import ValidationError
 from rich.markup import escape
 
-from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
+from .commands import (
+    archive,
+    chain,
+    cost,
+    dead_letter,
+    device,
+    evaluate,
+    phone,
+    register,
+    report,
+    roads,
+    simulate,
+    tls,
+    train,
+)
 from .commands import bench_fusion as fusion
 from .commands import bench_scale as scale
 from .commands.condition import condition
@@ -123,6 +137,7 @@ app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(tls.app, name="tls")
+app.add_typer(chain.app, name="chain")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
@@ -332,7 +347,7 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *chain.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -102,7 +102,8 @@ class Outbox(RuleBasedStateMachine):
         key = self.direct.folder / "genesis.key"
         granted = settle_grants(conn, chain, key, now_s, Patience(wait_s=0))
         self.seen = anchored, granted
-        return anchored.state in ("anchored", "empty") and (granted.state, granted.waiting) == ("idle", 0)
+        rests = anchored.state in ("anchored", "empty") and anchored.anchored == anchored.size
+        return rests and (granted.state, granted.waiting) == ("idle", 0)
 
     @rule(away=st.booleans())
     def reach(self, away: bool) -> None:
