@@ -21,16 +21,21 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects import DamagedCodes, EvidenceOptions, HealthOptions
 from ingest import City
-from ledger import LogDamaged, RecordError
+from ledger import KeyPair, LogDamaged, NotProvable, Promiser, RecordError
 
+from . import departments
+from .audit import NotTraced
+from .certificates import TooManyCertificates
 from .embedded import ServiceError
 from .enrolment import Door
 from .probes import Probe
 from .push import Board, TooManyReaders
 from .report import NoSuchDay
-from .routes import cells, devices, history, sections, service, tiles
+from .routes import audit, cells, certificates, devices, history, log, sections, service, tiles, trust, witness
+from .sight import OutsideCertificate
 from .story import Ledger, NoSuchCell
 from .tiles import TileAddressError
+from .trust import Trust
 
 _WEB = Path(__file__).parent / "web"
 _HEADERS = {
@@ -45,7 +50,8 @@ _COOKIE = "roadcode"
 @dataclass(frozen=True)
 class Site:
     """What the routes need. token: required of every client where not None. let_in: tells the broker whom to let in.
-    pumps: what each of them says, "ok" where all is well; raises where nobody can know."""
+    pumps: what each of them says, "ok" where all is well; raises where nobody can know. promiser: signs receipts.
+    district: the key that signs road certificates at a moment."""
 
     city: City
     options: EvidenceOptions
@@ -58,8 +64,12 @@ class Site:
     pumps: Callable[[], dict[str, str]]
     token: str | None
     hosts: tuple[str, ...]
+    trust: Trust
     door: Door
     let_in: Callable[[], None]
+    promiser: Callable[[], Promiser]
+    district: Callable[[float], KeyPair]
+    gate: departments.Gate
 
 
 def create_app(site: Site) -> FastAPI:
@@ -69,6 +79,7 @@ def create_app(site: Site) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.site = site
         devices.attach(app.state, site)
+        certificates.attach(app.state, site)
         beats: dict[str, str] = {}
 
         def ask_pumps() -> None:
@@ -90,10 +101,15 @@ def create_app(site: Site) -> FastAPI:
     app = FastAPI(title="Road health code", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(service.router)
     app.include_router(cells.router)
+    app.include_router(audit.router)
     app.include_router(history.router)
     app.include_router(tiles.router)
     app.include_router(sections.router)
     app.include_router(devices.router)
+    app.include_router(log.router)
+    app.include_router(certificates.router)
+    app.include_router(trust.router)
+    app.include_router(witness.router)
     app.mount("/", StaticFiles(directory=_WEB, html=True))
     _answer_errors(app)
 
@@ -102,6 +118,8 @@ def create_app(site: Site) -> FastAPI:
         # Who may enter is judged by where a path begins, and the page's files are looked up with `..` resolved.
         if ".." in request.scope["path"].replace("\\", "/").split("/"):
             answer: Response = JSONResponse({"error": "bad_path", "detail": "a path has no `..` here"}, status_code=400)
+        elif (token := departments.token_of(request)) and token != site.token and not _is_open(request.url.path):
+            answer = await departments.answered(site.gate, token, request, go_on)
         else:
             answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
         given = request.query_params.get("token")
@@ -120,12 +138,17 @@ def create_app(site: Site) -> FastAPI:
 
 
 def _may_enter(request: Request, token: str | None) -> bool:
-    path = request.url.path
-    if token is None or path == "/healthz" or path in devices.OPEN_PATHS or path.startswith("/api/v1/me/"):
+    if token is None or _is_open(request.url.path):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")
     return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _is_open(path: str) -> bool:
+    """Whether a path is reached without the instance's token."""
+    open_paths = ("/healthz", *devices.OPEN_PATHS, *trust.OPEN_PATHS, *certificates.OPEN_FILES)
+    return path in open_paths or path.startswith(("/api/v1/me/", "/s/")) or log.is_open(path)
 
 
 def _refusal() -> Response:
@@ -147,9 +170,15 @@ def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(TileAddressError, answer(400, "bad_tile"))
     app.add_exception_handler(cells.BadBox, answer(400, "bad_box"))
     app.add_exception_handler(sections.NoSuchSection, answer(404, "no_such_section"))
+    app.add_exception_handler(TooManyCertificates, certificates.too_many)
+    app.add_exception_handler(OutsideCertificate, answer(403, "outside_certificate"))
     app.add_exception_handler(NoSuchDay, answer(400, "bad_day"))
+    app.add_exception_handler(NotTraced, answer(404, "not_traced"))
+    app.add_exception_handler(NotProvable, answer(409, "not_provable_yet"))
     for damaged in (DamagedCodes, LogDamaged, RecordError):
         app.add_exception_handler(damaged, answer(500, "damaged"))
+    for unfit in trust.ERRORS:
+        app.add_exception_handler(unfit, answer(503, "no_trust_list"))
     app.add_exception_handler(devices.NotAllowed, devices.turned_away)
     app.add_exception_handler(ServiceError, answer(503, "broker_away"))
     app.add_exception_handler(TooManyReaders, answer(503, "too_many_readers"))

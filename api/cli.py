@@ -14,12 +14,14 @@ from rich.markup import escape
 
 from .commands import (
     archive,
+    audit,
     chain,
     cost,
     dead_letter,
     device,
     evaluate,
     phone,
+    receipt,
     register,
     report,
     roads,
@@ -28,7 +30,15 @@ from .commands import (
     train,
 )
 from .commands import bench_fusion as fusion
+from .commands import bench_ledger as ledger_bench
 from .commands import bench_scale as scale
+from .commands import certificate as certificates
+from .commands import department as departments
+from .commands import district as district_keys
+from .commands import hub as hub_commands
+from .commands import trust as trust_list
+from .commands import verify as checking
+from .commands import witness as witnessing
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
 from .commands.printing import settings as given
@@ -136,12 +146,19 @@ app.command()(roads.roads)
 app.command()(archive.archive)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
+app.add_typer(departments.app, name="department")
 app.add_typer(tls.app, name="tls")
 app.add_typer(chain.app, name="chain")
+app.add_typer(audit.app, name="audit")
+app.add_typer(district_keys.app, name="district")
+app.add_typer(trust_list.app, name="trust")
+app.add_typer(hub_commands.app, name="hub")
+app.add_typer(witnessing.app, name="witness")
 app.add_typer(dead_letter.app, name="dead-letter")
 app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
+app.add_typer(receipt.app, name="receipt")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 benches.command("fusion")(fusion.bench_fusion)
@@ -150,25 +167,8 @@ benches.command("fusion")(fusion.bench_fusion)
 # ---------------------------------------------------------------- proof
 
 
-@app.command()
-def verify(
-    cell: Annotated[int, typer.Argument(help="the square's number, as the map shows it")],
-    home: Annotated[Path | None, typer.Option(help="the data folder")] = None,
-    as_json: Json = False,
-) -> None:
-    """Check a square's code against its record, the record against the log, the log against the chain."""
-    from . import story, wiring  # noqa: PLC0415
-
-    full = wiring.resolved(given(home=home))
-    with wiring.database(full) as conn:
-        steps, _ = story.verify(conn, cell, wiring.ledger(full))
-    mark = {True: "yes", False: "NO", None: "not yet"}
-    show([{"step": s.name, "holds": mark[s.ok], "detail": s.detail} for s in steps], as_json, f"square {cell}")
-    status = story.status_of(steps)
-    if not as_json:
-        OUT.print({"anchored": "Every step holds.", "pending": "What there is holds; some steps are still to come."}
-                   .get(status, "A step does NOT hold: what is shown is not what was recorded."))  # fmt: skip
-    raise typer.Exit({"anchored": 0, "pending": 3}.get(status, 1))
+app.command(epilog=checking.EXAMPLES)(checking.verify)
+app.add_typer(certificates.app, name="certificate")
 
 
 @app.command()
@@ -264,6 +264,9 @@ def bench_ingest(
 benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
 
 
+benches.command("ledger", epilog=ledger_bench.EXAMPLES)(ledger_bench.bench_ledger)
+
+
 @benches.command("match")
 def bench_match(
     drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
@@ -340,14 +343,31 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
+    from ledger import DistrictKeyError, TrustListError  # noqa: PLC0415
 
-    from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        archive_days,
+        archived,
+        embedded,
+        enrolment,
+        hub,
+        hub_line,
+        migrate,
+        outside,
+        plain_broker,
+        platform,
+        story,
+        wiring,
+    )
 
     known: tuple[type[BaseException], ...] = (
-        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
-        wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
-        enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), *chain.errors(), OSError,
+        CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError,
+        embedded.FolderInUse, wiring.NotRunning, wiring.NotConfigured, platform.NotReady,
+        migrate.MigrationChanged, story.NoSuchCell, enrolment.BadDeviceName, outside.OutsideError,
+        plain_broker.BadFolder, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet,
+        receipt.ReceiptFileError, DistrictKeyError, TrustListError, hub.HubError, hub_line.NotUpdated,
+        *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(), *certificates.errors(),
+        *departments.errors(), *chain.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

@@ -17,7 +17,7 @@ from defects import store as defects_store
 from grid import blocks_beside, cells_of_block, is_cell, level_of
 from ingest import City, devices
 from ingest import raw as ingest_raw
-from ledger import Fault, latest_record, leaf_hash, parse, root_of, seals, subjects, waiting
+from ledger import Fault, block_leaf, latest_record, leaf_hash, parse, root_of, seals, subjects, unpack_leaves, waiting
 from ledger import fsck as ledger_fsck
 
 from .coder import ground_heard
@@ -76,6 +76,7 @@ def _codes(conn: Connection) -> list[Fault]:
     gone = sorted(subjects(conn, "block") - set(blocks))
     faults = [Fault("code", f"block {block}", "has records, but its codes are gone") for block in gone]
     dropped = {state.day for state in ingest_raw.day_states(conn) if state.boxes_gone_at}
+    dropped -= defects_retention.days_with_leaves(conn)
     for block in blocks:
         where = f"block {block}"
         if not is_cell(block):
@@ -127,9 +128,27 @@ def _seals(conn: Connection) -> list[Fault]:
         leaves = [leaf_hash(evidence_leaf(block, e)) for block, e in of_day]
         if len(leaves) != body["blocks"] or root_of(leaves) != body["evidence_root"]:
             faults.append(Fault("seal", where, "the day's evidence is not what was sealed"))
+        faults += _leaves(conn, state.day, body, state.boxes_gone_at is not None)
         if not slots_are_sealed(e for _, e in of_day):
             faults.append(Fault("seal", where, "its evidence still says which devices there were"))
     return faults
+
+
+def _leaves(conn: Connection, day: date, body: dict[str, Any], old: bool) -> list[Fault]:
+    """The hashes of a sealed day's chunks are those that its seal was made of, for as long as they are kept. old:
+    they may have gone."""
+    where = f"hashes of {day}"
+    if "chunks_root" not in body:  # sealed by a version that did not keep them
+        return []
+    try:
+        leaves = [block_leaf(b, unpack_leaves(d)) for b, d in defects_retention.leaves_of_day(conn, day)]
+    except ValueError as error:
+        return [Fault("seal", where, str(error))]
+    if leaves != [node for _, node in defects_retention.nodes_of_day(conn, day)]:
+        return [Fault("seal", where, "what stands for a block in the day's tree is not of its hashes")]
+    if (leaves or not old) and root_of(leaves) != body["chunks_root"]:
+        return [Fault("seal", where, "the hashes of the day's chunks are not those that were sealed")]
+    return []
 
 
 def judged_again(conn: Connection, health: HealthOptions) -> list[Fault]:
@@ -174,7 +193,7 @@ def _own_records(conn: Connection, block: int, codes: Codes) -> list[Fault]:
 
 def _chunks(conn: Connection, block: int, idx: int, body: dict[str, Any], gone: set[date]) -> list[Fault]:
     """The chunks behind a block's newest record. More may have come since; those it counted must be there, unless the
-    day's boxes' chunks have gone: an archive may have them."""
+    day's chunks have gone and their hashes too: an archive may have them."""
     day = date.fromisoformat(body["day"])
     if day in gone:
         return []

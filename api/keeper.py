@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from defects import retention as defects_retention
 from ingest import City, condition_store, devices
 from ingest import letters as ingest_letters
 from ingest import raw as ingest_raw
-from ledger import enqueue, leaf_hash, root_of, seal_record
+from ledger import block_leaf, enqueue, leaf_hash, root_of, seal_record, unpack_leaves
 
 from .archived import NotArchived, check_archived
 from .erasure import erase_one
@@ -33,6 +34,8 @@ Connection = psycopg.Connection[Any]
 SEAL_AFTER_S = 48 * 3600.0 + 600.0
 """After the end of a day. Chunks are taken for 48 h; ten minutes more, so that a batch which is under way is in and no
 device is told `too_late` for what it sent in time. Later keeps slots and salts longer than anybody needs them."""
+_AT_ONCE = 500
+"""Blocks whose tree's part is written in one statement."""
 _LOCK_S = 2.0
 """How long a step waits for readers and writers, who wait behind it meanwhile. It comes again in a minute: shorter and
 a busy instance never gets there, longer and devices wait for verdicts."""
@@ -54,10 +57,12 @@ be logged whole again."""
 @dataclass(frozen=True)
 class KeepOptions:
     """raw_days: how long boxes' raw chunks are kept after a day's end. archive: folder into which a day must have been
-    written before its boxes' raw chunks go; None where none is asked for."""
+    written before its boxes' raw chunks go; None where none is asked for. leaves_days: how long the salted hashes of a
+    day's chunks are kept."""
 
     raw_days: float = 30.0
     archive: Path | None = None
+    leaves_days: int = 400
 
 
 @dataclass
@@ -136,11 +141,12 @@ class Keeper:
             raise _NotNow("phone chunks of it came just now")
         leaves = [leaf_hash(evidence_leaf(b, e)) for b, e in defects_retention.seal_evidence(conn, day)]
         defects_retention.loosen_leaves(conn)
-        defects_retention.shuffle_leaves(conn, day)
+        defects_retention.keep_leaves(conn, day)
+        chunks = root_of(list(_nodes(conn, day)))
         ended = datetime.fromtimestamp(self._city.day_bounds_s(day)[1], UTC)
         done.letters += ingest_letters.forget_phones(conn, ended)
         context = ingest_raw.close_day(conn, day, now)
-        enqueue(conn, [seal_record(day, len(leaves), root_of(leaves), context, self._city.origins)])
+        enqueue(conn, [seal_record(day, len(leaves), root_of(leaves), chunks, context, self._city.origins)])
         ingest_raw.forget_weights(conn, day, phones_only=True)
         ingest_raw.owe(conn, "log", "pages")
         ingest_raw.drop_phone_room(conn, day)
@@ -160,6 +166,8 @@ class Keeper:
         done.letters += ingest_letters.expire(conn, now)
         condition_store.forget_conditions(conn, self._city.service_day(now.timestamp()))
         defects_retention.loosen_leaves(conn)
+        today = self._city.service_day(now.timestamp())
+        defects_retention.forget_leaves(conn, today - timedelta(days=self._options.leaves_days))
 
     def _clean(self, conn: Connection, now_s: float, done: Kept) -> None:
         """Old bytes: in pages of tables, then in the write-ahead log (which the first of these fills again)."""
@@ -180,6 +188,14 @@ class Keeper:
                 )
             ingest_raw.settle(conn, "log", owed["log"])
             self._turned_s = now_s
+
+
+def _nodes(conn: Connection, day: date) -> Iterator[bytes]:
+    """What stands for each block in the tree of the day's chunks, written down as it is made."""
+    rows = defects_retention.leaves_of_day(conn, day)
+    while some := {block: block_leaf(block, unpack_leaves(kept)) for block, kept in islice(rows, _AT_ONCE)}:
+        defects_retention.put_nodes(conn, day, some)
+        yield from some.values()
 
 
 class _NotNow(RuntimeError):

@@ -15,10 +15,19 @@ import uvicorn
 
 from defects import listen, observe
 from defects import store as defects_store
-from ledger import AnchorOptions, ChainAway, LeaseHeld, Log, WrongContract, settle_grants
+from ledger import (
+    AnchorOptions,
+    ChainAway,
+    DistrictKeyError,
+    LeaseHeld,
+    Log,
+    TrustListError,
+    WrongContract,
+    settle_grants,
+)
 from ledger import step as anchor_step
 
-from . import coder, intake, wiring
+from . import coder, hub_line, intake, wiring
 from .app import create_app
 from .heartbeat import Heartbeat
 from .keeper import Keeper
@@ -26,6 +35,9 @@ from .settings import Settings
 from .worker import Hear, See, Worker
 
 _LONGEST_PAUSE_S = 5.0
+TRUST_EVERY_S = 3600.0
+"""How often the hub is asked. Less often, and a revocation takes longer to arrive; more often tells a hub nothing
+but costs it as many answers as there are districts."""
 _WARMING = "makes the recogniser ready, up to a minute when it is compiled anew; chunks wait at the broker"
 
 
@@ -41,9 +53,7 @@ def _told_to_stop() -> threading.Event:
     return stop
 
 
-def _until_told(
-    name: str, turn: Callable[[], float], away: tuple[type[Exception], ...], heart: Heartbeat
-) -> None:
+def _until_told(name: str, turn: Callable[[], float], away: tuple[type[Exception], ...], heart: Heartbeat) -> None:
     """Calls ``turn`` again and again, pausing as long as it says; after an error of ``away`` it waits and goes on."""
     stop = _told_to_stop()
     log = structlog.get_logger(name)
@@ -149,6 +159,22 @@ def run_keeper(settings: Settings) -> None:
     keeper = Keeper(settings.read_city(), wiring.keep_options(settings))
     log = structlog.get_logger("keeper")
     told: set[str] = set()
+    trusted = wiring.trust(settings)
+    asked_s = float("-inf")
+
+    def look_after_trust(conn: wiring.Connection) -> None:
+        """The newest list of keys, once an hour; what is new of keys and lists goes to the log. A hub that is away
+        holds up nothing: the list that is here goes on."""
+        nonlocal asked_s
+        if time.monotonic() >= asked_s + TRUST_EVERY_S:
+            asked_s = time.monotonic()
+            try:
+                for news in trusted.update(time.time())[1]:
+                    log.info("trust", news=news)
+            except (hub_line.NotUpdated, TrustListError, DistrictKeyError) as error:
+                log.warning("trust list not updated", why=str(error))
+        with conn.transaction():
+            trusted.tell(conn, settings.read_city().origins, time.time())
 
     def connect() -> wiring.Connection:
         return wiring.database(settings)
@@ -162,6 +188,7 @@ def run_keeper(settings: Settings) -> None:
             )  # fmt: skip
         for why in set(done.waits) - told:
             log.warning("waiting", why=why)
+        look_after_trust(conn)
         told.clear()
         told.update(done.waits)  # said again only after it was away: an archive may be missing for weeks
         return settings.keep_every_s
@@ -178,6 +205,9 @@ def run_anchorer(settings: Settings) -> None:
     options = AnchorOptions(every_s=settings.anchor_every_s, confirmations=settings.chain_confirmations)
     said = structlog.get_logger("anchorer")
     told = ""
+    asking = wiring.asking(settings)
+    if asking is not None:
+        asking.start(structlog.get_logger("witnesses").warning)
     conn: wiring.Connection | None = None
     log: Log | None = None
     deployed = False
@@ -193,7 +223,7 @@ def run_anchorer(settings: Settings) -> None:
             if conn is None or conn.closed:
                 conn = wiring.database(settings, autocommit=False)
             if log is None:
-                log = Log(wiring.log_folder(settings), f"road-health-code/{city.region_code}")
+                log = Log(wiring.log_folder(settings), wiring.log_name(city))
             status = anchor_step(conn, log, chain, time.time(), options)
             granted = settle_grants(conn, chain, wiring.admin_key(settings), time.time(), options.patience)
         except BaseException:

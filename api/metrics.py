@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from defects import store as defects_store
 from ingest import condition_store
 from ingest import store as ingest_store
-from ledger import newest_anchor, outbox_count, record_count
+from ledger import merging, newest_anchor, outbox_count, record_count
 
 Connection = psycopg.Connection[Any]
 
@@ -55,6 +55,12 @@ class _Snapshot(Collector):
         yield GaugeMetricFamily("roadcode_journal_rows", "rows to fold", value=defects_store.journal_rows(self._conn))
         yield GaugeMetricFamily("roadcode_outbox_rows", "records not yet in the log", value=outbox_count(self._conn))
         yield GaugeMetricFamily("roadcode_log_records", "records in the log", value=record_count(self._conn))
+        merge = merging(self._conn)
+        yield GaugeMetricFamily("roadcode_log_waiting", "records under no signed checkpoint yet", value=merge.waiting)
+        yield GaugeMetricFamily("roadcode_log_oldest_wait_seconds", "the oldest of them", value=merge.oldest_s)
+        yield GaugeMetricFamily(
+            "roadcode_log_longest_wait_seconds", "until a checkpoint, within the last hour", value=merge.longest_s
+        )
         unbelieved = GaugeMetricFamily(
             "roadcode_devices_not_believed", "devices of weight 0 on the newest day, by fault", labels=["fault"]
         )

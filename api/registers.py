@@ -14,9 +14,10 @@ from defects import recode as reading
 from defects import store as defects_store
 from grid import blocks_beside, blocks_of, index_in_block, unproject, zone_of
 from ingest import City
-from ledger import enqueue, leaf_hash, register_record, root_of
+from ledger import Record, enqueue, leaf_hash, register_record, root_of
 
 Connection = psycopg.Connection[Any]
+Say = Callable[[Connection, Sequence[Record]], None]
 LEARN = learnt.LearnOptions()
 LEARN_DAYS = 60
 """Days of evidence that proposals are made of. With half of it a street that a box drives every third day never has ten
@@ -25,9 +26,9 @@ _PAGE = 64
 
 
 def put(
-    conn: Connection, entries: Sequence[register.Entry], city: City, now_s: float, why: str
+    conn: Connection, entries: Sequence[register.Entry], city: City, now_s: float, why: str, say: Say = enqueue
 ) -> register_store.Put:
-    """Writes entries and a record of what is new or changed. Commits."""
+    """Writes entries and a record of what is new or changed, which goes to ``say``. Commits."""
     today = city.service_day(now_s)
     with conn.transaction():
         done = register_store.put_entries(conn, entries, today)
@@ -35,18 +36,21 @@ def put(
             root = root_of([leaf_hash(digest) for digest in done.sha256])
             name = entries[0].register
             at_ms = int(now_s * 1000)
-            enqueue(conn, [register_record("put", name, today, at_ms, len(done.sha256), root, why, city.origins)])
+            say(conn, [register_record("put", name, today, at_ms, len(done.sha256), root, why, city.origins)])
     return done
 
 
-def end(conn: Connection, number: int, name: str, last: date | None, city: City, now_s: float, why: str) -> date:
-    """Ends an entry, by default yesterday: it holds no more. Gives its last day. Commits. Raises NoSuchEntry."""
+def end(
+    conn: Connection, number: int, name: str, last: date | None, city: City, now_s: float, why: str, say: Say = enqueue
+) -> date:
+    """Ends an entry, by default yesterday: it holds no more. Its record goes to ``say``. Gives its last day. Commits.
+    Raises NoSuchEntry."""
     today = city.service_day(now_s)
     last = last or today - timedelta(days=1)
     with conn.transaction():
         digest = register_store.end_entry(conn, number, name, last)
         root = root_of([leaf_hash(digest)])
-        enqueue(conn, [register_record("ended", name, today, int(now_s * 1000), 1, root, why, city.origins)])
+        say(conn, [register_record("ended", name, today, int(now_s * 1000), 1, root, why, city.origins)])
     return last
 
 

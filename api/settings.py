@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ingest import City, CityFileError, read_broker_url, read_city
+from ledger import MERGE_DELAY_S
 
 _ROOT = Path(__file__).resolve().parent.parent
 _BESIDE = _ROOT.parent / "shared" / "data"
@@ -54,6 +56,14 @@ class Settings(BaseSettings):
     broker_monitor: SecretStr | None = Field(default=None, description="http address of the broker's monitor")
     rpc_url: SecretStr | None = Field(default=None, description="JSON-RPC of a chain; the embedded one where not set")
 
+    hub_url: str | None = Field(
+        default=None, pattern=r"^https?://", max_length=500,
+        description="hub whose trust lists this instance takes; where not set it trusts its own keys alone",
+    )  # fmt: skip
+    hub_key: str | None = Field(
+        default=None, description="the hub's public key, 64 hex digits, once its fingerprint was compared"
+    )
+
     enrolment: Literal["off", "invitation", "open"] = Field(
         default="invitation", description="how phones enrol themselves: not, with a code of `device invite`, or freely"
     )
@@ -65,6 +75,19 @@ class Settings(BaseSettings):
     device_per_minute: float = Field(default=600.0, gt=0, description="chunks a minute a device may send after that")
 
     anchor_every_s: float = Field(default=5.0, ge=0, description="time between anchors on the chain")
+    witnesses: Path | None = Field(
+        default=None,
+        description="policy file (C2SP tlog-policy) of the witnesses of the log: who they are, where they answer, how "
+        "many must sign; `roadcode witness --help`",
+    )
+    witness_every_s: float = Field(
+        default=10.0, ge=0.2, le=3600,
+        description="time between askings of the witnesses; each head that three of them sign is 1 kB of database",
+    )  # fmt: skip
+    merge_delay_s: int = Field(
+        default=MERGE_DELAY_S, ge=5, le=86_400,
+        description="what a receipt promises: seconds until its record is under a signed checkpoint of the log",
+    )  # fmt: skip
     chain_confirmations: int = Field(
         default=0, ge=0, le=1000,
         description="blocks on top of an anchor's before it is called final; 0 for the embedded chain, 1 for QBFT, 12 "
@@ -87,6 +110,10 @@ class Settings(BaseSettings):
         default=30.0, ge=2, description="days that boxes' raw chunks are kept after their day: a month, to look again "
         "at a case or to try another model; citizens' go at the end of their day, whatever this says"
     )
+    keep_leaves_days: int = Field(
+        default=400, ge=30, description="days that the salted hashes of a day's chunks are kept, by which a chunk is "
+        "traced to what it caused when it has gone: a year and a month, for a yearly audit; 32 bytes a chunk and block"
+    )
     archive: Path | None = Field(
         default=None, description="folder of `roadcode archive`; where set, raw chunks go only once they are in it"
     )
@@ -98,6 +125,13 @@ class Settings(BaseSettings):
         if url is not None:
             read_broker_url(url.get_secret_value())
         return url
+
+    @field_validator("hub_key")
+    @classmethod
+    def _is_a_key(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"[0-9a-f]{64}", text):
+            raise ValueError("the hub's key is 64 hex digits, as `roadcode hub list` prints it")
+        return text
 
     def read_city(self) -> City:
         """The city of the city file. Raises CityFileError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,8 +30,9 @@ from grid import blocks_of, index_in_block, is_cell, name_of, polygon_deg, side_
 from ingest import City, Refused, decode
 from ingest import raw as ingest_raw
 from ingest import store as ingest_store
-from ledger import Chain, NotProvable, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
+from ledger import Chain, NotProvable, Policy, Step, Tiles, latest_record, parse, prove, verify_proof, waiting
 
+from .backing import trust_of
 from .days import Days, read_day
 
 Connection = psycopg.Connection[Any]
@@ -45,11 +46,13 @@ class NoSuchCell(LookupError):
 
 @dataclass(frozen=True)
 class Ledger:
-    """What is needed to prove: the log's tiles, its public key, and the chain where there is one."""
+    """What is needed to prove: the log's tiles, its public key, the chain where there is one, and whose cosignatures
+    count where witnesses are named."""
 
     tiles: Tiles
     verifier: str
     chain: Chain | None
+    policy: Policy | None = None
 
 
 def code_of(conn: Connection, cell: int) -> tuple[int, Any]:
@@ -90,7 +93,8 @@ def tell(
         told = _tell(conn, cell, city, options, health)
         claims, record = _claims(conn, cell, ledger)
     steps = _checked(claims, ledger)
-    return told | {"proof": {"status": status_of(steps), "steps": [_step(s) for s in steps], "record": record}}
+    proof = {"status": status_of(steps), "steps": [_step(s) for s in steps], "trust": trust_of(steps, ledger)}
+    return told | {"proof": proof | {"record": record}}
 
 
 def _tell(
@@ -129,10 +133,10 @@ def _step(step: Step) -> dict[str, Any]:
 
 
 def status_of(steps: list[Step]) -> str:
-    """broken where a step fails; pending where one is still to come; anchored where all hold."""
+    """broken where a step fails; pending where one is still to come; anchored where all hold that were asked for."""
     if any(s.ok is False for s in steps):
         return "broken"
-    return "anchored" if steps and all(s.ok for s in steps) else "pending"
+    return "anchored" if steps and all(s.ok for s in steps if s.wanted) else "pending"
 
 
 def _passes(conn: Connection, cell: int, city: City, options: EvidenceOptions) -> list[dict[str, Any]]:
@@ -263,8 +267,8 @@ def _checked(claims: list[_Claim], ledger: Ledger) -> list[Step]:
         if claim.step is not None:
             steps.append(claim.step)
         elif claim.proof is not None:
-            found = verify_proof(claim.proof, ledger.verifier, ledger.chain)
-            steps += [Step(claim.prefix + s.name, s.ok, s.detail) for s in found]
+            found = verify_proof(claim.proof, ledger.verifier, ledger.chain, ledger.policy)
+            steps += [replace(s, name=claim.prefix + s.name) for s in found]
     return steps
 
 
@@ -314,6 +318,6 @@ def _words(said: dict[str, Any]) -> str:
 
 def _proof(conn: Connection, idx: int, ledger: Ledger, prefix: str) -> _Claim:
     try:
-        return _Claim(None, prefix, prove(conn, ledger.tiles, idx))
+        return _Claim(None, prefix, prove(conn, ledger.tiles, idx, policy=ledger.policy))
     except NotProvable as error:
         return _Claim(Step(f"{prefix}log", None, str(error)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import date
@@ -17,12 +19,28 @@ from pydantic import SecretStr
 
 from defects import EvidenceOptions, HealthOptions, model_digests, warm_up
 from ingest import Buckets, Budget, City, ConditionOptions, read_broker_url
-from ledger import Chain, Record, Tiles, context_record
+from ledger import (
+    Chain,
+    DistrictKeys,
+    Merging,
+    Policy,
+    PolicyError,
+    Promiser,
+    PublicKey,
+    Record,
+    Tiles,
+    context_record,
+    department_store,
+    load_promiser,
+    merging,
+    parse_policy,
+)
 
 from . import heartbeat, outside, tls
 from .app import Site
 from .coder import CHANNEL
 from .days import ContextMaker
+from .departments import Gate
 from .disk import check_room
 from .embedded import Broker, BrokerUser, OversizeCount, Services, ailment, found, is_loopback, open_folder
 from .enrolment import Address, Door, users
@@ -30,6 +48,9 @@ from .keeper import KeepOptions
 from .push import Board
 from .settings import Settings
 from .story import Ledger
+from .trust import Own, Trust, TrustListOld, own_pair
+from .trust_folder import TrustFolder, read_key
+from .witnessing import Asking
 from .worker import Hear, See, Worker
 
 Connection = psycopg.Connection[Any]
@@ -170,9 +191,16 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
     return of
 
 
+def log_ailment(now: Merging, merge_delay_s: int) -> str:
+    """What is wrong with the log: a record waits for longer than receipts promise; empty where all is well."""
+    if now.oldest_s <= merge_delay_s:
+        return ""
+    return f"a record waits for {now.oldest_s:.0f} s, receipts promise {merge_delay_s} s: look at the anchorer"
+
+
 def keep_options(settings: Settings) -> KeepOptions:
     """How long what is kept."""
-    return KeepOptions(raw_days=settings.keep_raw_days, archive=settings.archive)
+    return KeepOptions(settings.keep_raw_days, settings.archive, settings.keep_leaves_days)
 
 
 def log_folder(settings: Settings) -> Path:
@@ -180,11 +208,47 @@ def log_folder(settings: Settings) -> Path:
     return settings.home.resolve() / "ledger" / "log"
 
 
+def log_name(city: City) -> str:
+    """The name under which this instance signs its log."""
+    return f"road-health-code/{city.region_code}"
+
+
+def promiser(settings: Settings) -> Promiser:
+    """Who signs receipts; the key is made where there is none. Raises NoteError."""
+    folder = log_folder(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    return load_promiser(folder, log_name(settings.read_city()), settings.merge_delay_s)
+
+
+def district_keys(settings: Settings) -> DistrictKeys:
+    """The keys with which this district signs road certificates and departments' certificates."""
+    city = settings.read_city()
+    return DistrictKeys(settings.home.resolve() / "secrets" / "district", city.region_code, city.name_zh)
+
+
+def trust(settings: Settings) -> Trust:
+    """Whose signatures count here. Raises TrustListError where the pinned key cannot be read."""
+    home = settings.home.resolve()
+    folder = TrustFolder(home / "trust")
+    pin = read_key(settings.hub_key) if settings.hub_key else folder.pin()
+    keys = district_keys(settings)
+    return Trust(
+        folder, settings.hub_url or "", pin if settings.hub_url else None,
+        lambda: Own(keys, own_pair(home), f"district {keys.issuer}"),
+    )  # fmt: skip
+
+
 def chain(settings: Settings, timeout_s: float = 10.0) -> Chain | None:
     """The chain, None where none is configured."""
     if settings.rpc_url is None:
         return None
     return Chain(settings.rpc_url.get_secret_value(), settings.home.resolve() / "ledger" / "chain", timeout_s)
+
+
+def _believed(keys: DistrictKeys) -> tuple[PublicKey, ...]:
+    """Those whose signature on a department's certificate counts: also followed ones, since a certificate outlives its
+    key's time and ends by itself; no revoked one."""
+    return tuple(k.key for k in keys.all() if k.revoked_s is None and "department" in k.uses)
 
 
 def admin_key(settings: Settings) -> Path:
@@ -214,7 +278,29 @@ def ledger(settings: Settings) -> Ledger:
         verifier = (folder / "log.pub").read_text().strip()
     except OSError:
         verifier = ""
-    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0))
+    return Ledger(Tiles(folder), verifier, chain(settings, timeout_s=3.0), policy(settings))
+
+
+def policy(settings: Settings) -> Policy | None:
+    """Whose cosignatures count; None where no witness is named. Raises PolicyError."""
+    if settings.witnesses is None:
+        return None
+    try:
+        return parse_policy(settings.witnesses.read_bytes())
+    except OSError as error:
+        why = f"{type(error).__name__}: {settings.witnesses}"
+        raise PolicyError(f"the policy file cannot be read ({why}): mend ROADCODE_WITNESSES, or unset it") from None
+    except PolicyError as error:
+        raise PolicyError(f"{settings.witnesses}: {error}") from None
+
+
+def asking(settings: Settings) -> Asking | None:
+    """What asks the witnesses that the policy has addresses of, beside the anchorer's turns. Raises PolicyError."""
+    named = policy(settings)
+    if named is None:
+        return None
+    tiles = Tiles(log_folder(settings))
+    return Asking(lambda: database(settings, autocommit=False), tiles, named, settings.witness_every_s)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -311,27 +397,41 @@ def site(settings: Settings) -> tuple[Site, ConnectionPool[Connection]]:
 
     def ask_pumps() -> dict[str, str]:
         with pool.connection(timeout=3) as conn:
-            return heartbeat.told(conn)
+            # Asked with them, since it too can be known only while the database answers.
+            return heartbeat.told(conn) | {"log": log_ailment(merging(conn), settings.merge_delay_s) or "ok"}
 
     def ask_disk() -> None:
         check_room(home)
 
+    trusted = trust(settings)
+
+    def ask_trust() -> None:
+        if why := trusted.complaint(time.time()):
+            raise TrustListOld(why)
+
+    keys = district_keys(settings)
     parts = {"database": ask_database, "chain": ask_chain, "disk": ask_disk}
     if monitor_url or settings.broker_url:
         parts["broker"] = ask_broker
+    if settings.hub_url:
+        parts["trust"] = ask_trust
     return (
         Site(
             city=settings.read_city(),
             options=EVIDENCE,
             health=health_options(settings),
             pool=pool,
-            board=Board(url, CHANNEL, log.warning, _LINE),
+            board=Board(url, CHANNEL, log.warning, _LINE, department_store.CHANNEL),
             ledger=proving,
             oversize=count_oversize,
             parts=parts,
             door=door(settings),
             let_in=lambda: broker.refresh(listed),
+            promiser=functools.cache(lambda: promiser(settings)),
             pumps=ask_pumps,
+            trust=trusted,
+            district=district_keys(settings).current,
+            gate=Gate(pool, lambda: _believed(keys), settings.read_city().service_day),
             token=None if is_loopback(settings.host) and not token else token,
             hosts=("127.0.0.1", "localhost", "[::1]", settings.host) if is_loopback(settings.host) else ("*",),
         ),

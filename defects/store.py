@@ -12,6 +12,8 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
+from grid import cells_of_block
+
 from .cases import Case, centre_m
 from .code import BLOCK_CELLS, Change, Codes, Colour, pack_codes, unpack_codes
 from .evidence_store import (
@@ -187,9 +189,30 @@ def changes_of(conn: Connection, cell: int) -> list[dict[str, Any]]:
     return [{"at": r[0].isoformat(), "before": r[1], "after": r[2], "why": r[3]} for r in rows]
 
 
+def changes_in(conn: Connection, block: int, day: date, most: int) -> list[dict[str, Any]]:
+    """What was said of a block's squares from a day on, oldest first."""
+    rows = conn.execute(
+        "SELECT cell, day, at, before, after, why FROM code_change WHERE cell = ANY(%s) AND day >= %s "
+        "ORDER BY id LIMIT %s",
+        (cells_of_block(block).tolist(), day, most),
+    )
+    names = ("cell", "day", "at", "before", "after", "why")
+    return [dict(zip(names, (r[0], str(r[1]), r[2].isoformat(), *r[3:]), strict=True)) for r in rows]
+
+
+def case_number(conn: Connection, cell: int) -> int | None:
+    """The case that a square belongs to."""
+    row = conn.execute('SELECT "case" FROM case_cell WHERE cell = %s', (cell,)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def chunk_leaves(conn: Connection, block: int, day: date) -> list[bytes]:
-    """Salted hashes of the chunks that passed a block on a day and are folded into its evidence, sorted; those of
-    phones are there when the chunks have gone."""
+    """Salted hashes of the chunks that passed a block on a day and are folded into its evidence, sorted; they are there
+    when the chunks have gone."""
+    kept = conn.execute("SELECT leaves FROM chunk_leaves WHERE blk = %s AND day = %s", (block, day)).fetchone()
+    if kept is not None:
+        packed = bytes(kept[0])
+        return [packed[i : i + 32] for i in range(0, len(packed), 32)]
     rows = conn.execute(
         "SELECT leaf FROM (SELECT chunk.leaf, pass.journal FROM pass JOIN chunk ON chunk.id = pass.chunk "
         "WHERE pass.blk = %(blk)s AND pass.day = %(day)s AND chunk.day = %(day)s "
@@ -230,12 +253,13 @@ def case_count(conn: Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def open_cases(conn: Connection, most: int) -> list[dict[str, Any]]:
-    """The newest cases: number, kind, state, place, squares and time of opening."""
+def open_cases(conn: Connection, most: int, kinds: Sequence[int] | None = None) -> list[dict[str, Any]]:
+    """The newest cases, of some kinds or of all: number, kind, state, place, squares and time of opening."""
     rows = conn.execute(
         "SELECT f.id, f.kind, f.state, f.x_m, f.y_m, f.opened_at, array_agg(c.cell ORDER BY c.cell) FROM case_file f "
-        'JOIN case_cell c ON c."case" = f.id GROUP BY f.id ORDER BY f.id DESC LIMIT %s',
-        (most,),
+        'JOIN case_cell c ON c."case" = f.id WHERE %s::int[] IS NULL OR f.kind = ANY(%s) '
+        "GROUP BY f.id ORDER BY f.id DESC LIMIT %s",
+        (*(None if kinds is None else list(kinds),) * 2, most),
     )
     return [
         {"id": r[0], "kind": r[1], "state": r[2], "x_m": r[3], "y_m": r[4], "opened": r[5].isoformat(), "cells": r[6]}

@@ -307,6 +307,28 @@ def classes_of(conn: Connection, blocks: Iterable[int]) -> dict[int, NDArray[np.
     return found
 
 
+def within_districts(conn: Connection, blocks: Iterable[int], districts: Sequence[str]) -> dict[int, NDArray[np.bool_]]:
+    """Of blocks of any level which squares lie on sections of some districts, bool (1024,): of 4 m and coarser ones
+    those that touch such a section. Blocks without any are left out."""
+    wanted = np.unique(np.fromiter(blocks, dtype=np.int64))
+    found: dict[int, NDArray[np.bool_]] = {}
+    for level in (0, 1, 2, 3):
+        own = wanted[level_of(wanted) == level]
+        keep = set(own.tolist())
+        rows = conn.execute(
+            "SELECT c.blk, c.cells FROM section_cell AS c JOIN road_section AS s ON s.number = c.section "
+            "AND s.valid_to IS NULL WHERE c.blk = ANY(%s) AND s.district = ANY(%s)",
+            (_blocks_within(own, level, blocks=True) if level else own.tolist(), list(districts)),
+        ).fetchall() if keep else []  # fmt: skip
+        for (block, _), there in zip(rows, unpack_many([bytes(r[1]) for r in rows]), strict=True):
+            squares = cells_of_block(block)[there]
+            if level:
+                squares = np.unique(parents(squares, level))
+            if len(squares) and (of := int(blocks_of(squares[:1])[0])) in keep:
+                found.setdefault(of, np.zeros(BLOCK * BLOCK, np.bool_))[index_in_block(squares)] = True
+    return found
+
+
 def places_on_roads(conn: Connection, most: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Easting and northing of the first points of up to ``most`` sections of today, from all over the city: numbers are
     hashes, so their order knows no places."""

@@ -262,6 +262,26 @@ def tallies(conn: Connection) -> list[tuple[str, str, int]]:
     return [(r[0], r[1], r[2]) for r in conn.execute("SELECT name, label, n FROM tally ORDER BY name, label")]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A chunk that is kept, by its hash: its day, its salt, and the salted hash that stands for it in the log."""
+
+    day: date
+    salt: bytes
+    leaf: bytes
+
+
+def chunk_of_hash(conn: Connection, hashed: bytes, day: date | None) -> Kept | None:
+    """The kept chunk with this salted hash, or with this SHA-256 of its bytes; looks through the day's chunks (through
+    all where none is given), at hashes and salts only."""
+    row = conn.execute(
+        "SELECT day, salt, leaf FROM chunk WHERE (%(day)s::date IS NULL OR day = %(day)s) "
+        "AND (leaf = %(hash)s OR leaf = sha256(salt || %(hash)s::bytea)) LIMIT 1",
+        {"hash": hashed, "day": day},
+    ).fetchone()
+    return None if row is None else Kept(row[0], bytes(row[1]), bytes(row[2]))
+
+
 def chunks_by_id(conn: Connection, ids: Sequence[int]) -> list[tuple[int, date, str, str, bytes]]:
     """Id, day, device, kind and raw bytes of chunks that are still kept."""
     rows = conn.execute("SELECT id, day, device, kind, raw FROM chunk WHERE id = ANY(%s) ORDER BY id", (list(ids),))

@@ -3,25 +3,49 @@
 The embedded chain proves nothing against its own operator; anchors on a consortium's chain do.
 """
 
-from .anchor import AnchorOptions, AnchorStatus, LogDiverged, step
+from . import department, department_store
+from .add_checkpoint import MAX_REQUEST, SIZE_TYPE, RequestError, ask, parse_request, request_text
+from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
+from .bundle import CHUNK as CHUNK_PROOF
+from .bundle import ROAD as ROAD_PROOF
+from .bundle import VERSION as PROOF_VERSION
+from .bundle import place_to_plain, read_document, verify_document
+from .certificate import Certificate, CertificateError, issue_certificate, read_certificate
+from .certificate_check import CertificateVerdict, TrustedKeys, verify_certificate
+from .certificate_fields import FIELDS as CERTIFICATE_FIELDS
+from .certificate_fields import ORIGIN_BITS
 from .chain import Anchor, AnchorRefused, Chain, ChainAway, Kind, Receipt, Window, WrongContract
+from .chunks import Place, block_leaf, chunks_root, place_of, root_from, unpack_leaves
 from .cold import ColdError, export_grants, import_grants, sign_grants
 from .cose import CoseError, Signed, read1, sign1, verify1
+from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_cosignatures, witness_key
+from .cosigned import cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
+from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError, DistrictKeys, KeyStep, key_state
+from .fetch import Away
+from .follow import Followed, check_evidence, follow
 from .fsck import Fault, fsck
-from .grants import (
-    GrantRow,
-    GrantStatus,
-    account_of,
-    enqueue_grant,
-    enqueue_revocation,
-    grants_of,
-    settle_grants,
-)
+from .grants import GrantRow, GrantStatus, account_of, enqueue_grant, enqueue_revocation, grants_of, settle_grants
+from .grow import grow_log
 from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
-from .note import Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .policy import Policy, PolicyError, judge, parse_policy
+from .policy import Witness as PolicyWitness
 from .proof import NotProvable, Step, prove, verify_proof
+from .qr import QrFacts, qr_facts, qr_png, qr_svg
+from .receipts import (
+    MERGE_DELAY_S,
+    Promise,
+    Promiser,
+    ReceiptError,
+    load_promiser,
+    open_receipt,
+    read_public,
+    read_receipt,
+    verify_receipt,
+)
+from .receipts_store import Merging, enqueue_promised, merging, receipt_for
 from .records import (
     Plain,
     Record,
@@ -41,6 +65,8 @@ from .records import (
     reward_record,
     seal_record,
 )
+from .served import NoTile, entry_tile, hash_tile, signed_size, tile_address
+from .statement import NeedsFingerprint, Statement, StatementError, merge_statement, read_statement
 from .store import (
     AnchorRow,
     LeaseHeld,
@@ -50,99 +76,234 @@ from .store import (
     latest_record,
     newest_anchor,
     newest_checkpoint,
+    number_of_leaf,
     number_outbox,
     outbox_count,
     record,
     record_count,
+    records_about,
     seals,
     subjects,
     waiting,
 )
-from .tiles import LogDamaged, Tiles
+from .store import checkpoint_of as checkpoint_at
+from .tiles import LogDamaged, Tiles, tile_file
+from .tlog_proof import TlogProof, TlogProofError, parse_tlog_proof, tlog_proof, verify_tlog_proof
+from .trust import (
+    TrustedKey,
+    TrustList,
+    TrustListError,
+    Untrusted,
+    check_time,
+    fingerprint,
+    key_entry,
+    list_changes,
+    may_follow,
+    parse_trust_list,
+    read_entry,
+    read_trust_list,
+    sign_trust_list,
+)
+from .trust_store import record_keys, record_trust_list
+from .witness import Fork, OtherSize, Refusal, Restored, Witness, WitnessBusy
 
 __all__ = [
+    "CERTIFICATE_FIELDS",
+    "CHUNK_PROOF",
+    "DISTRICT_KEY_WARN_S",
+    "DISTRICT_OVERLAP_S",
+    "MAX_NOTE",
+    "MAX_REQUEST",
+    "MERGE_DELAY_S",
+    "ORIGIN_BITS",
+    "PROOF_VERSION",
+    "ROAD_PROOF",
+    "SIZE_TYPE",
     "Anchor",
     "AnchorOptions",
     "AnchorRefused",
     "AnchorRow",
     "AnchorStatus",
+    "Away",
+    "Certificate",
+    "CertificateError",
+    "CertificateVerdict",
     "Chain",
     "ChainAway",
     "Checkpoint",
     "ColdError",
     "CoseError",
+    "Cosignature",
+    "DistrictKeyError",
+    "DistrictKeys",
     "Fault",
+    "Followed",
+    "Fork",
     "GrantRow",
     "GrantStatus",
     "KeyPair",
+    "KeyStep",
     "Kind",
     "LeaseHeld",
     "Log",
     "LogBusy",
     "LogDamaged",
     "LogDiverged",
+    "Merging",
+    "NeedsFingerprint",
+    "NoTile",
     "NotProvable",
     "NoteError",
     "Numbered",
+    "OtherSize",
+    "Place",
     "Plain",
+    "Policy",
+    "PolicyError",
+    "PolicyWitness",
+    "Promise",
+    "Promiser",
     "PublicKey",
+    "QrFacts",
     "Receipt",
+    "ReceiptError",
     "Record",
     "RecordError",
+    "Refusal",
+    "RequestError",
+    "Restored",
     "Signed",
+    "Statement",
+    "StatementError",
     "Step",
     "Tiles",
+    "TlogProof",
+    "TlogProofError",
+    "TrustList",
+    "TrustListError",
+    "TrustedKey",
+    "TrustedKeys",
     "UnknownAlgorithm",
+    "Untrusted",
     "Window",
+    "Witness",
+    "WitnessBusy",
+    "WitnessKey",
     "WrongContract",
     "account_of",
     "anchor_count",
+    "anchor_gas",
+    "ask",
+    "block_leaf",
     "block_record",
     "case_record",
+    "check_evidence",
+    "check_time",
+    "checkpoint_at",
+    "chunks_root",
     "code_record",
     "context_record",
+    "cosign",
+    "cosignatures_at",
+    "cosignatures_of",
+    "department",
     "department_record",
+    "department_store",
     "device_record",
     "encode",
     "encode_plain",
     "enqueue",
     "enqueue_grant",
+    "enqueue_promised",
     "enqueue_revocation",
+    "entry_tile",
     "export_grants",
+    "fingerprint",
+    "follow",
     "fsck",
     "grants_of",
+    "grow_log",
+    "hash_tile",
     "import_grants",
+    "issue_certificate",
+    "judge",
+    "key_entry",
     "key_record",
+    "key_state",
     "latest_record",
     "leaf_hash",
+    "list_changes",
     "load_pair",
+    "load_promiser",
     "load_secret",
+    "may_follow",
+    "merge_statement",
+    "merging",
     "newest_anchor",
     "newest_checkpoint",
+    "newest_witnessed",
+    "number_of_leaf",
     "number_outbox",
+    "open_receipt",
     "outbox_count",
     "pair_of",
     "parse",
     "parse_checkpoint",
+    "parse_policy",
+    "parse_request",
+    "parse_tlog_proof",
+    "parse_trust_list",
+    "place_of",
+    "place_to_plain",
     "prove",
+    "put_cosignatures",
+    "qr_facts",
+    "qr_png",
+    "qr_svg",
     "read1",
+    "read_certificate",
+    "read_document",
+    "read_entry",
+    "read_public",
+    "read_receipt",
+    "read_statement",
+    "read_trust_list",
+    "receipt_for",
     "record",
     "record_count",
+    "record_keys",
+    "record_trust_list",
+    "records_about",
     "register_record",
     "release_record",
+    "request_text",
     "reward_record",
+    "root_from",
     "root_of",
     "seal_record",
     "seals",
     "settle_grants",
     "sign1",
     "sign_grants",
+    "sign_trust_list",
+    "signed_size",
     "step",
     "subjects",
+    "tile_address",
+    "tile_file",
+    "tlog_proof",
+    "unpack_leaves",
     "verify1",
+    "verify_certificate",
     "verify_consistency",
+    "verify_document",
     "verify_inclusion",
     "verify_note",
     "verify_proof",
+    "verify_receipt",
+    "verify_tlog_proof",
     "waiting",
+    "with_cosignatures",
+    "witness_key",
+    "witnessed_note",
 ]

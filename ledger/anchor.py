@@ -92,6 +92,15 @@ def step(
     return AnchorStatus(numbered, size, newest.size if newest else 0, state, reason, undone)
 
 
+def anchor_gas(conn: psycopg.Connection[Any], chain: Chain, newest: int) -> list[int]:
+    """Gas of the newest mined anchors, as the chain says it."""
+    rows = conn.execute(
+        "SELECT tx_hash FROM anchor WHERE status = 'mined' ORDER BY size DESC LIMIT %s", (newest,)
+    ).fetchall()
+    receipts = [chain.receipt(bytes(row[0])) for row in rows]
+    return [receipt.gas_used for receipt in receipts if receipt is not None]
+
+
 def _append_all(conn: psycopg.Connection[Any], log: Log, options: AnchorOptions) -> int:
     if not store.take_lease(conn):
         conn.rollback()

@@ -26,7 +26,7 @@ class CoseError(ValueError):
 
 @dataclass(frozen=True)
 class Signed:
-    """What a document says before anybody has checked it: who is said to have signed (`kid`, `alg`), and the payload."""
+    """A document before anybody has checked it: who is said to have signed (`kid`, `alg`), and what."""
 
     alg: int
     kid: bytes

@@ -11,6 +11,8 @@ import psycopg
 
 from . import merkle, store
 from .chain import AnchorRefused, Chain, ChainAway, WrongContract, tx_hash_of
+from .cosignature import Cosignature, read_cosignature, witness_key
+from .cosigned import cosignatures_from
 from .note import Checkpoint, NoteError, verify_note
 from .records import RecordError, day_of, parse, subject_of
 from .rights import grant_faults
@@ -22,7 +24,7 @@ BATCH: Final = 2048
 
 @dataclass(frozen=True)
 class Fault:
-    """What is not as it should be: `part` (record, tile, checkpoint, anchor, grant, chain), where in it, and why."""
+    """What is not as it should be: `part` (record, tile, checkpoint, cosignature, anchor, grant, chain), where, why."""
 
     part: str
     where: str
@@ -70,6 +72,7 @@ def faults(
     yield from _records(conn, log, tree, checks, signed, progress)
     yield from checks.rest(tree)
     progress("checkpoint", checks.done)
+    yield from _cosignatures(conn, progress)
     yield from _anchor_rows(conn, chain, progress)
     for where, text in grant_faults(conn, chain):
         yield Fault("grant", where, text)
@@ -222,6 +225,22 @@ def _one(record: store.Numbered) -> Iterator[Fault]:
         return
     if said != (record.kind, record.subject, record.day):
         yield Fault("record", where, "kind, subject or day beside the body are not those of the body")
+
+
+def _cosignatures(conn: psycopg.Connection[Any], progress: Progress) -> Iterator[Fault]:
+    """Each row holds its key, so each is checked whoever is in the policy today."""
+    after, done = (0, ""), 0
+    while rows := cosignatures_from(conn, after, BATCH):
+        for size, vkey, time_s, signature, note in rows:
+            text = note.partition("\n\n")[0] + "\n"
+            try:
+                one = Cosignature(witness_key(vkey), time_s, bytes(signature))
+                read_cosignature(text, one.line.split(" ")[2].strip(), one.witness)
+            except NoteError as error:
+                yield Fault("cosignature", f"size {size}", str(error))
+        done += len(rows)
+        after = (rows[-1][0], rows[-1][1])
+        progress("cosignature", done)
 
 
 def _anchor_rows(conn: psycopg.Connection[Any], chain: Chain | None, progress: Progress) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ database, with the same bytes. So there is nothing to roll back and no journal.
 import fcntl
 import os
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -106,11 +106,15 @@ class Log(Tiles):
         tails = [bytearray(tail) for tail in self._tails]
         full: list[tuple[int, int, bytes]] = []
         size = self.size
-        for leaf in leaves:
-            if len(leaf) != HASH:
-                raise ValueError("a leaf hash has 32 bytes")
-            tails[0] += leaf
-            size += 1
+        if any(len(leaf) != HASH for leaf in leaves):
+            raise ValueError("a leaf hash has 32 bytes")
+        joined, at = b"".join(leaves), 0
+        while at < len(joined):
+            # As much as fits into the unfinished tile of leaves; when it is full, its root goes one level up.
+            part = joined[at : at + _FULL - len(tails[0])]
+            tails[0] += part
+            at += len(part)
+            size += len(part) // HASH
             level = 0
             while len(tails[level]) == _FULL:
                 tile = bytes(tails[level])
@@ -119,16 +123,12 @@ class Log(Tiles):
                 level += 1
                 if level == len(tails):
                     tails.append(bytearray())
-                tails[level] += merkle.root_of([tile[i : i + HASH] for i in range(0, _FULL, HASH)])
-        folders: set[Path] = set()
-        for level, index, tile in full:
-            folders |= self._put(tile_path(level, index), tile)
+                tails[level] += merkle.rows_of(tile)[-1]
+        files = {tile_path(level, index): tile for level, index, tile in full}
         for level, tail in enumerate(tails):
             if tail and (level >= len(self._tails) or tail != self._tails[level]):
-                width = len(tail) // HASH
-                folders |= self._put(tile_path(level, size >> (8 * (level + 1)), width), bytes(tail))
-        for folder in folders:
-            sync_folder(folder)
+                files[tile_path(level, size >> (8 * (level + 1)), len(tail) // HASH)] = bytes(tail)
+        self._put(files)
         self._tails, self.size = tails, size
         for level, index, _ in full:
             self._drop_partials(level, index, WIDTH)
@@ -149,22 +149,22 @@ class Log(Tiles):
             self._drop_partials(level, self.size >> (8 * (level + 1)), len(tail) // HASH)
         return note
 
-    def _put(self, relative: Path, data: bytes) -> set[Path]:
-        """Write a tile; gives the folders that must be synced for its name to last."""
-        path = self.folder / relative
-        folders = {path.parent}
-        parent = path.parent
-        while not parent.exists():
-            parent = parent.parent
+    def _put(self, files: dict[Path, bytes]) -> None:
+        """Write files, by their relative paths, and their names, durably."""
+        folders: set[Path] = set()
+        for relative in files:
+            parent = (self.folder / relative).parent
             folders.add(parent)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, data)
-        return folders
+            while not parent.exists():
+                parent = parent.parent
+                folders.add(parent)
+            (self.folder / relative).parent.mkdir(parents=True, exist_ok=True)
+        _replace({self.folder / relative: data for relative, data in files.items()})
+        for folder in folders:
+            sync_folder(folder)
 
     def _write(self, relative: Path, data: bytes) -> None:
-        path = self.folder / relative
-        _replace(path, data)
-        sync_folder(path.parent)
+        self._put({relative: data})
 
     def _drop_partials(self, level: int, index: int, below: int) -> None:
         full = self.folder / tile_path(level, index)
@@ -179,15 +179,29 @@ class Log(Tiles):
                 folder.rmdir()
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Readers see the old file or the new one, never a part; the bytes are on the disk before the name is."""
-    fresh = path.with_name(f"{path.name}.new")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _replace(files: dict[Path, bytes]) -> None:
+    """Readers see the old file or the new one, never a part; the bytes are on the disk before the name is.
+
+    All are written before the first is flushed: a file system that flushes its journal for one has the others in it.
+    """
+    with ExitStack() as opened:
+        handles = []
+        for path, data in files.items():
+            handle = os.open(_fresh(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            opened.callback(os.close, handle)
+            handles.append(handle)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(handle, view) :]
+        for handle in handles:
+            os.fsync(handle)
+    for path in files:
+        _rename(_fresh(path), path)
+
+
+def _fresh(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def _rename(fresh: Path, path: Path) -> None:
     fresh.replace(path)

@@ -35,6 +35,18 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
     return tree.root()
 
 
+def rows_of(leaves: bytes) -> list[bytes]:
+    """Leaf hashes, joined, and above them each row of complete pairs, joined: the inner nodes of a tile.
+
+    On flat bytes, since a list of hashes costs twice as much as the hashing.
+    """
+    rows = [leaves]
+    while len(rows[-1]) >= 64:
+        row = rows[-1]
+        rows.append(b"".join([sha256(b"\x01" + row[i : i + 64]).digest() for i in range(0, len(row) - 63, 64)]))
+    return rows
+
+
 class Frontier:
     """Incremental root: the roots of the perfect subtrees along the right edge, at most one for each height."""
 

@@ -16,8 +16,8 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-_ED25519: Final = b"\x01"
-_NAME = re.compile(r"[^\s+\x00-\x20]{1,128}\Z")
+ED25519: Final = b"\x01"
+NAME = re.compile(r"[^\s+\x00-\x20]{1,128}\Z")
 _SIZE = re.compile(r"(0|[1-9][0-9]{0,18})\Z")
 # Witness signatures will stand beside ours; a hundred departments fit, a flood does not.
 MAX_NOTE: Final = 16384
@@ -53,20 +53,20 @@ class Signer:
 
     def verifier(self) -> str:
         """Public verifier key as text: `name+hash+base64`, to be handed to auditors."""
-        public = _ED25519 + self._key.public_key().public_bytes_raw()
-        return f"{self.name}+{_key_id(self.name, public).hex()}+{b64encode(public).decode()}"
+        public = ED25519 + self._key.public_key().public_bytes_raw()
+        return f"{self.name}+{key_id_of(self.name, public).hex()}+{b64encode(public).decode()}"
 
     def sign(self, checkpoint: Checkpoint) -> str:
         """Signed note of a checkpoint."""
         text = checkpoint.text()
-        public = _ED25519 + self._key.public_key().public_bytes_raw()
-        signature = _key_id(self.name, public) + self._key.sign(text.encode())
+        public = ED25519 + self._key.public_key().public_bytes_raw()
+        signature = key_id_of(self.name, public) + self._key.sign(text.encode())
         return f"{text}\n— {self.name} {b64encode(signature).decode()}\n"
 
 
 def load_signer(path: Path, name: str) -> Signer:
     """The signer whose 32-byte seed (hex) lies in `path`; made once, mode 0600. Raises NoteError."""
-    if not _NAME.match(name):
+    if not NAME.match(name):
         raise NoteError(f"{name!r} cannot be a log name: no spaces, no plus sign, at most 128 characters")
     seed = load_secret(path)
     return Signer(name, Ed25519PrivateKey.from_private_bytes(seed))
@@ -113,13 +113,13 @@ def sync_folder(folder: Path) -> None:
 
 def parse_checkpoint(note: str) -> Checkpoint:
     """The checkpoint a note carries, **without** looking at signatures. Total; raises NoteError."""
-    text, _ = _split(note)
+    text, _ = split_note(note)
     lines = text.split("\n")
     if len(lines) < 4 or lines[-1] != "" or not lines[0]:
         raise NoteError("a checkpoint has an origin, a size and a root line")
     if not _SIZE.match(lines[1]):
         raise NoteError("the checkpoint's size is not a plain decimal number")
-    return Checkpoint(lines[0], int(lines[1]), _exact64(lines[2], 32, "root"))
+    return Checkpoint(lines[0], int(lines[1]), exact64(lines[2], 32, "root"))
 
 
 def verify_note(note: str, verifier: str) -> Checkpoint:
@@ -128,7 +128,7 @@ def verify_note(note: str, verifier: str) -> Checkpoint:
     Raises NoteError if it cannot be read, the key has not signed it, or the signature does not hold.
     """
     name, key_id, public = parse_verifier(verifier)
-    text, lines = _split(note)
+    text, lines = split_note(note)
     checkpoint = parse_checkpoint(note)
     if checkpoint.origin != name:
         raise NoteError(f"the checkpoint is of {checkpoint.origin!r}, the key of {name!r}")
@@ -138,9 +138,10 @@ def verify_note(note: str, verifier: str) -> Checkpoint:
         signer, _, encoded = line.removeprefix("— ").partition(" ")
         if signer != name:
             continue
-        signature = _exact64(encoded, 68, "signature")
-        if signature[:4] != key_id:
+        # Another key of the same name may sign in another way: its length is its own affair.
+        if key_of(encoded) != key_id:
             continue
+        signature = exact64(encoded, 68, "signature")
         try:
             public.verify(signature[4:], text.encode())
         except InvalidSignature as error:
@@ -150,24 +151,40 @@ def verify_note(note: str, verifier: str) -> Checkpoint:
 
 
 def parse_verifier(verifier: str) -> tuple[str, bytes, Ed25519PublicKey]:
-    """Name, four-byte key id and public key of a verifier text. Raises NoteError."""
+    """Name, four-byte key id and public key of a log's verifier text. Raises NoteError."""
+    name, key_id, public = parse_key(verifier, ED25519)
+    return name, key_id, Ed25519PublicKey.from_public_bytes(public)
+
+
+def parse_key(verifier: str, kind: bytes) -> tuple[str, bytes, bytes]:
+    """Name, four-byte key id and public half of a verifier text whose key signs as `kind` says. Raises NoteError."""
     parts = verifier.strip().split("+", 2)
-    if len(parts) != 3 or not _NAME.match(parts[0]):
+    if len(parts) != 3 or not NAME.match(parts[0]):
         raise NoteError("a verifier key reads name+hash+base64")
-    public = _exact64(parts[2], 33, "verifier key")
-    if public[:1] != _ED25519:
-        raise NoteError("the verifier key is not Ed25519")
-    key_id = _key_id(parts[0], public)
+    public = exact64(parts[2], 33, "verifier key")
+    if public[:1] != kind:
+        raise NoteError(f"the verifier key is of type {public[0]:#04x}, here one of type {kind[0]:#04x} is needed")
+    key_id = key_id_of(parts[0], public)
     if key_id.hex() != parts[1]:
         raise NoteError("the verifier key's hash does not belong to it: it was mistyped or changed")
-    return parts[0], key_id, Ed25519PublicKey.from_public_bytes(public[1:])
+    return parts[0], key_id, public[1:]
 
 
-def _key_id(name: str, public: bytes) -> bytes:
+def key_of(encoded: str) -> bytes:
+    """The four bytes by which a signature names its key; none where it is too short or not base64."""
+    try:
+        return b64decode(encoded[:8], validate=True)[:4]
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def key_id_of(name: str, public: bytes) -> bytes:
+    """The four bytes that stand for a key under a name; `public` begins with the byte of its type."""
     return sha256(name.encode() + b"\n" + public).digest()[:4]
 
 
-def _split(note: str) -> tuple[str, list[str]]:
+def split_note(note: str) -> tuple[str, list[str]]:
+    """The signed text of a note and its signature lines. Raises NoteError."""
     if len(note) > MAX_NOTE or not note.endswith("\n"):
         raise NoteError("a note ends with a line end and has at most 16384 characters")
     text, found, signatures = note.rpartition("\n\n")
@@ -177,7 +194,8 @@ def _split(note: str) -> tuple[str, list[str]]:
     return text + "\n", lines
 
 
-def _exact64(text: str, length: int, what: str) -> bytes:
+def exact64(text: str, length: int, what: str) -> bytes:
+    """`length` bytes from their one spelling in base64. Raises NoteError."""
     try:
         data = b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:

@@ -9,12 +9,16 @@ import psycopg
 
 from . import merkle, store
 from .chain import AnchorRefused, Chain, ChainAway, WrongContract
-from .note import Checkpoint, NoteError, verify_note
+from .cosignature import cosignatures_of, with_cosignatures
+from .cosigned import cosignatures_at, newest_witnessed
+from .note import Checkpoint, NoteError, parse_checkpoint, verify_note
+from .policy import Policy
 from .records import RecordError, parse
 from .tiles import Tiles
 
 VERSION: Final = 1
 MAX_HASHES: Final = 64
+NOBODY_ELSE: Final = "no witnesses are named: the log's operator alone stands for its history"
 
 
 class NotProvable(LookupError):
@@ -23,11 +27,15 @@ class NotProvable(LookupError):
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that was checked: True holds, False does not, None could not be decided (`detail` says why)."""
+    """One thing that was checked: True holds, False does not, None could not be decided (`detail` says why).
+
+    `wanted`: False where nobody asked for it, so that a proof without it is still whole.
+    """
 
     name: str
     ok: bool | None
     detail: str
+    wanted: bool = True
 
 
 def prove(
@@ -35,22 +43,28 @@ def prove(
     log: Tiles,
     idx: int,
     chain: Chain | None = None,
-    which: Literal["newest", "first"] = "newest",
+    which: Literal["newest", "first", "head"] = "newest",
+    policy: Policy | None = None,
 ) -> dict[str, Any]:
     """The proof of record `idx`, JSON-ready (bytes in base64, hashes of the chain in 0x hex).
 
     Against the newest anchored checkpoint that holds it, else the newest checkpoint; `which="first"` takes the first
-    anchored one, whose time is the earliest at which the record was proven to exist. `chain` only adds its id and the
-    contract's address to the document. Raises NotProvable, LogDamaged.
+    anchored one, whose time is the earliest at which the record was proven to exist; `which="head"` the newest signed
+    one, anchored or not. `chain` only adds its id and the contract's address to the document. Where that checkpoint
+    lacks the quorum of `policy`, the newest one that has it comes along with the proof that both are of one history.
+    Raises NotProvable, LogDamaged, NoteError.
     """
     record = store.record(conn, idx)
     if record is None:
         raise NotProvable(f"there is no record {idx}")
-    anchor = store.first_anchor(conn, idx) if which == "first" else store.newest_anchor(conn, idx)
+    anchor = None
+    if which != "head":
+        anchor = store.first_anchor(conn, idx) if which == "first" else store.newest_anchor(conn, idx)
     found = store.checkpoint_of(conn, anchor.size) if anchor else store.newest_checkpoint(conn)
     if found is None or found[0] <= idx:
         raise NotProvable(f"record {idx} is not yet under a signed checkpoint")
     size, _, note = found
+    note = with_cosignatures(note, cosignatures_at(conn, size))
     proof: dict[str, Any] = {
         "v": VERSION,
         "body": b64encode(record.body).decode(),
@@ -60,6 +74,8 @@ def prove(
         "checkpoint": note,
         "anchor": {"status": "pending"},
     }
+    if policy is not None and not policy.enough(note):
+        proof |= _witnessed(conn, log, idx, size, policy)
     if anchor is not None:
         proof["anchor"] = {
             # Until enough blocks lie on it, the chain may still give up the block that holds it.
@@ -75,6 +91,15 @@ def prove(
     return proof
 
 
+def _witnessed(conn: psycopg.Connection[Any], log: Tiles, idx: int, size: int, policy: Policy) -> dict[str, Any]:
+    found = newest_witnessed(conn, policy, idx)
+    if found is None:
+        return {}
+    other, note = found
+    hashes = log.consistency(min(size, other), max(size, other))
+    return {"witnessed": {"checkpoint": note, "consistency": [b64encode(value).decode() for value in hashes]}}
+
+
 def _where(chain: Chain) -> dict[str, Any]:
     try:
         return {"chain_id": chain.chain_id, "contract": chain.address}
@@ -82,11 +107,15 @@ def _where(chain: Chain) -> dict[str, Any]:
         return {}
 
 
-def verify_proof(proof: Mapping[str, Any], verifier_key: str, chain: Chain | None) -> list[Step]:
-    """Check a proof step by step: record, inclusion, signature, anchor. Total: a bad proof gives False, not an error.
+def verify_proof(
+    proof: Mapping[str, Any], verifier_key: str, chain: Chain | None, policy: Policy | None = None
+) -> list[Step]:
+    """Check a proof step by step: record, inclusion, signature, witnesses, anchor. Total: a bad proof gives False, not
+    an error.
 
-    `verifier_key` is the log's public key as text. Offline but for `chain`, whose contract is asked itself; without it
-    the last step stays undecided.
+    `verifier_key` is the log's public key as text. `policy` says whose cosignatures count and how many are enough;
+    without one that step is undecided and not wanted. Offline but for `chain`, whose contract is asked itself; without
+    it the last step stays undecided.
     """
     try:
         body = b64decode(proof["body"], validate=True)
@@ -110,6 +139,7 @@ def verify_proof(proof: Mapping[str, Any], verifier_key: str, chain: Chain | Non
         signature = Step("signature", False, str(error))
     steps.append(_inclusion_step(checkpoint, index, size, leaf, hashes))
     steps.append(signature)
+    steps.append(_witness_step(proof, checkpoint, index, verifier_key, policy))
     steps.append(_anchor_step(checkpoint, anchor, chain))
     return steps
 
@@ -136,6 +166,39 @@ def _inclusion_step(checkpoint: Checkpoint | None, index: int, size: int, leaf: 
     if not merkle.verify_inclusion(index, size, leaf, hashes, checkpoint.root):
         return Step("inclusion", False, f"leaf {index} is not in the tree of {size}")
     return Step("inclusion", True, f"leaf {index} of {size}")
+
+
+def _witness_step(
+    proof: Mapping[str, Any], checkpoint: Checkpoint | None, index: int, verifier_key: str, policy: Policy | None
+) -> Step:
+    if policy is None or policy.quorum is None:
+        return Step("witnesses", None, NOBODY_ELSE, wanted=False)
+    if checkpoint is None:
+        return Step("witnesses", False, "the checkpoint does not hold")
+    try:
+        found = witnesses_step(policy, proof["checkpoint"])
+        other = proof.get("witnessed")
+        if found.ok or other is None:
+            return found
+        beside = verify_note(str(other["checkpoint"]), verifier_key)
+        hashes = [b64decode(value, validate=True) for value in other["consistency"]]
+        if beside.size <= index or len(hashes) > MAX_HASHES:
+            return Step("witnesses", False, "the witnessed checkpoint does not hold this record")
+        older, newer = sorted((checkpoint, beside), key=lambda one: one.size)
+        if not merkle.verify_consistency(older.size, newer.size, older.root, newer.root, hashes):
+            return Step("witnesses", False, "the witnessed checkpoint is not of the same history as the other")
+        return witnesses_step(policy, other["checkpoint"])
+    except (NoteError, KeyError, TypeError, ValueError) as error:
+        return Step("witnesses", False, f"{error}")
+
+
+def witnesses_step(policy: Policy, note: str) -> Step:
+    """Whether enough witnesses of a policy signed a note; None while too few did. Raises NoteError."""
+    signed = cosignatures_of(note, policy.keys)
+    names, size = policy.names_of(signed), parse_checkpoint(note).size
+    if policy.satisfied(names):
+        return Step("witnesses", True, f"{', '.join(names)} at {size} leaves; needed: {policy.needed}")
+    return Step("witnesses", None, f"{', '.join(names) or 'none'} so far at {size} leaves; needed: {policy.needed}")
 
 
 def _anchor_step(checkpoint: Checkpoint | None, anchor: Mapping[str, Any], chain: Chain | None) -> Step:

@@ -7,8 +7,9 @@ or round them differently, and a leaf hash forgives nothing. Scale them to integ
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from hashlib import sha256
 from typing import Any, Final
 
 import cbor2
@@ -17,9 +18,13 @@ VERSION: Final = 1
 ALG: Final = "sha256"
 ORIGINS: Final = ("live", "replay", "simulated")
 
-# A body is read by auditors in one piece. Ten times less and a context with a long register would not fit;
-# ten times more and a batch of a thousand no longer fits into the memory of a small machine.
-MAX_BODY: Final = 1 << 18
+# An entry tile (C2SP tlog-tiles) writes an entry's length in two bytes: a longer body could not be served, and nobody
+# could follow the log past it. Ten times less and a day's context would not fit.
+MAX_BODY: Final = 65_535
+# Signed documents that are not records (trust lists) are encoded here too and may be longer.
+MAX_PLAIN: Final = 1 << 18
+# Squares that a case's record names, some nine bytes each; of a larger one it gives the number and a hash.
+MOST_CELLS: Final = 4_000
 # Deeper nesting than any builder needs; without a bound a hostile body could exhaust the stack.
 MAX_DEPTH: Final = 16
 
@@ -46,14 +51,16 @@ class Record:
     kind: str
     subject: int | None
     body: bytes
+    day: date | None = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a body that does not say what the columns beside it say."""
+        """Refuse a body that does not say what the columns beside it say; note its service day."""
         content = parse(self.body)
         if content["kind"] != self.kind:
             raise RecordError(f"the body says kind {content['kind']!r}, the record says {self.kind!r}")
         if subject_of(content) != self.subject:
             raise RecordError(f"the body is about {subject_of(content)}, the record about {self.subject}")
+        object.__setattr__(self, "day", day_of(content))
 
 
 def encode(value: Plain) -> bytes:
@@ -61,8 +68,8 @@ def encode(value: Plain) -> bytes:
     _check(value, 0)
     # cbor2 sorts keys by length first (RFC 7049), which with text keys alone is the bytewise order of RFC 8949.
     body: bytes = cbor2.dumps(value, canonical=True)
-    if len(body) > MAX_BODY:
-        raise RecordError(f"a body of {len(body)} bytes is over the {MAX_BODY} allowed: record its hash instead")
+    if len(body) > MAX_PLAIN:
+        raise RecordError(f"{len(body)} bytes are over the {MAX_PLAIN} allowed: record a hash instead")
     return body
 
 
@@ -80,7 +87,7 @@ def encode_plain(value: Mapping[int, Plain] | Plain) -> bytes:
 def parse(body: bytes) -> dict[str, Any]:
     """Content of a record body. Total: any byte string gives the map or a RecordError."""
     if len(body) > MAX_BODY:
-        raise RecordError(f"a body of {len(body)} bytes is over the {MAX_BODY} allowed")
+        raise RecordError(f"a body of {len(body)} bytes is over the {MAX_BODY} allowed: record its hash instead")
     try:
         content = cbor2.loads(body)
     except (Exception, RecursionError) as error:
@@ -121,6 +128,15 @@ def day_of(content: Mapping[str, Any]) -> date | None:
         return date.fromisoformat(day)
     except ValueError:
         return None
+
+
+def day_in(body: bytes) -> date | None:
+    """The service day that the bytes of a body name, where they are one: nothing else of them is looked at. Total."""
+    try:
+        content = cbor2.loads(body)
+    except (Exception, RecursionError):
+        return None
+    return day_of(content) if isinstance(content, dict) else None
 
 
 def code_record(
@@ -180,7 +196,16 @@ def context_record(day: date, context: Mapping[str, Plain], origin: Origin) -> R
 
 def case_record(case: int, step: str, cells: Sequence[int], at_ms: int, why: Plain, origin: Origin) -> Record:
     """One step in the follow-up of a case over `cells`. `at_ms` unix milliseconds."""
-    return _record("case", case, origin, case=case, step=step, cells=sorted(cells), at_ms=at_ms, why=why)
+    return _record("case", case, origin, case=case, step=step, at_ms=at_ms, why=why, **case_cells(cells))
+
+
+def case_cells(cells: Sequence[int]) -> dict[str, Plain]:
+    """How a case's record says its squares: all of them, or of very many their number and the SHA-256 of their list."""
+    ordered = sorted(cells)
+    if len(ordered) <= MOST_CELLS:
+        return {"cells": ordered}
+    packed = b"".join(cell.to_bytes(8, "big", signed=True) for cell in ordered)
+    return {"cells_count": len(ordered), "cells_sha256": sha256(packed).digest()}
 
 
 def register_record(
@@ -202,8 +227,11 @@ def register_record(
     )
 
 
-def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, origin: Origin) -> Record:
-    """The seal of a service day: nothing is taken for it any more, and this is the Merkle root of its evidence."""
+def seal_record(
+    day: date, blocks: int, evidence_root: bytes, chunks_root: bytes, context: bytes, origin: Origin
+) -> Record:
+    """The seal of a service day: nothing is taken for it any more, and these are the Merkle roots of its evidence and
+    of the salted hashes of its chunks, block by block (see `chunks`)."""
     return _record(
         "seal",
         None,
@@ -211,6 +239,7 @@ def seal_record(day: date, blocks: int, evidence_root: bytes, context: bytes, or
         day=day.isoformat(),
         blocks=blocks,
         evidence_root=_digest("evidence_root", evidence_root),
+        chunks_root=_digest("chunks_root", chunks_root),
         context=_digest("context", context),
     )
 

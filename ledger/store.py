@@ -1,15 +1,13 @@
 """The ledger's tables. Every function works inside the caller's transaction and commits nothing."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
 import psycopg
 
-from .merkle import leaf_hash
-from .records import Record, RecordError, day_of, parse
+from .records import Record, day_in
 
 # "road ledg" as a number: advisory locks share one space of 64 bits in a database.
 LEASE: Final = 0x726F61646C656467
@@ -59,10 +57,13 @@ _ANCHOR: Final = (
 def enqueue(conn: psycopg.Connection[Any], records: Sequence[Record]) -> None:
     """Put records into the outbox; they are said when the caller's transaction commits."""
     if records:
+        # Bytes in binary: as text each of them is spelled out and escaped.
         conn.execute(
-            "INSERT INTO outbox (kind, subject, body) SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bytea[])",
-            ([r.kind for r in records], [r.subject for r in records], [r.body for r in records]),
-        )
+            "INSERT INTO outbox (kind, subject, day, body)"
+            " SELECT * FROM unnest(%s::text[], %s::bigint[], %s::date[], %b::bytea[])",
+            ([r.kind for r in records], [r.subject for r in records], [r.day for r in records],
+             [r.body for r in records]),
+        )  # fmt: skip
 
 
 def take_lease(conn: psycopg.Connection[Any]) -> bool:
@@ -92,35 +93,26 @@ def number_outbox(conn: psycopg.Connection[Any], limit: int) -> list[tuple[int, 
     """
     if not take_lease(conn):
         raise LeaseHeld("another process numbers the records: this one waits")
+    # Within the database: bodies are most of it, and need not travel twice.
     rows = conn.execute(
-        "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s) RETURNING id, kind, subject, body",
-        (limit,),
+        "WITH gone AS (DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT %s)"
+        " RETURNING id, kind, subject, day, body, at)"
+        " INSERT INTO record (idx, kind, subject, day, body, leaf, said_at)"
+        " SELECT %s + row_number() OVER (ORDER BY id) - 1, kind, subject, day, body, sha256('\\x00'::bytea || body), at"
+        " FROM gone RETURNING idx, leaf, CASE WHEN day IS NULL THEN body END",
+        (limit, record_count(conn)),
+        binary=True,
     ).fetchall()
-    if not rows:
-        return []
-    rows.sort()
-    start = record_count(conn)
-    leaves = [leaf_hash(row[3]) for row in rows]
-    conn.execute(
-        "INSERT INTO record (idx, kind, subject, day, body, leaf)"
-        " SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::date[], %s::bytea[], %s::bytea[])",
-        (
-            list(range(start, start + len(rows))),
-            [row[1] for row in rows],
-            [row[2] for row in rows],
-            [_day(row[3]) for row in rows],
-            [row[3] for row in rows],
-            leaves,
-        ),
-    )
-    return list(enumerate(leaves, start))
+    # Rows from before the outbox had the day, and those that have none.
+    for idx, _, body in rows:
+        if body is not None and (day := _day(body)) is not None:
+            conn.execute("UPDATE record SET day = %s WHERE idx = %s", (day, idx))
+    return sorted((int(idx), bytes(leaf)) for idx, leaf, _ in rows)
 
 
 def _day(body: bytes) -> date | None:
     # Bodies were checked when they were made; a foreign writer's bad row must still not stop the log.
-    with suppress(RecordError):
-        return day_of(parse(body))
-    return None
+    return day_in(body)
 
 
 def outbox_count(conn: psycopg.Connection[Any]) -> int:
@@ -157,10 +149,24 @@ def leaves_from(conn: psycopg.Connection[Any], idx: int, limit: int) -> list[byt
     return leaves
 
 
+def bodies_from(conn: psycopg.Connection[Any], idx: int, limit: int) -> list[bytes]:
+    """Bodies of records idx, idx + 1, ... in order. Stops before a gap."""
+    rows = conn.execute(
+        "SELECT idx, body FROM record WHERE idx >= %s AND idx < %s ORDER BY idx", (idx, idx + limit)
+    ).fetchall()
+    return [bytes(body) for at, (number, body) in enumerate(rows, idx) if number == at]
+
+
 def record(conn: psycopg.Connection[Any], idx: int) -> Numbered | None:
     """One record by its number."""
     row = conn.execute(f"SELECT {_RECORD} FROM record WHERE idx = %s", (idx,)).fetchone()  # noqa: S608 - constant
     return Numbered(*row) if row else None
+
+
+def number_of_leaf(conn: psycopg.Connection[Any], leaf: bytes) -> int | None:
+    """The first number of the record with a leaf hash, None while it has none."""
+    row = conn.execute("SELECT idx FROM record WHERE leaf = %s ORDER BY idx LIMIT 1", (leaf,)).fetchone()
+    return int(row[0]) if row else None
 
 
 def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Numbered | None:
@@ -170,6 +176,18 @@ def latest_record(conn: psycopg.Connection[Any], kind: str, subject: int) -> Num
         (kind, subject),
     ).fetchone()
     return Numbered(*row) if row else None
+
+
+def records_about(
+    conn: psycopg.Connection[Any], kind: str, day: date | None = None, subject: int | None = None
+) -> Iterator[Numbered]:
+    """Records of a kind in the order of the log; of one day or about one subject only, where given."""
+    rows = conn.execute(
+        f"SELECT {_RECORD} FROM record WHERE kind = %(kind)s AND (%(day)s::date IS NULL OR day = %(day)s) "  # noqa: S608
+        "AND (%(subject)s::bigint IS NULL OR subject = %(subject)s) ORDER BY idx",
+        {"kind": kind, "day": day, "subject": subject},
+    )
+    return (Numbered(*row) for row in rows)
 
 
 def seals(conn: psycopg.Connection[Any]) -> dict[date, bytes]:

@@ -14,9 +14,9 @@ from . import merkle
 WIDTH: Final = 256
 HASH: Final = 32
 CHECKPOINT: Final = "checkpoint"
-# 511 hashes of a full tile with its inner nodes are ~40 kB in memory; 256 tiles keep the upper levels and the
-# neighbourhood of recent proofs. A tenth would read files again for each proof, ten times would cost 100 MB.
-CACHED_TILES: Final = 256
+# A full tile with its inner nodes is 16 kB in memory; 1,024 tiles keep the levels above the leaves of a log of 60
+# million and the neighbourhood of recent proofs. A tenth would read files again for each proof, ten times would cost 160 MB.
+CACHED_TILES: Final = 1_024
 
 
 class LogDamaged(RuntimeError):
@@ -33,6 +33,12 @@ def tile_path(level: int, index: int, width: int = WIDTH) -> Path:
     return path if width == WIDTH else path.with_name(f"{path.name}.p") / str(width)
 
 
+def tile_file(leaf: int, size: int) -> Path:
+    """Relative path of the tile that holds a leaf hash in a log of `size` leaves."""
+    index = leaf // WIDTH
+    return tile_path(0, index, min(WIDTH, size - index * WIDTH))
+
+
 class Tiles:
     """A log folder, read only."""
 
@@ -40,7 +46,7 @@ class Tiles:
         """Look at a folder; nothing is opened yet."""
         self.folder = folder
         self._guard = threading.Lock()
-        self._cache: OrderedDict[tuple[int, int], list[list[bytes]]] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int], list[bytes]] = OrderedDict()
 
     def note(self) -> str | None:
         """The signed checkpoint file as it stands, None if there is none yet."""
@@ -92,16 +98,14 @@ class Tiles:
             expanded = self._cache.get((level, tile_index))
             if expanded is not None:
                 self._cache.move_to_end((level, tile_index))
-        if expanded is None or len(expanded[0]) < needed:
+        if expanded is None or len(expanded[0]) < needed * HASH:
             expanded = self._expand(level, tile_index, needed)
-        return expanded[within][at >> within]
+        place = (at >> within) * HASH
+        return expanded[within][place : place + HASH]
 
-    def _expand(self, level: int, index: int, needed: int) -> list[list[bytes]]:
+    def _expand(self, level: int, index: int, needed: int) -> list[bytes]:
         data = self._read(level, index, needed)  # all there is, so that the next leaf need not be read again
-        rows = [[data[i : i + HASH] for i in range(0, len(data), HASH)]]
-        while len(rows[-1]) > 1:
-            row = rows[-1]
-            rows.append([merkle.node_hash(row[i], row[i + 1]) for i in range(0, len(row) - 1, 2)])
+        rows = merkle.rows_of(data)
         with self._guard:
             self._cache[(level, index)] = rows
             if len(self._cache) > CACHED_TILES:

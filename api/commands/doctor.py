@@ -12,6 +12,10 @@ from pathlib import Path
 
 import psycopg
 
+from ingest import CityFileError
+from ledger import DISTRICT_KEY_WARN_S as WARN_S
+from ledger import DistrictKeyError, TrustListError
+
 from .. import heartbeat, migrate, outside, wiring
 from ..disk import DiskFull, check_room
 from ..settings import Settings
@@ -34,7 +38,7 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Everything that can be seen from here. Never raises for what it looks at."""
-    found = [_setup(), _folder(settings), _city(settings), _exposure(settings)]
+    found = [_setup(), _folder(settings), _city(settings), _exposure(settings), *_trust(settings)]
     ours = wiring.embedded_names(settings)
     try:
         full = wiring.resolved(settings)
@@ -102,6 +106,28 @@ def _exposure(settings: Settings) -> Finding:
     except wiring.NotConfigured as error:
         return Finding("network", "fault", str(error))
     return Finding("network", "ok", f"the map is at {settings.host}")
+
+
+def _trust(settings: Settings) -> list[Finding]:
+    """The district's key, and the hub's list. Makes nothing: a folder that was never started has no key yet."""
+    now_s = time.time()
+    try:
+        ours = [k for k in wiring.district_keys(settings).all() if k.revoked_s is None and now_s < k.to_s]
+        known = wiring.trust(settings)
+        why = known.complaint(now_s)
+        held = known.folder.hub(known.pin) if known.pin else None
+    except (DistrictKeyError, TrustListError, CityFileError) as error:
+        return [Finding("trust", "fault", str(error))]
+    found = []
+    if ours:
+        left_days = (max(k.to_s for k in ours) - now_s) / 86_400
+        old = left_days * 86_400 < WARN_S
+        do = "run `roadcode district rotate`, and tell the hub" if old else ""
+        found.append(Finding("district key", "warning" if old else "ok", f"{left_days:.0f} days left", do))
+    if settings.hub_url:
+        age = f"list {held.trust.number}, asked {(now_s - held.fetched_s) / 3600:.1f} h ago" if held else ""
+        found.append(Finding("trust list", "warning" if why else "ok", why or age))
+    return found
 
 
 def _chain(full: Settings) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from .printing import ERR, Json, bar, settings, show
+from .register_files import bytes_of, promised
 
 EXAMPLES = """\b
 roadcode register import bumps.geojson --kind speed_bump
@@ -41,6 +42,10 @@ _Note = Annotated[str, typer.Option(help="a word on it")]
 _Id = Annotated[int, typer.Argument(help="the number, as `list` shows it", metavar="ID")]
 _Last = Annotated[str | None, typer.Option("--day", help="its last day (default: yesterday)", metavar="DAY")]
 _On = Annotated[str | None, typer.Option("--on", help="only those in force on this day", metavar="DAY")]
+_Receipt = Annotated[
+    Path | None,
+    typer.Option("--receipt", help="write what the log promised of the record here: `roadcode receipt check` reads it"),
+]
 _Key = Annotated[str | None, typer.Option(help="its name where it comes from; the same name is the same thing")]
 
 
@@ -71,31 +76,6 @@ def _place(at: str | None) -> dict[str, Any]:
     return {"type": "Point", "coordinates": [lon, lat]}
 
 
-def _bytes_of(file: Path) -> tuple[bytes, bool]:
-    """The text of a file as GeoJSON or CSV, and whether it is CSV. Other formats go through geopandas."""
-    from defects import register_text  # noqa: PLC0415
-    from grid import check_kind  # noqa: PLC0415
-
-    if file.suffix.lower() in (".json", ".geojson", ".csv", ".txt"):
-        if file.stat().st_size > register_text.MOST_BYTES:
-            raise typer.BadParameter(f"{file} has over {register_text.MOST_BYTES >> 20} MiB: split it")
-        return file.read_bytes(), file.suffix.lower() in (".csv", ".txt")
-    try:
-        import geopandas  # noqa: PLC0415
-    except ImportError:
-        raise typer.BadParameter(f"{file.suffix} files need `make roads` once; GeoJSON and CSV do not") from None
-    try:
-        check_kind(file)
-        frame = geopandas.read_file(file)
-        if frame.crs is None:
-            raise typer.BadParameter(f"{file} does not say its reference system: write it again with one")
-        # CGCS2000 stays as it is: a null transform would hide the way of the plate.
-        frame = frame if frame.crs.to_epsg() in (4326, 4490) else frame.to_crs(4326)
-        return frame.to_json(drop_id=True, to_wgs84=False).encode(), False
-    except (ValueError, RuntimeError) as error:
-        raise typer.BadParameter(f"{file} cannot be read: {error}") from None
-
-
 def _import(name: str, file: Path, home: Path | None, as_json: bool, **said: Any) -> None:
     from defects import register_text  # noqa: PLC0415
 
@@ -104,11 +84,12 @@ def _import(name: str, file: Path, home: Path | None, as_json: bool, **said: Any
     full, city, now_s = _opened(home)
     datum = said.pop("datum") or city.frame.lower()
     from_day = said.pop("from_day") or city.service_day(now_s)
+    said_to = said.pop("receipt")
     reading = register_text.Reading(
         register=name, source="imported", source_key=said.pop("source_key") or file.stem, datum=datum,
         from_day=from_day, **said,
     )  # fmt: skip
-    data, is_csv = _bytes_of(file)
+    data, is_csv = bytes_of(file)
     with bar() as progress:
         task = progress.add_task("laying out squares", total=None)
 
@@ -118,8 +99,8 @@ def _import(name: str, file: Path, home: Path | None, as_json: bool, **said: Any
                 ERR.print(f"{done:,} of {total:,} laid out")
 
         read = register_text.read_entries(data, is_csv, reading, city, told)
-    with wiring.database(full) as conn:
-        done = registers.put(conn, read.entries, city, now_s, f"import of {file.name[:100]}")
+    with wiring.database(full) as conn, promised(full, now_s, said_to) as say:
+        done = registers.put(conn, read.entries, city, now_s, f"import of {file.name[:100]}", say)
     show(
         [{"new": done.new, "changed": done.changed, "same": done.same, "refused": len(read.refused)}]
         if not as_json
@@ -139,14 +120,14 @@ def _add(name: str, geometry: dict[str, Any], home: Path | None, as_json: bool, 
     from .. import registers, wiring  # noqa: PLC0415
 
     full, city, now_s = _opened(home)
-    key = said.pop("key")
+    key, said_to = said.pop("key"), said.pop("receipt")
     reading = register_text.Reading(
         register=name, source=source, source_key=source, datum=said.pop("datum", None) or city.frame.lower(),
         from_day=said.pop("from_day") or city.service_day(now_s), **said,
     )  # fmt: skip
     entry = register_text.entry_of(geometry, {"key": key} if key else {}, reading, city)
-    with wiring.database(full) as conn:
-        done = registers.put(conn, [entry], city, now_s, f"entered by a {source}")
+    with wiring.database(full) as conn, promised(full, now_s, said_to) as say:
+        done = registers.put(conn, [entry], city, now_s, f"entered by a {source}", say)
     row = {"id": done.numbers[0] if done.numbers else None, "kind": entry.kind, "key": entry.key,
            "from": entry.from_day, "to": entry.to_day, "squares": len(entry.cells), "reach_m": entry.reach_m,
            "became": "new" if done.new else "changed" if done.changed else "as it was"}  # fmt: skip
@@ -169,12 +150,12 @@ def _list(name: str, on: str | None, kind: str | None, home: Path | None, as_jso
     show(rows, as_json, f"{len(rows)} {'entry' if len(rows) == 1 else 'entries'}")
 
 
-def _end(name: str, number: int, day: str | None, home: Path | None, as_json: bool) -> None:
+def _end(name: str, number: int, day: str | None, home: Path | None, as_json: bool, receipt: Path | None) -> None:
     from .. import registers, wiring  # noqa: PLC0415
 
     full, city, now_s = _opened(home)
-    with wiring.database(full) as conn:
-        last = registers.end(conn, number, name, _day(day, "--day"), city, now_s, "ended by a person")
+    with wiring.database(full) as conn, promised(full, now_s, receipt) as say:
+        last = registers.end(conn, number, name, _day(day, "--day"), city, now_s, "ended by a person", say)
     show([{"id": number, "last day": last if name != "repair" else "taken back"}], as_json)
 
 
@@ -202,13 +183,14 @@ def import_objects(
     source: Annotated[
         str | None, typer.Option(help="name of the source, goes before keys (default: the file's name)")
     ] = None,
+    receipt: _Receipt = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
     """Take known objects from a file. Again with the same file: what says the same stays, what changed takes the old
     one's place from today on, nothing is doubled. What cannot be taken is listed with its reason, and ends with 1."""
     _import("object", file, home, as_json, datum=datum, from_day=_day(from_day, "--from"), kind=kind, owner=owner,
-            accuracy_m=accuracy, source_key=source)  # fmt: skip
+            accuracy_m=accuracy, source_key=source, receipt=receipt)  # fmt: skip
 
 
 @register.command("add", epilog=EXAMPLES)
@@ -221,12 +203,13 @@ def add_object(
     from_day: _From = None,
     accuracy: _Accuracy = None,
     key: _Key = None,
+    receipt: _Receipt = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
     """Enter one object by its place. Better a line in a file: a point is a circle of the kind's usual size."""
     _add("object", _place(at), home, as_json, kind=kind, owner=owner, note=note, datum=datum, accuracy_m=accuracy,
-         from_day=_day(from_day, "--from"), key=key)  # fmt: skip
+         from_day=_day(from_day, "--from"), key=key, receipt=receipt)  # fmt: skip
 
 
 @register.command("list")
@@ -241,15 +224,17 @@ def list_objects(
 
 
 @register.command("end")
-def end_object(number: _Id, day: _Last = None, home: _Home = None, as_json: Json = False) -> None:
+def end_object(number: _Id, day: _Last = None, receipt: _Receipt = None, home: _Home = None, as_json: Json = False
+) -> None:  # fmt: skip
     """An object is no longer there: its squares are judged like others from the next read-out on."""
-    _end("object", number, day, home, as_json)
+    _end("object", number, day, home, as_json, receipt)
 
 
 @register.command("propose")
 def propose_objects(
     accept: Annotated[int | None, typer.Option(help="enter this candidate as a learnt object", metavar="ID")] = None,
     kind: Annotated[str, typer.Option(help="what you know it to be, of an accepted one")] = "speed_bump",
+    receipt: _Receipt = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
@@ -273,7 +258,7 @@ def propose_objects(
         raise typer.BadParameter(f"{accept} is not among the candidates: `roadcode register propose` shows them")
     note = f"felt by {one.felt_share:.0%} of {one.passes} passes on {one.days} days"
     _add("object", registers.line_of(one), home, as_json, "learnt", kind=kind, note=note, from_day=None,
-         key=str(one.cell))  # fmt: skip
+         key=str(one.cell), receipt=receipt)  # fmt: skip
 
 
 # ---------------------------------------------------------------- works permits
@@ -288,13 +273,14 @@ def import_permits(
     source: Annotated[
         str | None, typer.Option(help="name of the source, goes before keys (default: the file's name)")
     ] = None,
+    receipt: _Receipt = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
     """Take works permits from a file: polygons with `number`, `owner`, `from`, `to`. Again with the same file: nothing
     is doubled."""
     _import("permit", file, home, as_json, datum=datum, from_day=_day(from_day, "--from"), to_day=_day(to_day, "--to"),
-            source_key=source)  # fmt: skip
+            source_key=source, receipt=receipt)  # fmt: skip
 
 
 @permit.command("add", epilog=EXAMPLES)
@@ -306,12 +292,14 @@ def add_permit(
     datum: _Datum = None,
     from_day: _From = None,
     to_day: _To = None,
+    receipt: _Receipt = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
     """Enter works at a place, 10 m around it. Better a polygon in a file."""
     _add("permit", _place(at), home, as_json, number=number, owner=owner, note=note, datum=datum,
-         from_day=_day(from_day, "--from"), to_day=_day(to_day, "--to"), key=number or None)  # fmt: skip
+         from_day=_day(from_day, "--from"), to_day=_day(to_day, "--to"), key=number or None,
+         receipt=receipt)  # fmt: skip
 
 
 @permit.command("list")
@@ -321,9 +309,10 @@ def list_permits(on: _On = None, home: _Home = None, as_json: Json = False) -> N
 
 
 @permit.command("end")
-def end_permit(number: _Id, day: _Last = None, home: _Home = None, as_json: Json = False) -> None:
+def end_permit(number: _Id, day: _Last = None, receipt: _Receipt = None, home: _Home = None, as_json: Json = False
+) -> None:  # fmt: skip
     """Works end before their permit does."""
-    _end("permit", number, day, home, as_json)
+    _end("permit", number, day, home, as_json, receipt)
 
 
 # ---------------------------------------------------------------- repairs
@@ -338,6 +327,7 @@ def add_repair(
     kind: Annotated[str, typer.Option(help="patch, overlay, rebuild, cover, other")] = "patch",
     by: Annotated[str, typer.Option(help="who did it")] = "",
     note: _Note = "",
+    receipt: _Receipt = None,
     home: _Home = None,
     as_json: Json = False,
 ) -> None:
@@ -363,7 +353,7 @@ def add_repair(
     if when is not None and when > _opened(home)[1].service_day(time.time()):
         raise typer.BadParameter(f"{when} has not come yet: a repair is entered once it is done")
     _add("repair", geometry, home, as_json, kind=kind, owner=by, note=note, number=number, accuracy_m=0.0,
-         from_day=when, key=None)  # fmt: skip
+         from_day=when, key=None, receipt=receipt)  # fmt: skip
 
 
 def _middles(cells: list[int]) -> dict[str, Any]:
@@ -388,6 +378,6 @@ def list_repairs(on: _On = None, home: _Home = None, as_json: Json = False) -> N
 
 
 @repair.command("end")
-def end_repair(number: _Id, home: _Home = None, as_json: Json = False) -> None:
+def end_repair(number: _Id, receipt: _Receipt = None, home: _Home = None, as_json: Json = False) -> None:
     """Take a repair back that was not done: what passes said before it counts again."""
-    _end("repair", number, None, home, as_json)
+    _end("repair", number, None, home, as_json, receipt)

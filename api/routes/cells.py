@@ -24,12 +24,16 @@ from grid import (
     unproject,
 )
 
+from ..sight import Certificate, check_cell, in_area, kind_numbers, limits_of, seen
 from ..story import tell
 
 router = APIRouter(prefix="/api/v1")
 MOST_CELLS = 5_000
 MOST_BLOCKS = 2_000
 MOST_CASES = 1_000
+MOST_CASES_SOUGHT = 20_000
+"""Cases looked through for those of a department's districts. With fewer, a small district's old cases are hidden
+behind the city's new ones; more makes each question of such a department as dear as the whole city's."""
 
 
 class BadBox(ValueError):
@@ -69,9 +73,10 @@ def in_box(
                 blocks = blocks_in_box(west, south, east, north, zone, level, MOST_BLOCKS).tolist()
             except ValueError as error:
                 raise BadBox(str(error)) from None
-            for block, (_, codes) in sorted(defects_store.codes_of(conn, blocks).items()):
-                ids = cells_of_block(block)
-                for i in np.flatnonzero(np.isin(codes["colour"], wanted)).tolist():
+            found = {block: codes for block, (_, codes) in defects_store.codes_of(conn, blocks).items()}
+            for block, mine in sorted(seen(conn, limits_of(request), found).items()):
+                ids, codes = cells_of_block(block), found[block]
+                for i in np.flatnonzero(np.isin(codes["colour"], wanted) & mine).tolist():
                     ring = polygon_deg(int(ids[i]))
                     lons, lats = [p[0] for p in ring], [p[1] for p in ring]
                     if max(lons) < west or min(lons) > east or max(lats) < south or min(lats) > north:
@@ -113,9 +118,10 @@ def at_place(
     except ValueError:
         return {"cell": None}
     with site.pool.connection() as conn:
-        found = defects_store.codes_of(conn, [int(blocks_of(c)) for c in cells])
-    measured = [c for c in cells if int(blocks_of(c)) in found]
-    known = [c for c in measured if found[int(blocks_of(c))][1]["colour"][int(index_in_block(c))] != Colour.GREY]
+        found = {b: c for b, (_, c) in defects_store.codes_of(conn, [int(blocks_of(c)) for c in cells]).items()}
+        mine = seen(conn, limits_of(request), found)
+    measured = [c for c in cells if (m := mine.get(int(blocks_of(c)))) is not None and m[int(index_in_block(c))]]
+    known = [c for c in measured if found[int(blocks_of(c))]["colour"][int(index_in_block(c))] != Colour.GREY]
     best = known or measured
     return {"cell": best[0] if best else None}
 
@@ -124,6 +130,9 @@ def at_place(
 def one(request: Request, cell: int) -> dict[str, Any]:
     """The story of a square: code, evidence by pass, history, case, proof."""
     site = request.app.state.site
+    if limits := limits_of(request):
+        with site.pool.connection() as conn:
+            check_cell(conn, limits, cell)
     return tell(site.pool.connection, cell, site.city, site.options, site.health, site.ledger())
 
 
@@ -132,13 +141,21 @@ def cases(request: Request) -> dict[str, Any]:
     """The newest 1,000 cases as GeoJSON points."""
     site = request.app.state.site
     with site.pool.connection() as conn:
-        features = cases_geojson(conn, Zone(site.city.utm_zone, site.city.utm_north))
+        features = cases_geojson(conn, Zone(site.city.utm_zone, site.city.utm_north), limits_of(request))
     return {"type": "FeatureCollection", "features": features, "banner": site.city.banner}
 
 
-def cases_geojson(conn: psycopg.Connection[Any], zone: Zone) -> list[dict[str, Any]]:
-    """The newest cases as GeoJSON features. Only confirmed red squares make a case."""
-    found = defects_store.open_cases(conn, MOST_CASES)
+def cases_geojson(
+    conn: psycopg.Connection[Any], zone: Zone, limits: Certificate | None = None
+) -> list[dict[str, Any]]:
+    """The newest cases as GeoJSON features. Only confirmed red squares make a case. limits: a department's certificate
+    that shows only some: those of its kinds of which a square lies in its districts."""
+    if limits is None:
+        found = defects_store.open_cases(conn, MOST_CASES)
+    else:
+        found = defects_store.open_cases(conn, MOST_CASES_SOUGHT, kind_numbers(limits))
+        mine = in_area(conn, limits, [cell for case in found for cell in case["cells"]])
+        found = [case for case in found if mine.intersection(case["cells"])][:MOST_CASES]
     codes = defects_store.codes_of(conn, [int(blocks_of(cell)) for case in found for cell in case["cells"]])
 
     def grey(cell: int) -> bool:

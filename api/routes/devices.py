@@ -94,7 +94,8 @@ def _limits(request: Request) -> Limits:
     return limits
 
 
-def _from(request: Request) -> str:
+def name_of_client(request: Request) -> str:
+    """What stands for the address that a request comes from, for buckets."""
     return _limits(request).name_of(request.client.host if request.client else "")
 
 
@@ -106,7 +107,7 @@ def _take(buckets: Buckets, name: str, what: str) -> None:
 
 async def device_of(request: Request) -> str:
     """The device whose name and password the request carries (HTTP Basic). Raises NotAllowed."""
-    limits, here = _limits(request), _from(request)
+    limits, here = _limits(request), name_of_client(request)
     wait_s = limits.failed.wait_s(here, time.monotonic())
     if wait_s > 0:
         raise NotAllowed(429, "too_often", "too many wrong passwords from here: try again later", wait_s)
@@ -189,7 +190,7 @@ async def enrol(request: Request, wanted: Annotated[Wanted, Depends(_wanted)]) -
         text = f"the consent text is now version {consent.VERSION}: show it (GET /api/v1/consent) and ask again"
         raise NotAllowed(409, "other_consent", text)
     limits = _limits(request)
-    _take(limits.by_address, _from(request), "too many phones were enrolled from here")
+    _take(limits.by_address, name_of_client(request), "too many phones were enrolled from here")
 
     def invited() -> None:
         with site.pool.connection() as conn:

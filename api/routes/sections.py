@@ -15,6 +15,7 @@ from grid import store as grid_store
 
 from ..report import NoSuchDay, report_of
 from ..report_page import page
+from ..sight import check_district, limits_of, of_districts
 from .cells import read_box
 
 router = APIRouter()
@@ -72,7 +73,7 @@ def in_box(
             conn, float(x.min()), float(y.min()), float(x.max()), float(y.max()), MOST_SECTIONS + 1
         )
         truncated = len(found) > MOST_SECTIONS
-        found = found[:MOST_SECTIONS]
+        found = of_districts(limits_of(request), found[:MOST_SECTIONS])
         told = scales_store.rows_on(conn, _today(request), [s.number for s in found])
     features = [
         {
@@ -93,7 +94,7 @@ def one(request: Request, number: int) -> dict[str, Any]:
     site = request.app.state.site
     zone = Zone(site.city.utm_zone, site.city.utm_north)
     with site.pool.connection() as conn:
-        section = _section(conn, number)
+        section = _section(request, conn, number)
         told = scales_store.rows_on(conn, _today(request), [number])
         past = scales_store.history(conn, number, MOST_HISTORY)
     cells = section_cells(section, zone)
@@ -119,7 +120,7 @@ def strips(request: Request, number: int) -> dict[str, Any]:
     site = request.app.state.site
     zone = Zone(site.city.utm_zone, site.city.utm_north)
     with site.pool.connection() as conn:
-        section = _section(conn, number)
+        section = _section(request, conn, number)
         told = scales_store.strips(conn, section, zone, _today(request))
     features = []
     for strip, said in told:
@@ -148,8 +149,10 @@ def daily(
         return HTMLResponse(page(report_of(conn, site.city, asked, today)))
 
 
-def _section(conn: Any, number: int) -> Section:
+def _section(request: Request, conn: Any, number: int) -> Section:
     found = grid_store.section(conn, number) if 0 < number < 1 << 53 else None
+    limits = limits_of(request)
+    check_district(limits, found.district if found else "")
     if found is None:
         raise NoSuchSection(f"no section {number} in today's network: ask /api/v1/sections?bbox=... for numbers")
     return found

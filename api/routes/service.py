@@ -84,10 +84,11 @@ def box_of(blocks: list[int], zone: Zone) -> list[float] | None:
 @router.get("/events")
 async def events(request: Request) -> StreamingResponse:
     """Changed codes as server-sent events: `codes` with the box that changed."""
-    board = request.app.state.site.board
-    board.admit()
+    site = request.app.state.site
+    admission = getattr(request.state, "admission", None)
+    site.board.admit()
     return StreamingResponse(
-        board.read(),
+        site.board.read(site.gate.guest(admission) if admission else None),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

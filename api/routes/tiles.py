@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from defects import store as defects_store
 from grid import Zone
 
+from ..sight import limits_of, masked
 from ..tiles import blocks_needed, paint, parse_address
 
 router = APIRouter()
@@ -23,6 +24,7 @@ def tile(request: Request, z: str, x: str, y: str) -> Response:
     needed = blocks_needed(zoom, column, row, zone)
     with site.pool.connection() as conn:
         blocks = {block: codes for block, (_, codes) in defects_store.codes_of(conn, needed).items()}
+        blocks = masked(conn, limits_of(request), blocks)
     if not blocks:
         return Response(status_code=204)
     body = zlib.compress(paint(zoom, column, row, zone, blocks), 1)

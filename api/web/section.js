@@ -1,5 +1,6 @@
 // How is this section, and how well is that known? The panel that opens on a road.
 
+import { certificatePart } from "./certificatepart.js";
 import { bars, line, range } from "./chart.js";
 import { el, fill } from "./elements.js";
 import { head, part, swatch } from "./story.js";
@@ -158,6 +159,7 @@ export function showSection(node, { section: s, strips, worst, chosen }, on) {
     stripGrid(strips, chosen, on.strip),
     worstSquares(worst, on.cell),
     pastDays(s.history),
+    certificatePart(`api/v1/sections/${s.number}`),
     part(null, el("a", { class: "plain", href: s.last_pass_day ? `report/daily?day=${encodeURIComponent(s.last_pass_day)}` : "report/daily", target: "_blank", rel: "noopener" }, t("dailyReport"))),
   );
 }

@@ -1,5 +1,6 @@
 // Why does this square have this colour, and can it be proven? The panel that opens on a click.
 
+import { certificatePart } from "./certificatepart.js";
 import { el, fill } from "./elements.js";
 import { dayText, kindName, minute, moment, number, percent, t } from "./words.js";
 
@@ -147,16 +148,28 @@ function measures(cell) {
   return told.length ? el("p", { class: "measures" }, told.join(" · ")) : null;
 }
 
+/** A step's name; of the square's own record with what it is of in front. */
+function stepName(name) {
+  const at = name.lastIndexOf(": ");
+  return at < 0 ? t("step", name) : `${t("step", name.slice(0, at))}: ${t("step", name.slice(at + 2))}`;
+}
+
+/** What chain and witnesses are worth against the operator himself. */
+function trustNotes(trust) {
+  if (!trust) return null;
+  return [el("p", { class: "note" }, t("trustChain", trust.chain)), el("p", { class: "note" }, t("trustWitnesses", trust.witnesses))];
+}
+
 function proof(cell) {
-  const { status, steps = [], record } = cell.proof;
+  const { status, steps = [], record, trust } = cell.proof;
   const sign = (ok) => (ok === true ? "✓" : ok === false ? "✗" : "…");
   return part(
     t("proof"),
     el("p", { class: "proof-status", data: { status } }, t("proofStatus", status)),
     steps.length
-      ? el("ol", { class: "steps" }, steps.map((s) => el("li", { data: { ok: String(s.ok ?? null) } }, el("span", { class: "sign", "aria-hidden": "true" }, sign(s.ok)), el("div", {}, el("strong", {}, t("step", s.name)), el("span", { class: "off" }, ` (${t("stepState", String(s.ok ?? null))})`), el("p", {}, String(s.detail ?? ""))))))
+      ? el("ol", { class: "steps" }, steps.map((s) => el("li", { data: { ok: String(s.ok ?? null) } }, el("span", { class: "sign", "aria-hidden": "true" }, sign(s.ok)), el("div", {}, el("strong", {}, stepName(s.name)), el("span", { class: "off" }, ` (${t("stepState", String(s.ok ?? null))})`), el("p", {}, String(s.detail ?? ""))))))
       : el("p", { class: "empty" }, t("proofNone")),
-    steps.length ? [el("p", { class: "note" }, t("chainProves")), el("p", { class: "note" }, t("chainDoesNot"))] : null,
+    steps.length ? [el("p", { class: "note" }, t("chainProves")), el("p", { class: "note" }, t("chainDoesNot")), trustNotes(trust)] : null,
     record && Object.keys(record).length ? el("details", {}, el("summary", {}, t("recordRaw")), el("pre", { tabindex: "0" }, JSON.stringify(record, null, 2))) : null,
   );
 }
@@ -179,6 +192,7 @@ export function showStory(node, cell, close, road = null) {
     evidence(cell),
     history(cell),
     proof(cell),
+    certificatePart(`api/v1/cells/${cell.cell}`),
   );
 }
 

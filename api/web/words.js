@@ -1,6 +1,7 @@
 // What does the page say? Every text in Chinese and English, and how numbers and moments are written.
 
 import { ROAD_TEXTS } from "./roadwords.js";
+import { SCAN_TEXTS } from "./scanwords.js";
 
 const TEXTS = {
   zh: {
@@ -108,10 +109,21 @@ const TEXTS = {
     proof: "证明",
     proofStatus: { anchored: "已锚定上链", pending: "等待锚定", none: "没有存证记录" },
     proofNone: "未知的方格没有要证明的结论。",
-    step: { record: "记录", log: "日志", checkpoint: "检查点", anchor: "上链锚定", code: "健康码", block: "区块日记录", inclusion: "日志收录" },
+    step: { "own record": "本格记录", leaf: "叶哈希", signature: "日志签名", record: "记录", log: "日志", checkpoint: "检查点", anchor: "上链锚定", code: "健康码", block: "区块日记录", inclusion: "日志收录", witnesses: "见证方" },
     stepState: { true: "成立", false: "不成立", null: "等待中" },
     chainProves: "它能证明：锚定之后，这条记录没有被悄悄改过——任何留有早先检查点的人都能核对。",
-    chainDoesNot: "它不能证明：观测本身正确，或运营方没有作假。内置链只有一个运营方；一个运营方自己的链，查不出这个运营方自己作假。",
+    chainDoesNot: "它不能证明：观测本身正确，或运营方没有作假。",
+    trustChain: {
+      embedded: "内置链只有一个运营方，运营方可以把它整条重做；一个运营方自己的链，查不出这个运营方自己作假。",
+      outside: "这条链在本系统之外运行：有多少独立的机构在运行它，它就能在多大程度上查出本运营方作假（联盟链可以，一家公司的链不行）。",
+      none: "没有询问任何链。",
+    },
+    trustWitnesses: {
+      none: "没有指定见证方：日志的历史只有运营方一家作证，它可以给别人看另一份历史。",
+      waiting: "签名的见证方还不够；在够数之前，只有运营方一家作证。",
+      enough: "足够多的见证方已为这份历史签名；另一份历史要凑够签名，必须有已签名的见证方自相矛盾。这也能查出运营方作假。",
+      broken: "以见证方名义的签名不成立。",
+    },
     recordRaw: "记录原文",
     nowhere: "这里没有测过",
     nowhereText: "没有任何车辆的证据落在这一格附近。没有数据不等于健康。",
@@ -226,10 +238,21 @@ const TEXTS = {
     proof: "Proof",
     proofStatus: { anchored: "Anchored on the chain", pending: "Waiting for an anchor", none: "No record" },
     proofNone: "An unknown square makes no claim that would need a proof.",
-    step: { record: "Record", log: "Log", checkpoint: "Checkpoint", anchor: "Anchor", code: "Code", block: "Block-day record", inclusion: "Inclusion in the log" },
+    step: { "own record": "Own record", leaf: "Leaf hash", signature: "Signature of the log", record: "Record", log: "Log", checkpoint: "Checkpoint", anchor: "Anchor", code: "Code", block: "Block-day record", inclusion: "Inclusion in the log", witnesses: "Witnesses" },
     stepState: { true: "holds", false: "does not hold", null: "pending" },
     chainProves: "What it proves: this record was not quietly changed after it was anchored, to anyone who kept an earlier checkpoint.",
-    chainDoesNot: "What it does not: that the observation is right, or that the operator was honest. The built-in chain has one operator, and one operator's chain is not evidence against that operator.",
+    chainDoesNot: "What it does not: that the observation is right, or that the operator was honest.",
+    trustChain: {
+      embedded: "The built-in chain has one operator, who can make it anew: one operator's chain is not evidence against that operator.",
+      outside: "The chain is run outside this instance: it is evidence against this operator as far as others run it. A consortium's chain is, one company's is not.",
+      none: "No chain was asked.",
+    },
+    trustWitnesses: {
+      none: "No witnesses are named: the operator alone stands for the log's history, and could show others another one.",
+      waiting: "Too few of the named witnesses have signed yet; until they do, the operator alone stands for it.",
+      enough: "Enough of the named witnesses signed this history. Another one could get as many signatures only if some who signed this one contradict themselves: that is evidence against the operator too.",
+      broken: "What stands there in the name of a witness does not hold.",
+    },
     recordRaw: "The record as it stands",
     nowhere: "Nothing measured here",
     nowhereText: "No vehicle's evidence lies near this place. No data is not the same as healthy.",
@@ -241,7 +264,7 @@ const TEXTS = {
   },
 };
 
-const KINDS = {
+export const KINDS = {
   uneven: ["不平（类型未明）", "uneven, type not known"],
   linear_crack: ["线裂", "linear crack"],
   net_crack: ["网裂", "net crack"],
@@ -273,7 +296,7 @@ const CLASSES = {
   rough: ["路面粗糙", "rough surface"],
 };
 
-for (const [spoken, texts] of Object.entries(ROAD_TEXTS)) Object.assign(TEXTS[spoken], texts);
+for (const more of [ROAD_TEXTS, SCAN_TEXTS]) for (const [spoken, texts] of Object.entries(more)) Object.assign(TEXTS[spoken], texts);
 
 let language = "en";
 

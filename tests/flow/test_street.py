@@ -196,7 +196,7 @@ def test_cells_tiles_city_and_health_over_http(street: Street) -> None:
         assert (tile & 7 == 4).any()
         assert client.get("/tiles/19/1/1").status_code == 204
         assert client.get("/healthz").json() == {
-            "status": "ok", "parts": dict.fromkeys(("database", "chain", "broker", "disk", *PUMPS), "ok"),
+            "status": "ok", "parts": dict.fromkeys(("database", "chain", "broker", "disk", "log", *PUMPS), "ok"),
         }  # fmt: skip
         metrics = client.get("/metrics").text
         assert f"roadcode_accepted_total{{kind=\"box\"}} {_boxes(street)}.0" in metrics

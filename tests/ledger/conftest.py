@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from ledger.chain import Chain
 
@@ -22,10 +23,14 @@ def database_url(postgres: str) -> str:
     with psycopg.connect(postgres, autocommit=True) as conn:
         conn.execute("CREATE DATABASE ledger_first")
     url = psycopg.conninfo.make_conninfo(postgres, dbname="ledger_first")
-    with psycopg.connect(url) as conn:
-        for f in sorted((ROOT / "ledger" / "sql").glob("*.sql")):
-            conn.execute(f.read_bytes())
+    _tables(url)
     return url
+
+
+def _tables(url: str) -> None:
+    with psycopg.connect(url) as conn:
+        for file in sorted((ROOT / "ledger" / "sql").glob("*.sql")):
+            conn.execute(file.read_bytes())
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +39,7 @@ def second_database_url(database_url: str) -> str:
     with psycopg.connect(database_url, autocommit=True) as conn:
         conn.execute("CREATE DATABASE ledger_second")
     url = psycopg.conninfo.make_conninfo(database_url, dbname="ledger_second")
-    with psycopg.connect(url) as conn:
-        for f in sorted((ROOT / "ledger" / "sql").glob("*.sql")):
-            conn.execute(f.read_bytes())
+    _tables(url)
     return url
 
 
@@ -44,7 +47,9 @@ def second_database_url(database_url: str) -> str:
 def conn(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection to emptied tables."""
     with psycopg.connect(database_url) as connection:
-        connection.execute("TRUNCATE outbox, record, anchor, checkpoint, chain_grant RESTART IDENTITY CASCADE")
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        tables = sql.SQL(", ").join(sql.Identifier(name) for (name,) in names)
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(tables))
         connection.commit()
         yield connection
         connection.rollback()

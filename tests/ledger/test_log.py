@@ -75,7 +75,7 @@ def test_a_crash_at_any_write_leaves_a_log_that_can_be_completed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stops before or after each replaced file, then opens the copy and brings what was not signed again."""
-    real, folder = log_module._replace, tmp_path / "log"
+    real, folder = log_module._rename, tmp_path / "log"
     with Log(folder, NAME) as log:
         log.append(LEAVES[:250])
         log.checkpoint()
@@ -86,16 +86,16 @@ def test_a_crash_at_any_write_leaves_a_log_that_can_be_completed(
             shutil.copytree(folder, copy)
             calls = 0
 
-            def failing(path: Path, data: bytes, after: bool = after, at: int = at) -> None:
+            def failing(fresh: Path, path: Path, after: bool = after, at: int = at) -> None:
                 nonlocal calls
                 calls += 1
                 if calls == at + 1 and not after:
                     raise OSError("power cut")
-                real(path, data)
+                real(fresh, path)
                 if calls == at + 1:
                     raise OSError("power cut")
 
-            monkeypatch.setattr(log_module, "_replace", failing)
+            monkeypatch.setattr(log_module, "_rename", failing)
             crash = False
             with Log(copy, NAME) as log:
                 try:
@@ -103,7 +103,7 @@ def test_a_crash_at_any_write_leaves_a_log_that_can_be_completed(
                     log.checkpoint()
                 except OSError:
                     crash = True
-            monkeypatch.setattr(log_module, "_replace", real)
+            monkeypatch.setattr(log_module, "_rename", real)
             with Log(copy, NAME) as log:
                 assert log.size in (250, 800)
                 log.append(LEAVES[log.size : 800])

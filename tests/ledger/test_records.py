@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from ledger.records import (
     MAX_BODY,
+    MAX_PLAIN,
+    MOST_CELLS,
     Record,
     RecordError,
     block_record,
@@ -62,7 +64,18 @@ def test_deep_and_large_bodies_are_refused() -> None:
     with pytest.raises(RecordError, match="nested"):
         encode(deep)  # type: ignore[arg-type]
     with pytest.raises(RecordError, match="hash instead"):
-        encode(bytes(MAX_BODY))
+        encode(bytes(MAX_PLAIN))
+    with pytest.raises(RecordError, match="hash instead"):
+        context_record(DAY, {"long": "x" * MAX_BODY}, "live")
+
+
+def test_a_case_of_very_many_squares_is_recorded_by_their_hash() -> None:
+    small = parse(case_record(7, "grown", range(MOST_CELLS, 0, -1), 1, "w", "live").body)
+    large = parse(case_record(7, "grown", [2**52 + n for n in range(50_000)], 1, "w", "live").body)
+    assert small["cells"] == list(range(1, MOST_CELLS + 1))
+    assert "cells" not in large
+    assert large["cells_count"] == 50_000
+    assert len(large["cells_sha256"]) == 32
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,35 @@
+"""Proofs for auditors: everything behind a square's code, and what a chunk caused."""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+
+from .. import audit
+
+router = APIRouter(prefix="/api/v1")
+
+
+@router.get("/cells/{cell}/proof")
+def road_proof(request: Request, cell: int) -> JSONResponse:
+    """The road proof of a square as a file: records, hashes of the chunks, checkpoint, witnesses, anchor. What
+    `roadcode audit check` and the page audit.html check without this platform."""
+    site = request.app.state.site
+    document = audit.bundle(site.pool.connection, cell, site.city, site.ledger(), time.time())
+    name = f"square-{cell}.road-proof.json"
+    return JSONResponse(document, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@router.get("/trace/{hashed}")
+def chunk_proof(
+    request: Request,
+    hashed: Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="salted hash, or SHA-256 of the chunk's bytes")],
+    day: Annotated[date, Query(description="the chunk's service day")],
+) -> dict[str, Any]:
+    """What a chunk caused, and its way into the seal of its day. Only its sender and the platform have its hash."""
+    site = request.app.state.site
+    return audit.trace(site.pool.connection, bytes.fromhex(hashed), day, site.city, site.ledger())
