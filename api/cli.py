@@ -15,6 +15,7 @@ from rich.markup import escape
 from .commands import (
     archive,
     audit,
+    chain,
     cost,
     dead_letter,
     device,
@@ -148,6 +149,7 @@ app.command(epilog=report.EXAMPLES)(report.report)
 app.add_typer(device.app, name="device")
 app.add_typer(departments.app, name="department")
 app.add_typer(tls.app, name="tls")
+app.add_typer(chain.app, name="chain")
 app.add_typer(audit.app, name="audit")
 app.add_typer(district_keys.app, name="district")
 app.add_typer(trust_list.app, name="trust")
@@ -345,7 +347,7 @@ def _named(error: BaseException) -> str | None:
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
     from ledger import DistrictKeyError, TrustListError  # noqa: PLC0415
 
-    from . import (  # noqa: PLC0415  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
         archive_days,
         archived,
         embedded,
@@ -367,7 +369,7 @@ def _named(error: BaseException) -> str | None:
         plain_broker.BadFolder, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet,
         receipt.ReceiptFileError, DistrictKeyError, TrustListError, hub.HubError, hub_line.NotUpdated,
         *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(), *certificates.errors(),
-        *departments.errors(), *points.errors(), OSError,
+        *departments.errors(), *points.errors(), *chain.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

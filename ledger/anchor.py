@@ -177,7 +177,8 @@ def _prepare(
     if anchored is not None:
         if anchored.size == size:
             return "anchored", ""
-        if now_s - (anchored.block_time or 0) < options.every_s:
+        # A chain whose clock is further ahead than that must not hold anchors up until ours is there.
+        if -options.every_s < now_s - (anchored.block_time or 0) < options.every_s:
             return "waiting", ""
     head = chain.head()
     if head.seq and (head.size > size or log.root(head.size) != head.root):

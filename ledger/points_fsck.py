@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from .fsck import Fault
+from .faults import Fault
 from .merkle import Frontier, leaf_hash
 from .points_leaf import entries_hash, holder_of
 from .records import RecordError, parse

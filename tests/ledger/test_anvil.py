@@ -18,10 +18,7 @@ from . import test_anchor, test_grants, test_reorg
 from .anvil import Anvil
 from .test_anchor import NAME, say
 from .test_node import CHAINID_CODE
-from .test_reorg import (
-    log,  # noqa: F401 - a fixture
-    turn,
-)
+from .test_reorg import turn
 
 # The fixtures below take the place of those of the embedded chain.
 test_from_outbox_to_anchor = test_anchor.test_from_outbox_to_anchor
@@ -46,6 +43,13 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
     started = Anvil(tmp_path_factory.mktemp("anvil")).start()
     yield started
     started.stop()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    """An empty log."""
+    with Log(tmp_path / "log", NAME) as opened:
+        yield opened
 
 
 @pytest.fixture

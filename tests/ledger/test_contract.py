@@ -1,6 +1,7 @@
 """RoadLedger on the real EVM: the same verdicts as the Python tree, rights, and what it costs."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from eth_account import Account
 from web3 import Web3
 
 from ledger import merkle
-from ledger.chain import artifact
+from ledger.chain import ANCHOR_GAS, artifact
 from ledger.contracts.build import compiled
 from ledger.evm import CHAIN_ID, CallReverted, EmbeddedChain, Message
 from ledger.rpc import _revert_text
@@ -24,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 ADMIN, ANCHORER, DEPARTMENT, PAUSER = 1, 2, 3, 4
 LEAVES = [merkle.leaf_hash(i.to_bytes(2, "big")) for i in range(300)]
 GAS = Path(__file__).parent / "gas.json"
+# With MACHINE set, thousands of proofs instead of hundreds.
+ROUNDS = 120 if os.environ.get("MACHINE") else 8
 # Gas depends on zero bytes in hashes and on how a proof zigzags; more than this is another contract or another EVM.
 GAS_TOLERANCE = 0.05
 
@@ -108,7 +111,7 @@ def test_consistency_verdicts_are_pythons(ledger: Ledger) -> None:
     taken = refused_count = 0
     for old in (1, 2, 7, 64, 65, 127, 200):
         anchor_to(ledger, old)
-        for _ in range(8):
+        for _ in range(ROUNDS):
             size = rng.randint(old + 1, 300)
             root1, root2 = merkle.root_of(LEAVES[:old]), merkle.root_of(LEAVES[:size])
             true = merkle.consistency_proof(merkle.ranges_of(LEAVES), old, size)
@@ -134,7 +137,7 @@ def test_inclusion_verdicts_are_pythons(ledger: Ledger) -> None:
         anchor_to(ledger, size)
         seq, root = ledger.call("other", "head")[2], merkle.root_of(LEAVES[:size])
         time = ledger.call("other", "anchors", seq)[2]
-        for _ in range(8):
+        for _ in range(ROUNDS):
             index = rng.randrange(size)
             true = merkle.inclusion_proof(merkle.ranges_of(LEAVES), index, size)
             wrong = [w for w in bent(true) if all(len(h) == 32 for h in w)]
@@ -237,8 +240,46 @@ def test_pause_stops_anchors_only_until_the_admin_ends_it(ledger: Ledger) -> Non
     anchor_to(ledger, 5)
 
 
-def test_gas_is_as_committed(ledger: Ledger) -> None:
+def made_up(first: int, second: int) -> tuple[bytes, bytes, list[bytes]]:
+    """Roots of two trees nobody could hold, and a proof that the second contains the first (RFC 9162 2.1.4.2)."""
+    fn, sn = first - 1, second - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    proof = [sha256(b"start").digest()]
+    fr = sr = proof[0]
+    while sn:
+        node = sha256(len(proof).to_bytes(2, "big")).digest()
+        proof.append(node)
+        if fn & 1 or fn == sn:
+            fr, sr = (sha256(b"\x01" + node + x).digest() for x in (fr, sr))
+            while not fn & 1 and fn:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            sr = sha256(b"\x01" + sr + node).digest()
+        fn, sn = fn >> 1, sn >> 1
+    return fr, sr, proof
+
+
+def anchor_made_up(ledger: Ledger, first: int, second: int) -> int:
+    """Gas of the second anchor."""
+    root1, root2, proof = made_up(first, second)
+    assert merkle.verify_consistency(first, second, root1, root2, proof)
+    ledger.send("anchorer", "anchor", bytes(32), root1, first, [])
+    return ledger.send("anchorer", "anchor", root1, root2, second, proof)
+
+
+def test_a_tree_larger_than_any_city_can_still_be_anchored(ledger: Ledger) -> None:
+    """The longest proof there is: 64 hashes, all of them on both sides."""
+    gas = anchor_made_up(ledger, 2**62 + 1, 2**63 - 1)
+    assert len(made_up(2**62 + 1, 2**63 - 1)[2]) >= 63
+    assert gas < ANCHOR_GAS
+
+
+def test_gas_is_as_committed(ledger: Ledger, tmp_path: Path) -> None:
     """The snapshot in git; delete the file and run the test to write it anew."""
+    other = Ledger(tmp_path / "other")
+    other.send("admin", "grant", ANCHORER, other.address_of("anchorer"), 0, 0)
+    department, end = ledger.address_of("other"), int(ledger.now) + 9**8
     measured = {
         "deploy": ledger.deploy_gas,
         "anchor_first": anchor_to(ledger, 100),
@@ -247,12 +288,24 @@ def test_gas_is_as_committed(ledger: Ledger) -> None:
         "verify_as_transaction": ledger.send(
             "other", "verify", 2, LEAVES[0], 0, merkle.inclusion_proof(merkle.ranges_of(LEAVES), 0, 203)
         ),
-        "grant": ledger.send("admin", "grant", DEPARTMENT, ledger.address_of("other"), 0, 0),
-        "revoke": ledger.send("admin", "revoke", DEPARTMENT, ledger.address_of("other")),
+        "anchor_of_a_million": anchor_made_up(other, 1_000_001, 1_002_001),
+        "grant": ledger.send("admin", "grant", DEPARTMENT, department, 0, 0),
+        "revoke": ledger.send("admin", "revoke", DEPARTMENT, department),
+        "grant_again": ledger.send("admin", "grant", DEPARTMENT, department, 0, end),
+        "grant_admin": ledger.send("admin", "grant", ADMIN, department, 0, 0),
+        "pause": ledger.send("admin", "pause"),
+        "unpause": ledger.send("admin", "unpause"),
     }
+    other.chain.close()
     if not GAS.exists():
         GAS.write_text(json.dumps(measured, indent=1) + "\n")
     committed = json.loads(GAS.read_text())
     assert measured.keys() == committed.keys()
     for name, gas in measured.items():
         assert gas == pytest.approx(committed[name], rel=GAS_TOLERANCE), name
+
+
+def test_the_page_tells_the_gas_of_the_snapshot() -> None:
+    rows = [line.split("|")[1:3] for line in (ROOT / "docs" / "chain.md").read_text().splitlines() if "|" in line]
+    told = {name.strip(): int(gas) for name, gas in rows if gas.strip().isdigit()}
+    assert told == json.loads(GAS.read_text())
