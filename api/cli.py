@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from .commands import archive, cost, dead_letter, device, evaluate, phone, register, report, roads, simulate, tls, train
 from .commands import bench_fusion as fusion
+from .commands import bench_points as bench_of_points
 from .commands import bench_scale as scale
 from .commands.condition import condition
 from .commands.printing import ERR, OUT, Json, bar, show
@@ -130,6 +131,7 @@ app.add_typer(register.repair, name="repair")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 benches.command("fusion")(fusion.bench_fusion)
+benches.command("points", epilog=bench_of_points.EXAMPLES)(bench_of_points.bench_points)
 
 
 # ---------------------------------------------------------------- proof
