@@ -3,6 +3,7 @@ what is kept, fold and settlement, on a PostgreSQL of its own."""
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,8 @@ from ledger import points, points_store
 
 from . import wiring
 from .coder import NOTHING, step
-from .embedded import open_folder
+from .embedded import ServiceError, open_folder
+from .embedded.folder import choose_port
 from .embedded.postgres import Postgres
 from .migrate import migrate
 from .settlement import Terms, settle_day
@@ -40,10 +42,6 @@ _HOUR_S = 3600.0
 _G = 9.80665
 
 
-class BenchPointsFailed(RuntimeError):
-    """The benchmark could not be run; the text says why."""
-
-
 @dataclass(frozen=True)
 class _Scenario:
     """name, and what is said of it; sent: chunks by device, of those who are judged; crowd: whether two honest others
@@ -58,12 +56,12 @@ class _Scenario:
 
 def run_bench_points(city: City, city_file: Path, devices: int, passes: int, seed: int, told: Told) -> dict[str, Any]:
     """Every scenario's credit against that of one honest device that drives the same way on the same day. ``devices``:
-    phones of a farm, and of those that collude. Raises BenchPointsFailed."""
+    phones of a farm, and of those that collude. Raises ServiceError."""
     with tempfile.TemporaryDirectory(prefix="roadcode-points-") as name:
         told("simulating the drives")
         drives = _simulated(city, city_file, Path(name), passes, seed)
         server = Postgres(open_folder(Path(name) / "data"))
-        port = server.start(0)
+        port = server.start(choose_port(None, set(), random.SystemRandom()))
         try:
             url = server.url(port)
             with psycopg.connect(url, autocommit=True) as conn:
@@ -84,12 +82,12 @@ def run_bench_points(city: City, city_file: Path, devices: int, passes: int, see
 def _simulated(city: City, city_file: Path, folder: Path, passes: int, seed: int) -> list[Drive]:
     """Drives of three phones over the same two streets, moved to one morning."""
     command = [
-        sys.executable, "-m", "sensors_sim", "--city", str(city_file), "--files", str(folder / "chunks"), "--boxes", "0",
-        "--phones", "3", "--passes", str(passes), "--seed", str(seed),
+        sys.executable, "-m", "sensors_sim", "--city", str(city_file), "--files", str(folder / "chunks"), "--boxes",
+        "0", "--phones", "3", "--passes", str(passes), "--seed", str(seed),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BenchPointsFailed(f"the simulator stopped: {done.stderr.strip()[-300:]}")
+        raise ServiceError(f"the simulator stopped: {done.stderr.strip()[-300:]}")
     drives = []
     for device in sorted((folder / "chunks").iterdir()):
         chunks = [decode(path.read_bytes()) for path in sorted(device.iterdir())]
@@ -109,8 +107,8 @@ def _moved(city: City, drive: Drive, by_s: float, tail: str) -> Drive:
         start_s = round(c.start_s + by_s, 3)
         shift = start_s - c.start_s
         out.append(replace(
-            c, trip=f"{city.service_day(start_s):%Y%m%d}-{tail}", seq=n, start_s=start_s, end_s=round(c.end_s + shift, 3),
-            t0_s=c.t0_s + shift, fixes=replace(c.fixes, t_s=c.fixes.t_s + shift),
+            c, trip=f"{city.service_day(start_s):%Y%m%d}-{tail}", seq=n, start_s=start_s,
+            end_s=round(c.end_s + shift, 3), t0_s=c.t0_s + shift, fixes=replace(c.fixes, t_s=c.fixes.t_s + shift),
         ))  # fmt: skip
     return out
 
@@ -166,7 +164,8 @@ def _parked(drive: Drive) -> Drive:
     return [
         replace(c, fixes=replace(
             c.fixes, lat_deg=np.full_like(c.fixes.lat_deg, drive[0].fixes.lat_deg[0]),
-            lon_deg=np.full_like(c.fixes.lon_deg, drive[0].fixes.lon_deg[0]), speed_mps=np.zeros_like(c.fixes.speed_mps),
+            lon_deg=np.full_like(c.fixes.lon_deg, drive[0].fixes.lon_deg[0]),
+            speed_mps=np.zeros_like(c.fixes.speed_mps),
         )) for c in drive
     ]  # fmt: skip
 
@@ -219,7 +218,8 @@ def _scenarios(city: City, drives: list[Drive], devices: int, seed: int) -> Iter
         with_others = "with others" if crowd else "alone"
         yield _Scenario(f"honest, {with_others}", "one phone drives", {"a": mine}, crowd)
     yield _Scenario("own drive sent again", "the same bytes three hours later, by the same phone", {"a": mine + later})
-    yield _Scenario("own drive sent again, changed", "10 % louder, 5 % noise", {"a": mine + _noisy(later, 0.05, 1, 1.1)})
+    yield _Scenario("own drive sent again, changed", "10 % louder, 5 % noise",
+                    {"a": mine + _noisy(later, 0.05, 1, 1.1)})  # fmt: skip
     yield _Scenario("own drive sent again, changed much", "30 % noise", {"a": mine + again(1, 3 * _HOUR_S)})
     yield _Scenario("yesterday's drive", "sent again as today's; yesterday's credit not counted",
                     {"a": _moved(city, mine, 86_400.0, "a0000002")}, True, ({"a": mine},))  # fmt: skip
@@ -230,7 +230,8 @@ def _scenarios(city: City, drives: list[Drive], devices: int, seed: int) -> Iter
     yield _Scenario("shaken at a desk", "no places but the desk's", {"a": _felt_like(_parked(mine), _in_hand, 1)})
     yield _Scenario("spoofed, lying still", "others' places, a phone on a table", {"a": _felt_like(mine, _still, 1)})
     yield _Scenario("spoofed, shaken by hand", "others' places", {"a": _felt_like(mine, _in_hand, 1)})
-    yield _Scenario("spoofed, on a shaker", "others' places, a table that hums", {"a": _felt_like(mine, _on_a_shaker, 1)})
+    yield _Scenario("spoofed, on a shaker", "others' places, a table that hums",
+                    {"a": _felt_like(mine, _on_a_shaker, 1)})  # fmt: skip
     yield _Scenario("spoofed, on a shaker, alone", "the same where nobody else drives",
                     {"a": _felt_like(mine, _on_a_shaker, 1)}, False)  # fmt: skip
     yield _Scenario("spoofed, own old drive", "what was felt elsewhere under the places of a street that others drive",
@@ -242,7 +243,8 @@ def _scenarios(city: City, drives: list[Drive], devices: int, seed: int) -> Iter
     yield _Scenario("farm with turned clocks", f"{devices} phones, each five minutes later than the last", apart)
     yield _Scenario("farm with turned clocks, alone", "the same, nobody else there", apart, False)
     rounds = [again(k, 1800.0 * k) for k in range(20)]
-    yield _Scenario("delivery rider", "twenty rounds of the same streets, ten hours", {"a": [c for r in rounds for c in r]})
+    yield _Scenario("delivery rider", "twenty rounds of the same streets, ten hours",
+                    {"a": [c for r in rounds for c in r]})  # fmt: skip
     yield _Scenario("delivery rider, e-bike", "the same on two wheels",
                     {"a": [replace(c, carrier="ebike") for r in rounds for c in r]})  # fmt: skip
     invented = {f"a{k}": _only(_with_a_hole(again(k, 300.0 * k), hole), hole) for k in range(few)}
@@ -282,8 +284,12 @@ def _emptied(conn: Connection, devices: Sequence[str]) -> None:
     )
     conn.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(sql.Identifier(r[0]) for r in rows)))
     for device in devices:
-        ingest_store.enrol(conn, device, "phone", "not asked here")
-        points_store.open_account(conn, _account(device), datetime.fromtimestamp(_BEGIN, UTC), device=device)
+        ingest_store.enrol(conn, _name(device), "phone", "not asked here")
+        points_store.open_account(conn, _account(device), datetime.fromtimestamp(_BEGIN, UTC), device=_name(device))
+
+
+def _name(device: str) -> str:
+    return f"bench-{device.strip('=')}"
 
 
 def _account(device: str) -> str:
@@ -293,10 +299,11 @@ def _account(device: str) -> str:
 def _day(url: str, conn: Connection, city: City, sent: Sent) -> date:
     """A day's chunks are taken, folded and settled; gives the day."""
     newest_s = max(c.end_s for drive in sent.values() for c in drive)
-    arrived = [Arrived(device, encode(c)) for device, drive in sorted(sent.items()) for c in drive]
+    arrived = [Arrived(_name(device), encode(c)) for device, drive in sorted(sent.items()) for c in drive]
     take = Worker(
-        lambda: psycopg.connect(url, autocommit=True), city, wiring.EVIDENCE, wiring.day_context(city), lambda: newest_s + 60
-    )
+        lambda: psycopg.connect(url, autocommit=True), city, wiring.EVIDENCE, wiring.day_context(city),
+        lambda: newest_s + 60,
+    )  # fmt: skip
     for k in range(0, len(arrived), 256):
         take(arrived[k : k + 256])
     take.close()

@@ -327,6 +327,7 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
+    from ledger import PointsError, StatementError  # noqa: PLC0415
 
     from . import archive_days, archived, embedded, enrolment, migrate, outside, plain_broker, platform, story, wiring  # noqa: PLC0415
 
@@ -334,7 +335,8 @@ def _named(error: BaseException) -> str | None:
         CityFileError, SenderError, OutboxError, recordings.RecordingError, embedded.ServiceError, embedded.FolderInUse,
         wiring.NotRunning, wiring.NotConfigured, platform.NotReady, migrate.MigrationChanged, story.NoSuchCell,
         enrolment.BadDeviceName, outside.OutsideError, plain_broker.BadFolder, letters.NoSuchLetter,
-        archived.NotArchived, archive_days.NoParquet, *roads.errors(), *register.errors(), OSError,
+        archived.NotArchived, archive_days.NoParquet, PointsError, StatementError,
+        *roads.errors(), *register.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

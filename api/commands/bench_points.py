@@ -22,8 +22,8 @@ def bench_points(
     seed: Annotated[int, typer.Option(help="the same seed gives the same streets", min=0)] = 1,
     as_json: Json = False,
 ) -> None:
-    """Replays, farms, spoofed places, riders, invented holes, many accounts: the credit of each against one honest phone
-    that drives the same way on the same day (1 is as much).
+    """Replays, farms, spoofed places, riders, invented holes, many accounts: the credit of each against one honest
+    phone that drives the same way on the same day (1 is as much).
 
     The simulator drives three phones over two streets with defects; the chunks go through the same worker, fold and
     settlement as those of a city, on a PostgreSQL of its own in a temporary folder that goes afterwards. With a farm of
@@ -39,8 +39,8 @@ def bench_points(
     rows = figures.pop("scenarios")
     show([{"figure": name, "value": json.dumps(value)} for name, value in figures.items()], False, "SIMULATED")
     table = [
-        {"scenario": r["scenario"], "devices": r["devices"], "chunks": r["chunks"], "millibits": round(r["nanobits"] / 1e6, 3),
-         "against honest": r["against_honest"], "reasons": ", ".join(f"{k} {n}" for k, n in r["reasons"].items())}
+        {"scenario": r["scenario"], "devices": r["devices"], "chunks": r["chunks"],
+         "millibits": round(r["nanobits"] / 1e6, 3), "against honest": r["against_honest"], "reasons": ", ".join(f"{k} {n}" for k, n in r["reasons"].items())}
         for r in rows
     ]  # fmt: skip
     show(table, False, "credit of a day")

@@ -12,8 +12,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.points import MEANING, NANOBITS, Earned, Rules, Square, Why, Witness, divergence_bits, points_of, share
-from ledger.points import witnesses_of
+from ledger.points import (
+    MEANING,
+    NANOBITS,
+    Earned,
+    Rules,
+    Square,
+    Why,
+    Witness,
+    divergence_bits,
+    points_of,
+    share,
+    witnesses_of,
+)
 from ledger.points_settle import within_budget
 
 RULES = Rules()
