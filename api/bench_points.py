@@ -69,9 +69,10 @@ def run_bench_points(city: City, city_file: Path, devices: int, passes: int, see
             found = [_row(url, city, one, drives, told) for one in _scenarios(city, drives, devices, seed)]
         finally:
             server.stop()
-    honest = {row["crowd"]: row["nanobits"] for row in found if row["scenario"].startswith("honest")}
+    # The same place, the same day, the same others: whoever is judged takes the place of one honest phone.
+    like = {(r["crowd"], r["second_day"]): r["nanobits"] for r in found if r["scenario"].startswith("honest")}
     for row in found:
-        row["against_honest"] = round(row["nanobits"] / max(honest[row["crowd"]], 1), 3)
+        row["against_honest"] = round(row["nanobits"] / max(like[row["crowd"], row["second_day"]], 1), 3)
     worst = max(row["against_honest"] for row in found if not row["scenario"].startswith("honest"))
     return {
         "origin": "simulated", "devices": devices, "passes": passes, "seed": seed, "chunks_of_a_drive": len(drives[0]),
@@ -217,6 +218,9 @@ def _scenarios(city: City, drives: list[Drive], devices: int, seed: int) -> Iter
     for crowd in (True, False):
         with_others = "with others" if crowd else "alone"
         yield _Scenario(f"honest, {with_others}", "one phone drives", {"a": mine}, crowd)
+    yield _Scenario("honest, second day", "the same phone drives there again",
+                    {"a": again(7, 86_400.0)}, True,
+                    ({"a": mine},))  # fmt: skip
     yield _Scenario("own drive sent again", "the same bytes three hours later, by the same phone", {"a": mine + later})
     yield _Scenario("own drive sent again, changed", "10 % louder, 5 % noise",
                     {"a": mine + _noisy(later, 0.05, 1, 1.1)})  # fmt: skip
@@ -271,7 +275,8 @@ def _row(url: str, city: City, one: _Scenario, drives: list[Drive], told: Told) 
         earned = _earned(conn, judged, day)
         reasons = _reasons(conn, judged, day)
     return {
-        "scenario": one.name, "what": one.what, "crowd": one.crowd, "devices": len(judged),
+        "scenario": one.name, "what": one.what, "crowd": one.crowd, "second_day": bool(one.before),
+        "devices": len(judged),
         "chunks": sum(len(one.sent[n]) for n in judged), "nanobits": earned, "reasons": reasons,
         "cpu_s": round(time.process_time() - begun, 2),
     }  # fmt: skip

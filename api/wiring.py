@@ -173,8 +173,8 @@ def day_context(city: City, health: HealthOptions = HEALTH) -> ContextMaker:
 def keep_options(settings: Settings) -> KeepOptions:
     """How long what is kept."""
     return KeepOptions(
-        raw_days=settings.keep_raw_days, archive=settings.archive, points_per_day=settings.points_per_day, evidence=EVIDENCE,
-        health=health_options(settings),
+        raw_days=settings.keep_raw_days, archive=settings.archive, points_per_day=settings.points_per_day,
+        evidence=EVIDENCE, health=health_options(settings),
     )  # fmt: skip
 
 

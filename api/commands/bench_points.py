@@ -40,7 +40,8 @@ def bench_points(
     show([{"figure": name, "value": json.dumps(value)} for name, value in figures.items()], False, "SIMULATED")
     table = [
         {"scenario": r["scenario"], "devices": r["devices"], "chunks": r["chunks"],
-         "millibits": round(r["nanobits"] / 1e6, 3), "against honest": r["against_honest"], "reasons": ", ".join(f"{k} {n}" for k, n in r["reasons"].items())}
+         "millibits": round(r["nanobits"] / 1e6, 3), "against honest": r["against_honest"],
+         "reasons": ", ".join(f"{k} {n}" for k, n in r["reasons"].items())}
         for r in rows
     ]  # fmt: skip
     show(table, False, "credit of a day")
