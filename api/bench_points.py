@@ -126,7 +126,7 @@ def _noisy(drive: Drive, share: float, seed: int, scale: float = 1.0) -> Drive:
 
 
 def _counts(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int16]]:
-    return np.clip(np.rint(values), -32_767, 32_767).astype(np.int16)
+    return np.asarray(np.clip(np.rint(values), -32_767, 32_767), np.int16)
 
 
 def _felt_like(drive: Drive, make: Callable[[Chunk, np.random.Generator], tuple[Any, Any]], seed: int) -> Drive:

@@ -231,7 +231,7 @@ class Purse(RuleBasedStateMachine):
 def test_points_add_up_whatever_happens(database: str, city: City) -> None:
     with psycopg.connect(database, autocommit=True) as conn:
         Purse.conn, Purse.city = conn, city
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             Purse,
             settings=settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True,
                               suppress_health_check=list(HealthCheck)),

@@ -93,7 +93,7 @@ def shaken(chunk: Chunk, seed: int) -> Chunk:
 def drive(city: City, device: str, *, start_s: float = START_S, chunks: int = 4, jolts: tuple[Any, ...] = (),
           seed: int = 1, **more: Any) -> list[Arrived]:  # fmt: skip
     day = f"{city.service_day(start_s):%Y%m%d}"
-    made = {"accuracy_m": 1.0, "carrier": "car"} | more
+    made: dict[str, Any] = {"accuracy_m": 1.0, "carrier": "car"} | more
     return [
         Arrived(device, encode(shaken(
             straight(city, seq=seq, start_s=start_s, trip=f"{day}-{seed:08x}", jolts=jolts, **made), seed
