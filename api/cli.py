@@ -32,6 +32,7 @@ from .commands import (
 )
 from .commands import bench_fusion as fusion
 from .commands import bench_ledger as ledger_bench
+from .commands import bench_points as bench_of_points
 from .commands import bench_scale as scale
 from .commands import certificate as certificates
 from .commands import department as departments
@@ -164,6 +165,7 @@ app.add_typer(receipt.app, name="receipt")
 benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
 app.add_typer(benches, name="bench")
 benches.command("fusion")(fusion.bench_fusion)
+benches.command("points", epilog=bench_of_points.EXAMPLES)(bench_of_points.bench_points)
 
 
 # ---------------------------------------------------------------- proof
@@ -345,7 +347,11 @@ def web() -> None:
 def _named(error: BaseException) -> str | None:
     """The text of an error that says itself what to do; None for one that is our fault."""
     from ingest import CityFileError, OutboxError, SenderError, letters, recordings  # noqa: PLC0415
-    from ledger import DistrictKeyError, TrustListError  # noqa: PLC0415
+    from ledger import (  # noqa: PLC0415
+        DistrictKeyError,
+        PointsError,
+        TrustListError,
+    )
 
     from . import (  # noqa: PLC0415
         archive_days,
@@ -368,8 +374,8 @@ def _named(error: BaseException) -> str | None:
         migrate.MigrationChanged, story.NoSuchCell, enrolment.BadDeviceName, outside.OutsideError,
         plain_broker.BadFolder, letters.NoSuchLetter, archived.NotArchived, archive_days.NoParquet,
         receipt.ReceiptFileError, DistrictKeyError, TrustListError, hub.HubError, hub_line.NotUpdated,
-        *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(), *certificates.errors(),
-        *departments.errors(), *points.errors(), *chain.errors(), OSError,
+        PointsError, *roads.errors(), *register.errors(), *audit.errors(), *witnessing.errors(),
+        *certificates.errors(), *departments.errors(), *points.errors(), *chain.errors(), OSError,
     )  # fmt: skip
     if isinstance(error, ValidationError):
         first = error.errors()[0]

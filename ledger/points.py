@@ -88,16 +88,16 @@ MEANING: Final[dict[Why, tuple[str, str]]] = {
 class Rules:
     """The rules in force; their hash stands in each settlement's record.
 
-    points_per_bit: an ordinary kilometre of agreed, fresh road is 250 squares of some 60 millionths of a bit,
-    150 points; at 100 many days are less than one, and lost by rounding down. most_bits_cell: of a square on a day. A found hole is up to ten bits, as
-    much as 500 km of good road: uncapped, points would be a lottery of who meets it, and inventing holes would pay; at
-    .01 nobody gains by what matters most. most_bits_day: of a device: 65 km of fresh road; without it a day of riding
-    up and down is a wage, at .1 a commuter's way home is for nothing. alone_pct: what quiet squares are paid that
-    nobody else passed that day: at 100 places that were never driven to are worth as much as those that others saw too,
-    at 0 nobody is paid on the streets that lack measuring most. together: share of its minutes in a block that two
-    devices must have in common to be one witness; lower, and two cars in a queue are one, at 1 a phone that starts a
-    minute late is a second witness. least_nanobits: less is nothing new. report_logodds: what a report weighs that a
-    person has checked.
+    points_per_bit: an ordinary kilometre of agreed, fresh road is 250 squares of some 60 millionths of a bit, 150
+    points; at 100 many days are less than one, and lost by rounding down. most_bits_cell: of a square on a day. A found
+    hole is up to ten bits, as much as 500 km of good road: uncapped, points would be a lottery of who meets it, and
+    inventing holes would pay; at .01 nobody gains by what matters most. most_bits_day: of a device: 65 km of fresh
+    road; without it a day of riding up and down is a wage, at .1 a commuter's way home is for nothing. alone_pct: what
+    quiet squares are paid that nobody else passed that day: at 100 places that were never driven to are worth as much
+    as those that others saw too, at 0 nobody is paid on the streets that lack measuring most. together: share of its
+    minutes in a block that two devices must have in common to be one witness; lower, and two cars in a queue are one,
+    at 1 a phone that starts a minute late is a second witness. least_nanobits: less is nothing new. report_logodds:
+    what a report weighs that a person has checked.
     """
 
     version: int = 1

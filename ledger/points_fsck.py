@@ -1,5 +1,5 @@
-"""Do points add up? Entries against the sums of their accounts, leaves against both, roots against leaves and against the
-records of the log. Reads only."""
+"""Do points add up? Entries against the sums of their accounts, leaves against both, roots against leaves and against
+the records of the log. Reads only."""
 
 from __future__ import annotations
 
@@ -51,14 +51,18 @@ def _days(conn: Connection) -> list[Fault]:
         if said != paid:
             found.append(Fault("points", f"settlement {day}", f"it says {said} points, its entries are {paid}"))
         if issued != summed:
-            found.append(Fault("points", f"settlement {day}", f"it says {issued} points in all, the days until it {summed}"))
+            found.append(
+                Fault("points", f"settlement {day}", f"it says {issued} points in all, the days until it {summed}")
+            )
     return found[:_MOST]
 
 
 def _leaves(conn: Connection) -> list[Fault]:
     """Leaves that are kept against root, account and entries."""
     found: list[Fault] = []
-    days = conn.execute("SELECT day, root, accounts FROM points_day WHERE day IN (SELECT day FROM points_leaf) ORDER BY n")
+    days = conn.execute(
+        "SELECT day, root, accounts FROM points_day WHERE day IN (SELECT day FROM points_leaf) ORDER BY n"
+    )
     for day, root, accounts in days.fetchall():
         tree = Frontier()
         new = _entries_of(conn, day)
@@ -110,7 +114,12 @@ def _records(conn: Connection) -> list[Fault]:
         told = said.pop(day.isoformat(), [])
         if len(told) != 1:
             found.append(Fault("points", f"settlement {day}", f"the log has {len(told)} records of it, not one"))
-        elif any(told[0][n] != (bytes(v) if isinstance(v, memoryview) else v) for n, v in zip(names, values, strict=True)):
+        elif any(
+            told[0][n] != (bytes(v) if isinstance(v, memoryview) else v) for n, v in zip(names, values, strict=True)
+        ):
             found.append(Fault("points", f"settlement {day}", "it is not what its record in the log says"))
-    found += [Fault("points", f"settlement {day}", "the log has a record of it, and the database has no such settlement") for day in said]
+    found += [
+        Fault("points", f"settlement {day}", "the log has a record of it, and the database has no such settlement")
+        for day in said
+    ]
     return found[:_MOST]

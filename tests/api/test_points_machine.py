@@ -114,7 +114,7 @@ class Purse(RuleBasedStateMachine):
             return
         if crash:
             before = self._all()
-            with pytest.raises(_Crash), self.conn.transaction():
+            with pytest.raises(_Crash), self.conn.transaction():  # noqa: PT012
                 settle_day(self.conn, self.city, self.today, AT, self._terms(budget))
                 raise _Crash
             assert self._all() == before
@@ -201,7 +201,9 @@ class Purse(RuleBasedStateMachine):
             row = self.conn.execute("SELECT earned, spent, expired FROM account WHERE id = %s", (name,)).fetchone()
             assert row is not None
             assert row[0] - row[1] - row[2] == has >= 0
-        issued = self._one("SELECT coalesce(sum(points), 0) FROM points_entry WHERE points > 0 AND what <> 'redemption'")
+        issued = self._one(
+            "SELECT coalesce(sum(points), 0) FROM points_entry WHERE points > 0 AND what <> 'redemption'"
+        )
         assert issued == sum(paid for paid, _ in self.settled.values())
         said = self._one("SELECT count(*) FROM outbox WHERE kind = 'reward'")
         assert said == len(self.settled)
@@ -222,13 +224,14 @@ class Purse(RuleBasedStateMachine):
 
     def _all(self) -> list[Any]:
         return [self.conn.execute(f"SELECT * FROM {t} ORDER BY 1, 2").fetchall() for t in  # noqa: S608 - constants
-                ("account", "points_entry", "points_day", "points_leaf", "points_claim", "taught", "outbox")]  # fmt: skip
+                ("account", "points_entry", "points_day", "points_leaf", "points_claim", "taught",
+                 "outbox")]  # fmt: skip
 
 
 def test_points_add_up_whatever_happens(database: str, city: City) -> None:
     with psycopg.connect(database, autocommit=True) as conn:
         Purse.conn, Purse.city = conn, city
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             Purse,
             settings=settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True,
                               suppress_health_check=list(HealthCheck)),
