@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any, NoReturn
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request
+
+from ledger import opener_within
 
 MOST_BYTES = 1 << 20
 """Of an answer: as many as a signed document may have."""
 _ANSWER_S = 5.0
 _ALL_S = 30.0
+_TOO_LONG = f"takes longer than {_ALL_S:.0f} s"
 
 
 class NotUpdated(RuntimeError):
@@ -41,29 +44,29 @@ class _Straight(HTTPRedirectHandler):
 
 def over_http(url: str, clock: Callable[[], float] = time.monotonic) -> Ask:
     """Asks a hub at `url`; all questions together may take half a minute, an answer has at most a megabyte."""
-    opener = build_opener(_Straight)
     end_s = clock() + _ALL_S
 
     def ask(path: str, known: str) -> Answer:
         if clock() > end_s:
-            raise NotUpdated(f"the hub takes longer than {_ALL_S:.0f} s: what was fetched is not kept, try again")
+            raise NotUpdated(f"the hub {_TOO_LONG}: what was fetched is not kept, try again")
         headers = {"If-None-Match": f'"{known}"'} if known else {}
-        try:
-            with opener.open(Request(url.rstrip("/") + path, headers=headers), timeout=_ANSWER_S) as answer:  # noqa: S310  (the setting allows http and https alone)
-                data = b""
-                while part := answer.read1(65_536):
-                    data += part
-                    if len(data) > MOST_BYTES:
-                        raise NotUpdated("the hub's answer has more than a megabyte")
-                    if clock() > end_s:
-                        raise NotUpdated(f"the hub takes longer than {_ALL_S:.0f} s")
-                return Answer(data)
-        except HTTPError as error:
-            if error.code == 304:
-                return Answer(None)
-            raise NotUpdated(f"the hub answers {error.code} to {path}: is ROADCODE_HUB_URL a hub's?") from None
-        except (URLError, OSError, HTTPException) as error:
-            why = getattr(error, "reason", error)
-            raise NotUpdated(f"the hub at {url} does not answer ({why}); the list that is here goes on") from None
+        # The folder of lists is locked meanwhile: a hub that sends a header byte by byte must not hold it for days.
+        with opener_within(end_s - clock(), _Straight()) as (opener, line):
+            try:
+                with opener.open(Request(url.rstrip("/") + path, headers=headers), timeout=_ANSWER_S) as answer:  # noqa: S310  (the setting allows http and https alone)
+                    data = answer.read(MOST_BYTES + 1)
+            except HTTPError as error:
+                error.close()
+                if error.code == 304:
+                    return Answer(None)
+                raise NotUpdated(f"the hub answers {error.code} to {path}: is ROADCODE_HUB_URL a hub's?") from None
+            except (URLError, OSError, HTTPException) as error:
+                why = _TOO_LONG if line.cut_off else getattr(error, "reason", error)
+                raise NotUpdated(f"the hub at {url} does not answer ({why}); the list that is here goes on") from None
+            if line.cut_off or clock() > end_s:  # what was cut may look whole
+                raise NotUpdated(f"the hub {_TOO_LONG}")
+            if len(data) > MOST_BYTES:
+                raise NotUpdated("the hub's answer has more than a megabyte")
+            return Answer(data)
 
     return ask

@@ -7,6 +7,7 @@ from . import department, department_store, paper, points, points_settle, points
 from .add_checkpoint import MAX_REQUEST, SIZE_TYPE, RequestError, ask, parse_request, request_text
 from .anchor import AnchorOptions, AnchorStatus, LogDiverged, anchor_gas, step
 from .bundle import CHUNK as CHUNK_PROOF
+from .bundle import MOST as MOST_DOCUMENT
 from .bundle import ROAD as ROAD_PROOF
 from .bundle import VERSION as PROOF_VERSION
 from .bundle import place_to_plain, read_document, verify_document
@@ -22,7 +23,7 @@ from .cosignature import Cosignature, WitnessKey, cosign, cosignatures_of, with_
 from .cosigned import candidate, cosignatures_at, newest_witnessed, put_cosignatures, witnessed_note
 from .district import DISTRICT_KEY_WARN_S, DISTRICT_OVERLAP_S, DistrictKeyError, DistrictKeys, KeyStep, key_state
 from .faults import Fault
-from .fetch import Away
+from .fetch import Away, opener_within
 from .follow import Followed, check_evidence, follow
 from .fsck import fsck
 from .fsck_promises import waiting_fault
@@ -124,6 +125,7 @@ __all__ = [
     "MAX_NOTE",
     "MAX_REQUEST",
     "MERGE_DELAY_S",
+    "MOST_DOCUMENT",
     "ORIGIN_BITS",
     "PROOF_VERSION",
     "ROAD_PROOF",
@@ -265,6 +267,7 @@ __all__ = [
     "number_of_leaf",
     "number_outbox",
     "open_receipt",
+    "opener_within",
     "outbox_count",
     "pair_of",
     "paper",

@@ -22,6 +22,8 @@ CHUNK: Final = "chunk proof"
 MOST: Final = 64 << 20
 """Bytes of a document. A square of a bus lane with 31 days of 20,000 passes is 45 MB; a larger one is not ours."""
 
+_NEAR_DEG: Final = 1e-6
+
 Check = Callable[[Mapping[str, Any]], list[Step]]
 """Checks one record's proof against what the auditor trusts (`proof.verify_proof` with the rest filled in)."""
 
@@ -84,9 +86,11 @@ def _road(document: Mapping[str, Any], check: Check) -> list[Step]:
 
     from defects import CODE  # noqa: PLC0415 - numpy's side of the house wakes only when a bundle is read
     from defects import recode as reading  # noqa: PLC0415
-    from grid import blocks_of, index_in_block  # noqa: PLC0415
+    from grid import blocks_of, index_in_block, name_of, polygon_deg  # noqa: PLC0415
 
     cell, said = document["cell"], document["code"]
+    if type(cell) is not int:
+        return [Step("code", False, "a square is named by one whole number")]
     codes = np.frombuffer(b64decode(document["codes"], validate=True), CODE)
     if len(codes) != 1024:
         return [Step("code", False, f"a block has 1,024 codes, not {len(codes)}")]
@@ -95,17 +99,32 @@ def _road(document: Mapping[str, Any], check: Check) -> list[Step]:
     shown = {**reading.describe(code), **reading.details(code)}
     agrees = shown == said
     steps = [Step("code", agrees, f"the bytes of square {cell} {'say' if agrees else 'do NOT say'} {_words(said)}")]
+    # Nobody signs name and outline: they are reckoned from the number, or a true red square could be shown elsewhere.
+    here = document["name"] == name_of(cell) and _near(document["polygon"], polygon_deg(cell))
+    steps.append(Step("place", here, f"name and outline {'are' if here else 'are NOT'} those of square {cell}"))
     body, proof_steps = _proven(document["block"], check, "block", "block")
     if body is None:
         return [*steps, *proof_steps]
     ours = body["block"] == block and body["codes_sha256"] == sha256(codes.tobytes()).digest()
     verb = "are" if ours else "are NOT"
-    steps.append(Step("codes", ours, f"the block's 1,024 codes {verb} those that its record states"))
+    # A true proof of last month says nothing of today: its day is told, since `made_at` is nobody's word.
+    text = f"the block's 1,024 codes {verb} those that its record of {body['day']} states"
+    steps.append(Step("codes", ours, text))
     steps += proof_steps
     steps += _own(document, check, cell, said)
     steps += _context(document, check, body)
     steps += _days(document, check, body, block)
     return steps
+
+
+def _near(ring: Any, wanted: list[tuple[float, float]]) -> bool:
+    """Whether corners lie within a decimetre of each other: two machines project a little differently."""
+    if len(ring) != len(wanted):
+        return False
+    return all(
+        len(one) == 2 and all(abs(float(a) - b) < _NEAR_DEG for a, b in zip(one, other, strict=True))
+        for one, other in zip(ring, wanted, strict=True)
+    )
 
 
 def _words(said: Mapping[str, Any]) -> str:
@@ -186,6 +205,9 @@ def _chunk(document: Mapping[str, Any], check: Check) -> list[Step]:
     steps += proof_steps
     if sealed is None:
         return steps
+    if not document["places"]:
+        # A seal proves itself alone: without a way to it, the hash in the document is anybody's.
+        steps.append(Step("chunk", False, "no way from the hash to the seal is given"))
     for plain in document["places"]:
         place = place_from_plain(plain["place"])
         holds = root_from(leaf, place) == sealed["chunks_root"] and sealed["day"] == document["day"]

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from ledger import (
+    MOST_DOCUMENT,
     Chain,
     NotProvable,
     Step,
@@ -22,7 +24,7 @@ from ledger import (
     verify_proof,
 )
 
-from .printing import ERR, OUT, Json, show
+from .printing import ERR, OUT, Json, plain, show
 from .printing import settings as given
 
 app = typer.Typer(
@@ -88,7 +90,8 @@ def check(
     document = _read(file)
     trusted = key is not None
     if key is None:
-        key = str(document.get("log", {}).get("key", ""))
+        log = document.get("log")
+        key = str(log.get("key", "")) if isinstance(log, dict) else ""
         ERR.print("[yellow]no --key was given: the file is checked against the key that it brings itself, so anybody "
                   "could have written it[/yellow]")  # fmt: skip
     elif "+" not in key or Path(key).is_file():
@@ -100,7 +103,7 @@ def check(
         steps.insert(0, Step("trust", None, "no key was given from outside the file"))
     show([{"step": s.name, "holds": MARK[s.ok], "detail": s.detail} for s in steps], as_json, str(file))
     if document.get("banner"):
-        ERR.print(f"{document['banner']}: this is not a real road")
+        ERR.print(f"{escape(plain(str(document['banner'])[:80]))}: this is not a real road")
     broken, open_ = any(s.ok is False for s in steps), any(s.ok is None for s in steps)
     if not as_json:
         OUT.print("A step does NOT hold." if broken else "What was asked holds; see what was not asked." if open_
@@ -164,7 +167,8 @@ def read_hash(text: str) -> bytes:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return read_document(file.read_bytes())
+        with file.open("rb") as opened:
+            return read_document(opened.read(MOST_DOCUMENT + 1))
     except (OSError, ValueError) as error:
         raise BadFile(f"{file}: {error}") from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,8 @@ from ..settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 OUT = Console()
+_COMMANDS = frozenset({"Cc", "Cf", "Cs"})
+"""Unicode's categories of control signs, of invisible ones (which turn the direction of writing) and of half ones."""
 ERR = Console(stderr=True)
 
 
@@ -50,7 +53,12 @@ def show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.2f}"
-    return "" if value is None else str(value)
+    return "" if value is None else plain(str(value))
+
+
+def plain(text: str) -> str:
+    """Text without signs that command a terminal: a forged file could else paint over the line that names it forged."""
+    return "".join(sign if sign in "\n\t" or unicodedata.category(sign) not in _COMMANDS else "\ufffd" for sign in text)
 
 
 def bar() -> Progress:

@@ -25,7 +25,7 @@ async function show(document_) {
   const own = document_?.log?.key ?? "";
   const key = trustedKey() || own;
   const steps = await checkDocument(document_, key, KIND_ORDER);
-  shown = { document: document_, steps, vouched: Boolean(trustedKey()) };
+  shown = { document: document_, steps, trusted: Boolean(trustedKey()) };
   say("");
   draw();
 }
@@ -34,21 +34,25 @@ const mark = (ok) => (ok === true ? "yes" : ok === false ? "no" : "open");
 const SIGN = { yes: "✓", no: "✗", open: "○" };
 
 function draw() {
-  const { document: doc, steps, vouched } = shown;
+  const { document: doc, steps, trusted } = shown;
   const banner = byId("banner");
   banner.hidden = !doc?.banner;
   banner.textContent = doc?.banner ? t("notReal", doc.banner) : "";
   const broken = steps.some((s) => s.ok === false);
+  // Something must have been held against the key: a file in which nothing is signed is not proven by saying nothing false.
+  const signed = steps.some((s) => s.ok === true && s.name.endsWith("signature"));
+  const vouched = trusted && signed;
   const verdict = byId("verdict");
   verdict.hidden = false;
   verdict.dataset.ok = broken ? "no" : vouched ? "yes" : "open";
-  const code = doc?.code;
+  // Only a road proof's code is checked: one that is written into another file is nobody's word.
+  const code = doc?.what === "road proof" ? doc.code : null;
   fill(
     verdict,
     el("span", { class: "mark", "aria-hidden": "true" }, SIGN[verdict.dataset.ok]),
     el(
       "div", {},
-      el("strong", {}, broken ? t("broken") : vouched ? t("holds") : t("holdsAlone")),
+      el("strong", {}, broken ? t("broken") : vouched ? t("holds") : trusted ? t("holdsNothing") : t("holdsAlone")),
       code ? el("p", {}, el("span", { class: "swatch", style: { background: `var(--${/^(red|yellow|green|grey)$/.test(code.colour) ? code.colour : "grey"})` } }), t("said", doc, kindName(language, code.kind))) : null,
       el("p", { class: "fine" }, t("anchorOpen")),
     ),

@@ -5,8 +5,9 @@ export class CborError extends Error {}
 const DEEPEST = 16;
 const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Numbers, texts, Uint8Arrays, booleans, null, arrays, Maps and {tag, value}. Throws CborError for any other spelling. */
-export function decode(bytes) {
+/** Numbers, texts, Uint8Arrays, booleans, null, arrays, Maps and {tag, value}. Throws CborError for any other spelling.
+ *  wide: integers that a number does not hold exactly come as BigInt (records of the log have 64 bits), else they are refused. */
+export function decode(bytes, { wide = false } = {}) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let at = 0;
 
@@ -16,12 +17,13 @@ export function decode(bytes) {
     return at - many;
   };
 
-  const length = (info) => {
+  const length = (info, whole = false) => {
     if (info < 24) return info;
     if (info > 27) throw new CborError("a length that is not told beforehand");
     const size = 1 << (info - 24);
     const from = need(size);
     const value = size === 1 ? view.getUint8(from) : size === 2 ? view.getUint16(from) : size === 4 ? view.getUint32(from) : Number(view.getBigUint64(from));
+    if (!Number.isSafeInteger(value) && whole) return view.getBigUint64(from);
     if (!Number.isSafeInteger(value)) throw new CborError("a number above 2^53");
     if (value < (size === 1 ? 24 : 2 ** (4 * size))) throw new CborError("a number that is longer than it must be");
     return value;
@@ -56,9 +58,9 @@ export function decode(bytes) {
       if (info === 22) return null;
       throw new CborError("a float, or a value that has no place here");
     }
-    const many = length(info);
+    const many = length(info, wide && major < 2);
     if (major === 0) return many;
-    if (major === 1) return -1 - many;
+    if (major === 1) return typeof many === "bigint" ? -1n - many : -1 - many;
     if (major === 2) return take(many);
     if (major === 3) {
       try {

@@ -72,7 +72,7 @@ function readCode(code) {
     const field = byKey.get(key);
     if (!field) {
       if (key < CRITICAL) throw new CertificateError(`entry ${key} is unknown, and may change what the rest means: update the reader`);
-      const size = typeof value === "string" ? [...value].length : value instanceof Uint8Array ? value.length : Number.isInteger(value) || typeof value === "boolean" ? 0 : Infinity;
+      const size = typeof value === "string" ? [...value].length : value instanceof Uint8Array ? value.length : Number.isSafeInteger(value) || typeof value === "boolean" ? 0 : Infinity;
       if (size > MOST_OTHER) throw new CertificateError(`entry ${key} is no number, short text or short bytes`);
       continue;
     }

@@ -87,7 +87,7 @@ async function readNote(note, keyText) {
   const split = note.lastIndexOf("\n\n");
   if (split < 0 || note.length > 16384) throw new Error("not a signed note");
   const text = note.slice(0, split + 1);
-  const [origin, size, root] = text.split("\n");
+  const [origin, size, root, ...more] = text.split("\n");
   if (origin !== key.name) throw new Error(`the checkpoint is of ${origin}, the key of ${key.name}`);
   for (const line of note.slice(split + 2).split("\n")) {
     const [name, encoded] = line.replace(/^— /, "").split(" ");
@@ -96,7 +96,9 @@ async function readNote(note, keyText) {
     if (signature.length !== 68 || !same(signature.subarray(0, 4), key.id)) continue;
     if (!(await verifyAsync(signature.subarray(4), new TextEncoder().encode(text), key.public))) break;
     if (!/^(0|[1-9][0-9]{0,15})$/.test(size)) throw new Error("the size is not a plain number");
-    return { origin, size: Number(size), root: unbase64(root) };
+    const head = unbase64(root);
+    if (more.length !== 1 || more[0] !== "" || head.length !== 32) throw new Error("not three lines: name, size and root");
+    return { origin, size: Number(size), root: head };
   }
   throw new Error("its signature by this key does not hold");
 }
@@ -105,8 +107,9 @@ async function readNote(note, keyText) {
 async function proven(proof, key, kind, name) {
   const steps = [];
   const bytes = unbase64(proof.body);
-  const body = decode(bytes);
-  if (!(body instanceof Map) || body.get("kind") !== kind) return [null, [step(`${name}: record`, false, `is no ${kind} record`)]];
+  if (proof.v !== 1) return [null, [step(`${name}: record`, false, `version ${proof.v} of its proof is unknown`)]];
+  const body = decode(bytes, { wide: true });
+  if (!(body instanceof Map) || body.get("v") !== 1 || body.get("alg") !== "sha256" || body.get("kind") !== kind) return [null, [step(`${name}: record`, false, `is no ${kind} record`)]];
   let note;
   try {
     note = await readNote(proof.checkpoint, key);
@@ -145,6 +148,7 @@ async function checkRoad(doc, key, kinds) {
   const codes = unbase64(doc.codes);
   const steps = [];
   if (codes.length !== 1024 * CODE_BYTES) throw new Error("a block has 1,024 codes");
+  if (!Number.isSafeInteger(doc.cell) || doc.cell < 0) throw new Error("a square is named by one whole number");
   const [body, proofSteps] = await proven(doc.block, key, "block", "block");
   if (!body) return proofSteps;
   const index = indexInBlock(doc.cell);
@@ -152,7 +156,8 @@ async function checkRoad(doc, key, kinds) {
   const ours = blockOf(doc.cell) === body.get("block");
   const agrees = ours && code.colour === doc.code.colour && code.state === doc.code.state && (code.kind === null ? doc.code.kind === null : kinds[code.kind] === doc.code.kind);
   steps.push(step("code", agrees, `${doc.code.state} ${doc.code.colour} ${doc.code.kind ?? ""}`));
-  steps.push(step("codes", same(await sha256(codes), body.get("codes_sha256")), hex(body.get("codes_sha256"))));
+  // A true proof of last month says nothing of today: the record's day is told, since the file's own time is nobody's word.
+  steps.push(step("codes", same(await sha256(codes), body.get("codes_sha256")), `${body.get("day")} · ${hex(body.get("codes_sha256"))}`));
   steps.push(...proofSteps);
   if (["yellow", "red"].includes(doc.code.colour)) steps.push(...(await own(doc, key)));
   steps.push(...(await context(doc, key, body)));
@@ -214,6 +219,8 @@ async function checkChunk(doc, key) {
   const [sealed, proofSteps] = await proven(doc.seal, key, "seal", "seal");
   steps.push(...proofSteps);
   if (!sealed) return steps;
+  // A seal proves itself alone: without a way to it, the hash in the file is anybody's.
+  if (!doc.places.length) steps.push(step("chunk", false, "", { count: 0 }));
   for (const { place } of doc.places) {
     const within = await inclusionRoot(place.index, place.count, await leafHash(leaf), place.path.map(unbase64));
     const node = within && (await leafHash(packNode(place.block, place.count, within)));

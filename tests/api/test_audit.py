@@ -131,6 +131,8 @@ def test_from_a_red_square_to_its_chunks_and_back_before_and_after_they_have_gon
         for gone in (leaf, phone[2]):
             later = world.trace(gone)
             assert later["kept"] is False
+            stranger = {**later, "leaf": "ab" * 32, "places": []}
+            assert [s.name for s in world.check(stranger) if s.ok is False] == ["chunk"], "a seal alone proves no chunk"
             steps = world.check(later)
             assert [s for s in steps if s.ok is False] == []
             assert "chunk" in [s.name for s in steps if s.ok]
@@ -164,6 +166,9 @@ def forged(world: World, document: dict[str, Any]) -> None:
     assert without(lambda d: d.update(block=d["days"][0]["seal"]))
     assert without(lambda d: d.update(days=7)) == ["document"]
     assert without(lambda d: d.update(codes="AAAA")) in (["code"], ["document"])
+    assert "place" in without(lambda d: d.update(name=d["name"].replace("N", "S")))
+    assert "place" in without(lambda d: d.update(polygon=[[lon + 0.001, lat] for lon, lat in d["polygon"]]))
+    assert without(lambda d: d.update(cell=float(d["cell"]))) == ["code"]
     another = Log(world.folder / "another", "road-health-code/test")
     assert "block: signature" in [s.name for s in world.check(document, another.verifier) if s.ok is False]
     another.close()
@@ -182,6 +187,19 @@ def test_the_command_needs_nothing_but_the_file_and_says_when_no_key_was_given(w
     assert json.loads(alone.stdout)[0]["step"] == "trust"
     file.write_text(file.read_text().replace('"revision"', '"revisions"').replace('"codes": "', '"codes": "AAAA'))
     assert run(app, ["check", str(file), "--key", world.log.verifier]).exit_code == 1
+
+
+def test_a_forged_file_does_not_paint_over_what_the_command_says(tmp_path: Path) -> None:
+    file = tmp_path / "forged.json"
+    code = {"colour": "green\x1b[2K\x1b[1A\u202e", "state": "none", "kind": None}
+    file.write_text(json.dumps({
+        "v": 1, "what": "road proof", "cell": 1, "code": code, "codes": base64.b64encode(bytes(12 * 1024)).decode(),
+        "banner": "\x1b[2JEvery step holds", "name": "", "polygon": [], "block": {}, "log": ["no key"],
+    }))  # fmt: skip
+    told = CliRunner().invoke(app, ["check", str(file)])
+    assert told.exit_code == 1
+    assert "\x1b" not in told.output
+    assert "\u202e" not in told.output
 
 
 def test_a_hash_is_of_64_digits_or_of_a_file(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import cbor2
 import pytest
 
 from api import wiring
@@ -65,6 +66,41 @@ def test_a_file_that_was_changed_is_refused_and_says_where(visit: Any, site: Any
     page.click("#language")
     seen.await_text("#verdict", "不成立")
     assert seen.complaints == []
+
+
+def test_a_colour_written_into_a_proof_of_something_else_is_not_shown_and_nothing_signed_is_nothing_proven(
+    visit: Any, site: Any, tmp_path: Path
+) -> None:
+    with urlopen(f"{site.url.rstrip('/')}/api/v1/cells/{site.red_cell}/proof", timeout=30) as answer:  # noqa: S310
+        road = json.load(answer)
+    forged = {
+        "v": 1, "what": "chunk proof", "leaf": "ab" * 32, "day": "2026-01-01", "places": [], "seal": None,
+        "cell": site.red_cell, "name": "here", "code": {"colour": "green", "state": "none", "kind": None},
+    }  # fmt: skip
+    file = tmp_path / "forged.json"
+    seen = visit()
+    page = seen.open("audit.html", ready=False)
+    page.fill("#key", wiring.ledger(site.platform.settings).verifier)
+    for change, said in (({}, "nothing is proven"), ({"seal": road["block"]}, "does NOT hold")):
+        file.write_text(json.dumps(forged | change))
+        page.set_input_files("#file", str(file))
+        seen.await_text("#verdict", said)
+        assert "green" not in page.locator("#verdict").inner_text()
+    assert seen.complaints == []
+
+
+def test_the_browser_reads_the_integers_of_records(visit: Any, site: Any) -> None:
+    seen = visit()
+    page = seen.open("audit.html", ready=False)
+    values = [0, 23, 24, 65_536, 1 << 32, (1 << 53) - 1, 1 << 53, (1 << 63) - 1, -1, -25, -(1 << 53) - 1, -(1 << 63)]
+    read = """async (all) => { const { decode } = await import("./cbor.js");
+        const bytes = (text) => Uint8Array.from(text.match(/../g), (two) => parseInt(two, 16));
+        return all.map((text) => String(decode(bytes(text), { wide: true }))); }"""
+    assert page.evaluate(read, [cbor2.dumps(value).hex() for value in values]) == [str(value) for value in values]
+    strict = """async (text) => { const { decode } = await import("./cbor.js");
+        try { return String(decode(Uint8Array.from(text.match(/../g), (two) => parseInt(two, 16)))); } catch (e) {
+        return e.name + e.message; } }"""
+    assert "above 2^53" in page.evaluate(strict, cbor2.dumps(1 << 53).hex())  # of certificates
 
 
 def test_a_chunk_is_traced_to_the_squares_that_changed(visit: Any, site: Any) -> None:
