@@ -15,6 +15,7 @@ from rich.markup import escape
 from .commands import (
     archive,
     audit,
+    bench,
     chain,
     cost,
     dead_letter,
@@ -30,10 +31,6 @@ from .commands import (
     tls,
     train,
 )
-from .commands import bench_fusion as fusion
-from .commands import bench_ledger as ledger_bench
-from .commands import bench_points as bench_of_points
-from .commands import bench_scale as scale
 from .commands import certificate as certificates
 from .commands import department as departments
 from .commands import district as district_keys
@@ -162,10 +159,7 @@ app.add_typer(register.register, name="register")
 app.add_typer(register.permit, name="permit")
 app.add_typer(register.repair, name="repair")
 app.add_typer(receipt.app, name="receipt")
-benches = typer.Typer(help="Measure what this machine can do.", no_args_is_help=True)
-app.add_typer(benches, name="bench")
-benches.command("fusion")(fusion.bench_fusion)
-benches.command("points", epilog=bench_of_points.EXAMPLES)(bench_of_points.bench_points)
+app.add_typer(bench.app, name="bench")
 
 
 # ---------------------------------------------------------------- proof
@@ -240,51 +234,6 @@ def doctor(home: Annotated[Path | None, typer.Option(help="the data folder")] = 
     findings = examine(given(home=home))
     show([vars(f) for f in findings], as_json, "doctor")
     raise typer.Exit(1 if any(f.state == "fault" for f in findings) else 0)
-
-
-@benches.command("parts")
-def bench_parts(as_json: Json = False) -> None:
-    """The pure parts: addresses, decoding, observing, folding, painting."""
-    from .bench import run_bench  # noqa: PLC0415
-
-    show(run_bench(), as_json, "one core, this machine, now")
-
-
-@benches.command("ingest")
-def bench_ingest(
-    chunks: Annotated[int, typer.Option(help="5 s chunks of each of 32 devices", min=10)] = 100, as_json: Json = False
-) -> None:
-    """From publisher to committed, with the services' cpu, beside a peer that stores undecoded payloads; minutes."""
-    from .bench_ingest import run_bench_ingest  # noqa: PLC0415
-
-    figures = run_bench_ingest(given(), ERR.print, chunks, chunks * 5 // 2)
-    if as_json:
-        print(json.dumps(figures, indent=1))
-    else:
-        rows = [{"figure": name, "value": json.dumps(value)} for name, value in figures.items()]
-        show(rows, False, "us of cpu per vehicle-second")
-
-
-benches.command("scale", epilog=scale.EXAMPLES)(scale.bench_scale)
-
-
-benches.command("ledger", epilog=ledger_bench.EXAMPLES)(ledger_bench.bench_ledger)
-
-
-@benches.command("match")
-def bench_match(
-    drives: Annotated[int, typer.Option(help="simulated drives of 4 km a receiver", min=1)] = 20,
-    seed: Annotated[int, typer.Option(help="of the simulated town and drives")] = 4,
-    links: Annotated[
-        Path | None, typer.Option(help="a road file with columns dir and road_name; with --traces")
-    ] = None,
-    traces: Annotated[Path | None, typer.Option(help="CSV of agent_id, time, lng, lat, .gz too")] = None,
-    as_json: Json = False,
-) -> None:
-    """Map matching on a simulated town beside the nearest road; with --links and --traces on real ones too."""
-    from .commands.match import measure  # noqa: PLC0415
-
-    measure(drives, seed, links, traces, as_json)
 
 
 # ---------------------------------------------------------------- pumps: started by `up`, or one by one

@@ -25,6 +25,7 @@ from ledger import (
     latest_record,
     leaf_hash,
     parse,
+    points_faults,
     root_of,
     seals,
     subjects,
@@ -71,6 +72,8 @@ def _faults(
     faults = list(ledger_fsck(conn, ledger.tiles, ledger.chain, ledger.verifier))
     told("departments' certificates against their records")
     faults += [Fault("department", id_, text) for id_, text in department_store.faults(conn)]
+    told("points: entries, statements and settlements against each other and their records")
+    faults += points_faults(conn)
     faults += waiting_fault(conn, merge_delay_s)
     told("changes, cases, contexts, boxes and registers against their records")
     faults += said_faults(conn)

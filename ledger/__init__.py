@@ -33,6 +33,7 @@ from .keys import KeyPair, PublicKey, UnknownAlgorithm, load_pair, pair_of
 from .log import Log, LogBusy
 from .merkle import leaf_hash, root_of, verify_consistency, verify_inclusion
 from .note import MAX_NOTE, Checkpoint, NoteError, load_secret, parse_checkpoint, verify_note
+from .points_fsck import faults as points_faults
 from .points_leaf import StatementError as PointsStatementError
 from .points_leaf import verify_statement
 from .points_store import Balance, KeyReused, NoAccount, NotEnough, PointsError
@@ -280,6 +281,7 @@ __all__ = [
     "place_of",
     "place_to_plain",
     "points",
+    "points_faults",
     "points_settle",
     "points_store",
     "prove",

@@ -3,6 +3,7 @@
 import { byId, el, fill } from "./elements.js";
 import { getJson } from "./http.js";
 import { checkDocument } from "./proofs.js";
+import { readPolicy } from "./witnesses.js";
 import { KIND_ORDER, kindName, word } from "./auditwords.js";
 
 let language = localStorage.getItem("language") === "en" || !navigator.language.startsWith("zh") ? "en" : "zh";
@@ -24,7 +25,14 @@ async function show(document_) {
   say(t("checking"));
   const own = document_?.log?.key ?? "";
   const key = trustedKey() || own;
-  const steps = await checkDocument(document_, key, KIND_ORDER);
+  let policy = null;
+  try {
+    const text = byId("policy").value;
+    policy = text.trim() ? await readPolicy(text) : null;
+  } catch (error) {
+    return say(error.message);
+  }
+  const steps = await checkDocument(document_, { key, policy }, KIND_ORDER);
   shown = { document: document_, steps, trusted: Boolean(trustedKey()) };
   say("");
   draw();
@@ -144,6 +152,7 @@ byId("file").addEventListener("change", async () => {
     say(t("notJson"));
   }
 });
+byId("policy").addEventListener("change", () => shown && show(shown.document));
 byId("key").addEventListener("change", () => shown && show(shown.document));
 byId("language").addEventListener("click", () => {
   language = language === "zh" ? "en" : "zh";

@@ -13,8 +13,8 @@ const NAMES = {
   en: { block: "the block's record", "own record": "the square's own record", context: "the day's context", seal: "the day's seal" },
 };
 const PARTS = {
-  zh: { inclusion: "在日志树中", signature: "检查点由可信公钥签名", anchor: "上链锚定", record: "可读的记录" },
-  en: { inclusion: "is in the log's tree", signature: "checkpoint signed by the trusted key", anchor: "anchored on the chain", record: "readable" },
+  zh: { inclusion: "在日志树中", signature: "检查点由可信公钥签名", anchor: "上链锚定", witnesses: "足够多的见证方签名", record: "可读的记录" },
+  en: { inclusion: "is in the log's tree", signature: "checkpoint signed by the trusted key", anchor: "anchored on the chain", witnesses: "signed by enough witnesses", record: "readable" },
 };
 
 function stepName(language, name) {
@@ -60,6 +60,7 @@ const TEXTS = {
     trust: "您信任谁",
     key: "日志公钥（log.pub 的内容）",
     keyWhy: "公钥应由运营方以另一途径给您（纸面、电话）。不填则用文件自带的公钥：那只说明文件前后一致，谁都能写出来。",
+    policy: "见证方与法定数量（策略文件的内容；不填则不核对见证方）",
     other: "English",
     checking: "核对中…",
     failed: "取不到：",
@@ -97,6 +98,7 @@ const TEXTS = {
     trust: "Whom you trust",
     key: "The log's public key (what stands in log.pub)",
     keyWhy: "The operator should give it to you by another way: on paper, by phone. Left empty, the key in the file is used: that shows that the file agrees with itself, and anybody could have written it.",
+    policy: "Witnesses, and how many must sign (what stands in a policy file; left empty, no witness counts)",
     other: "中文",
     checking: "checking…",
     failed: "It could not be fetched:",

@@ -3,6 +3,7 @@
 import { verifyAsync } from "./vendor/ed25519.js";
 import { decode } from "./cbor.js";
 import { blockOf, indexInBlock } from "./cells.js";
+import { witnessed } from "./witnesses.js";
 
 const CODE_BYTES = 12;
 export const COLOURS = ["grey", "green", "yellow", "red"];
@@ -68,6 +69,39 @@ async function inclusionRoot(index, size, leaf, path) {
   return sn === 0n ? value : null;
 }
 
+/** Whether the tree of `first` leaves is a prefix of the tree of `second` (RFC 9162 2.1.4.2). */
+async function consistent(first, second, root1, root2, path) {
+  if (first <= 0 || first > second || path.length > MOST_HASHES || path.some((p) => p.length !== 32)) return false;
+  if (first === second) return path.length === 0 && same(root1, root2);
+  const steps = [...path];
+  let fn = BigInt(first - 1);
+  let sn = BigInt(second - 1);
+  if ((BigInt(first) & fn) === 0n) steps.unshift(root1);
+  if (!steps.length) return false;
+  while (fn & 1n) {
+    fn >>= 1n;
+    sn >>= 1n;
+  }
+  let fr = steps[0];
+  let sr = steps[0];
+  for (const one of steps.slice(1)) {
+    if (sn === 0n) return false;
+    if (fn & 1n || fn === sn) {
+      fr = await nodeHash(one, fr);
+      sr = await nodeHash(one, sr);
+      while (!(fn & 1n) && fn) {
+        fn >>= 1n;
+        sn >>= 1n;
+      }
+    } else {
+      sr = await nodeHash(sr, one);
+    }
+    fn >>= 1n;
+    sn >>= 1n;
+  }
+  return sn === 0n && same(fr, root1) && same(sr, root2);
+}
+
 const step = (name, ok, detail, more = {}) => ({ name, ok, detail, ...more });
 
 /** Name, key id and public key of a verifier text `name+hash+base64` (C2SP signed-note, Ed25519). */
@@ -104,7 +138,7 @@ async function readNote(note, keyText) {
 }
 
 /** A record and the steps that prove it. */
-async function proven(proof, key, kind, name) {
+async function proven(proof, trust, kind, name) {
   const steps = [];
   const bytes = unbase64(proof.body);
   if (proof.v !== 1) return [null, [step(`${name}: record`, false, `version ${proof.v} of its proof is unknown`)]];
@@ -112,7 +146,7 @@ async function proven(proof, key, kind, name) {
   if (!(body instanceof Map) || body.get("v") !== 1 || body.get("alg") !== "sha256" || body.get("kind") !== kind) return [null, [step(`${name}: record`, false, `is no ${kind} record`)]];
   let note;
   try {
-    note = await readNote(proof.checkpoint, key);
+    note = await readNote(proof.checkpoint, trust.key);
   } catch (error) {
     return [body, [step(`${name}: signature`, false, error.message)]];
   }
@@ -120,10 +154,29 @@ async function proven(proof, key, kind, name) {
   const within = note.size === proof.tree_size && root !== null && same(root, note.root);
   steps.push(step(`${name}: inclusion`, within, `leaf ${proof.leaf_index} of ${proof.tree_size}`));
   steps.push(step(`${name}: signature`, true, `${note.origin}, ${note.size}`));
+  if (trust.policy) steps.push(await witnesses(proof, note, trust, name));
   const anchor = proof.anchor ?? {};
   const where = anchor.status === "anchored" ? `seq ${anchor.seq}, block ${anchor.block}, ${new Date(anchor.time * 1000).toISOString()}` : "";
   steps.push(step(`${name}: anchor`, null, where, { anchor: anchor.status ?? "pending" }));
   return [body, steps];
+}
+
+/** Whether enough witnesses signed the proof's checkpoint, or another one of the same history that holds the record. */
+async function witnesses(proof, note, trust, name) {
+  const told = (found, ok) => step(`${name}: witnesses`, ok, `${found.names.join(", ") || "–"} (${found.needed})`);
+  try {
+    const found = await witnessed(trust.policy, proof.checkpoint);
+    const other = proof.witnessed;
+    if (found.enough || !other) return told(found, found.enough || null);
+    const beside = await readNote(other.checkpoint, trust.key);
+    const [older, newer] = beside.size < note.size ? [beside, note] : [note, beside];
+    const goesOn = beside.size > proof.leaf_index && (await consistent(older.size, newer.size, older.root, newer.root, other.consistency.map(unbase64)));
+    if (!goesOn) return step(`${name}: witnesses`, false, "the witnessed checkpoint is of another history");
+    const there = await witnessed(trust.policy, other.checkpoint);
+    return told(there, there.enough || null);
+  } catch (error) {
+    return step(`${name}: witnesses`, false, String(error.message ?? error));
+  }
 }
 
 /** What a square's twelve bytes say, as the server's answers say it; the type by its number. */
@@ -132,24 +185,24 @@ export function readCode(bytes) {
   return { colour: COLOURS[colour], state: STATES[state], kind: kind === NO_KIND ? null : kind };
 }
 
-/** Every step of a document. Never throws: what cannot be read is a step that does not hold. */
-export async function checkDocument(document_, key, kinds) {
+/** Every step of a document. trust: {key, policy}, policy of `readPolicy` or null. Never throws: what cannot be read is a step that does not hold. */
+export async function checkDocument(document_, trust, kinds) {
   try {
     if (document_.v !== 1) throw new Error(`version ${document_.v} is unknown`);
-    if (document_.what === "road proof") return await checkRoad(document_, key, kinds);
-    if (document_.what === "chunk proof") return await checkChunk(document_, key);
+    if (document_.what === "road proof") return await checkRoad(document_, trust, kinds);
+    if (document_.what === "chunk proof") return await checkChunk(document_, trust);
     throw new Error("neither a road proof nor a chunk proof");
   } catch (error) {
     return [step("document", false, String(error.message ?? error))];
   }
 }
 
-async function checkRoad(doc, key, kinds) {
+async function checkRoad(doc, trust, kinds) {
   const codes = unbase64(doc.codes);
   const steps = [];
   if (codes.length !== 1024 * CODE_BYTES) throw new Error("a block has 1,024 codes");
   if (!Number.isSafeInteger(doc.cell) || doc.cell < 0) throw new Error("a square is named by one whole number");
-  const [body, proofSteps] = await proven(doc.block, key, "block", "block");
+  const [body, proofSteps] = await proven(doc.block, trust, "block", "block");
   if (!body) return proofSteps;
   const index = indexInBlock(doc.cell);
   const code = readCode(codes.subarray(index * CODE_BYTES, (index + 1) * CODE_BYTES));
@@ -159,24 +212,24 @@ async function checkRoad(doc, key, kinds) {
   // A true proof of last month says nothing of today: the record's day is told, since the file's own time is nobody's word.
   steps.push(step("codes", same(await sha256(codes), body.get("codes_sha256")), `${body.get("day")} · ${hex(body.get("codes_sha256"))}`));
   steps.push(...proofSteps);
-  if (["yellow", "red"].includes(doc.code.colour)) steps.push(...(await own(doc, key)));
-  steps.push(...(await context(doc, key, body)));
-  for (const day of doc.days) steps.push(...(await chunksOf(day, key, body)));
+  if (["yellow", "red"].includes(doc.code.colour)) steps.push(...(await own(doc, trust)));
+  steps.push(...(await context(doc, trust, body)));
+  for (const day of doc.days) steps.push(...(await chunksOf(day, trust, body)));
   return steps;
 }
 
-async function own(doc, key) {
+async function own(doc, trust) {
   if (!doc.own) return [step("own record", null, "")];
-  const [body, steps] = await proven(doc.own, key, "code", "own record");
+  const [body, steps] = await proven(doc.own, trust, "code", "own record");
   if (!body) return steps;
   const after = body.get("after");
   const agrees = String(body.get("cell")) === String(doc.cell) && ["colour", "state", "kind"].every((name) => after.get(name) === doc.code[name]);
   return [step("own record", agrees, `${after.get("state")} ${after.get("colour")} ${after.get("kind") ?? ""}`), ...steps];
 }
 
-async function context(doc, key, block) {
+async function context(doc, trust, block) {
   if (!doc.context) return [step("context", block.get("context").every((b) => b === 0) ? true : null, "")];
-  const [body, steps] = await proven(doc.context, key, "context", "context");
+  const [body, steps] = await proven(doc.context, trust, "context", "context");
   if (!body) return steps;
   return [step("context", same(await sha256(unbase64(doc.context.body)), block.get("context")), body.get("day")), ...steps];
 }
@@ -188,7 +241,7 @@ function packNode(block, count, root) {
   return join(new Uint8Array(head.buffer), root);
 }
 
-async function chunksOf(day, key, block) {
+async function chunksOf(day, trust, block) {
   const leaves = day.chunks.map(unhex);
   const name = `chunks of ${day.day}`;
   const rising = day.chunks.every((leaf, i) => leaf.length === 64 && (i === 0 || day.chunks[i - 1] <= leaf));
@@ -201,7 +254,7 @@ async function chunksOf(day, key, block) {
     if (!inRecord) steps.push(step(name, null, `${leaves.length}`, { count: leaves.length }));
     return steps;
   }
-  const [sealed, proofSteps] = await proven(day.seal, key, "seal", `seal of ${day.day}`);
+  const [sealed, proofSteps] = await proven(day.seal, trust, "seal", `seal of ${day.day}`);
   steps.push(...proofSteps);
   if (!sealed) return steps;
   const node = await leafHash(packNode(block.get("block"), leaves.length, root));
@@ -211,12 +264,12 @@ async function chunksOf(day, key, block) {
   return steps;
 }
 
-async function checkChunk(doc, key) {
+async function checkChunk(doc, trust) {
   const leaf = unhex(doc.leaf);
   const steps = [];
   if (doc.raw_sha256 && doc.salt) steps.push(step("hash", same(await sha256(unhex(doc.salt), unhex(doc.raw_sha256)), leaf), doc.leaf));
   if (!doc.seal) return [...steps, step("seal", null, doc.day)];
-  const [sealed, proofSteps] = await proven(doc.seal, key, "seal", "seal");
+  const [sealed, proofSteps] = await proven(doc.seal, trust, "seal", "seal");
   steps.push(...proofSteps);
   if (!sealed) return steps;
   // A seal proves itself alone: without a way to it, the hash in the file is anybody's.
