@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ledger import MAX_REQUEST, SIZE_TYPE, OtherSize, Refusal, RequestError, Witness, parse_request
+from ingest import Buckets, Budget
+from ledger import MAX_REQUEST, SIZE_TYPE, Fork, OtherSize, Refusal, RequestError, Witness, parse_request
+
+_TOLD: Final = Budget(burst=60, per_s=0.2)
+"""Lines about requests that anybody can send: 5 MB a day at the most. Fewer, and a log with a wrong key goes unseen."""
 
 
 def witness_app(witness: Witness, clock_s: Callable[[], float], say: Callable[[str], object]) -> FastAPI:
-    """The application. `say` hears of every refusal that is more than a stale size, in a line."""
+    """The application. `say` hears of refusals that are more than a stale size, in a line: of forks always, of others
+    as long as strangers do not fill a disk with them."""
+    told = Buckets(_TOLD, 1)
     app = FastAPI(title="Witness", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.post("/add-checkpoint")
@@ -32,7 +39,8 @@ def witness_app(witness: Witness, clock_s: Callable[[], float], say: Callable[[s
         except OtherSize as error:
             return Response(f"{error.size}\n", status_code=409, headers={"Content-Type": SIZE_TYPE})
         except Refusal as error:
-            say(f"{type(error).__name__}: {error}")
+            if isinstance(error, Fork) or told.take("", clock_s()):
+                say(f"{type(error).__name__}: {str(error)[:300]}")
             return _text(str(error), error.status)
         return _text(line.rstrip("\n"), 200)
 

@@ -83,9 +83,10 @@ def read_cosignature(text: str, encoded: str, key: WitnessKey) -> Cosignature:
 
 
 def cosignatures_of(note: str, keys: Sequence[WitnessKey]) -> list[Cosignature]:
-    """What the given witnesses signed of a note, at most one of each. Lines of unknown keys are passed over.
+    """What the given witnesses signed of a note, at most one of each. Lines of unknown keys are passed over, and so is
+    what comes after a key's first line: a note full of one witness's lines costs one check.
 
-    Raises NoteError where the note cannot be read or a line of a known key does not hold: such a note was meddled with.
+    Raises NoteError where the note cannot be read or the line of a known key does not hold: it was meddled with.
     """
     text, lines = split_note(note)
     known = {(key.name, key.key_id): key for key in keys}
@@ -93,9 +94,8 @@ def cosignatures_of(note: str, keys: Sequence[WitnessKey]) -> list[Cosignature]:
     for line in lines:
         name, _, encoded = line.removeprefix("— ").partition(" ")
         key = known.get((name, key_of(encoded)))
-        if key is not None:
-            one = read_cosignature(text, encoded, key)
-            found.setdefault(key.vkey, one)
+        if key is not None and key.vkey not in found:
+            found[key.vkey] = read_cosignature(text, encoded, key)
     return list(found.values())
 
 

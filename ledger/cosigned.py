@@ -30,13 +30,19 @@ def put_cosignatures(conn: psycopg.Connection[Any], size: int, signed: Sequence[
 
 def cosignatures_at(conn: psycopg.Connection[Any], size: int) -> list[Cosignature]:
     """What was kept of one checkpoint, by witness. A row that is no key is left out: fsck names it."""
+    return _cosignatures_of(conn, [size])[size]
+
+
+def _cosignatures_of(conn: psycopg.Connection[Any], sizes: Sequence[int]) -> dict[int, list[Cosignature]]:
+    found: dict[int, list[Cosignature]] = {size: [] for size in sizes}
     rows = conn.execute(
-        "SELECT vkey, time_s, signature FROM cosignature WHERE size = %s ORDER BY vkey LIMIT %s", (size, MOST)
+        "SELECT s.* FROM unnest(%s::bigint[]) AS asked (size), LATERAL (SELECT size, vkey, time_s, signature"
+        " FROM cosignature c WHERE c.size = asked.size ORDER BY vkey LIMIT %s) AS s ORDER BY s.size, s.vkey",
+        (list(sizes), MOST),
     )
-    found = []
-    for vkey, time_s, signature in rows:
+    for size, vkey, time_s, signature in rows:
         try:
-            found.append(Cosignature(witness_key(vkey), time_s, bytes(signature)))
+            found[size].append(Cosignature(witness_key(vkey), time_s, bytes(signature)))
         except NoteError:
             continue
     return found
@@ -58,9 +64,10 @@ def newest_witnessed(conn: psycopg.Connection[Any], policy: Policy, covering: in
         " AND EXISTS (SELECT 1 FROM cosignature s WHERE s.size = c.size) ORDER BY c.size DESC LIMIT %s",
         (covering, _LOOKED_AT),
     ).fetchall()
+    signed = _cosignatures_of(conn, [size for size, _ in rows])
     for size, note in rows:
-        whole = with_cosignatures(note, cosignatures_at(conn, size))
         try:
+            whole = with_cosignatures(note, signed[size])
             if policy.enough(whole):
                 return size, whole
         except NoteError:

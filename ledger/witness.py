@@ -179,7 +179,10 @@ class Witness:
             self._check_proof(last, checkpoint, proof)
             if last is not None and now_s < last.time_s:
                 raise ClockBehind(f"the clock says {now_s}, a head was signed at {last.time_s}")
-            self._write(checkpoint.origin, Signed(checkpoint.size, checkpoint.root, note, now_s))
+            newest = None if last is None else (last.size, last.root, last.time_s)
+            # Else it is the same signature once more: who repeats a public request does not wear out the disk.
+            if newest != (checkpoint.size, checkpoint.root, now_s):
+                self._write(checkpoint.origin, Signed(checkpoint.size, checkpoint.root, note, now_s))
             return self._sign(checkpoint, now_s)
 
     def checked(self, note: str) -> Checkpoint:

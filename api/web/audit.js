@@ -49,7 +49,8 @@ function draw() {
   const broken = steps.some((s) => s.ok === false);
   // Something must have been held against the key: a file in which nothing is signed is not proven by saying nothing false.
   const signed = steps.some((s) => s.ok === true && s.name.endsWith("signature"));
-  const vouched = trusted && signed;
+  const unwitnessed = steps.some((s) => s.ok !== true && s.name.endsWith("witnesses"));
+  const vouched = trusted && signed && !unwitnessed;
   const verdict = byId("verdict");
   verdict.hidden = false;
   verdict.dataset.ok = broken ? "no" : vouched ? "yes" : "open";
@@ -60,7 +61,7 @@ function draw() {
     el("span", { class: "mark", "aria-hidden": "true" }, SIGN[verdict.dataset.ok]),
     el(
       "div", {},
-      el("strong", {}, broken ? t("broken") : vouched ? t("holds") : trusted ? t("holdsNothing") : t("holdsAlone")),
+      el("strong", {}, broken ? t("broken") : vouched ? t("holds") : !trusted ? t("holdsAlone") : signed ? t("holdsUnwitnessed") : t("holdsNothing")),
       code ? el("p", {}, el("span", { class: "swatch", style: { background: `var(--${/^(red|yellow|green|grey)$/.test(code.colour) ? code.colour : "grey"})` } }), t("said", doc, kindName(language, code.kind))) : null,
       el("p", { class: "fine" }, t("anchorOpen")),
     ),

@@ -70,7 +70,7 @@ export async function witnessed(policy, note) {
     const data = unbase64(encoded);
     const id = hex(data.subarray(0, 4));
     for (const [name, witness] of policy.witnesses) {
-      if (witness.origin !== origin || witness.hash !== id) continue;
+      if (witness.origin !== origin || witness.hash !== id || names.has(name)) continue;
       const time = data.length === 76 ? new DataView(data.buffer, data.byteOffset + 4, 8).getBigUint64(0) : null;
       const message = bytes(`cosignature/v1\ntime ${time}\n${text}`);
       if (time === null || !(await verifyAsync(data.subarray(12), message, witness.public))) throw new Error(`the cosignature of ${name} does not hold`);

@@ -77,11 +77,11 @@ def test_a_colour_written_into_a_proof_of_something_else_is_not_shown_and_nothin
         "v": 1, "what": "chunk proof", "leaf": "ab" * 32, "day": "2026-01-01", "places": [], "seal": None,
         "cell": site.red_cell, "name": "here", "code": {"colour": "green", "state": "none", "kind": None},
     }  # fmt: skip
-    file = tmp_path / "forged.json"
     seen = visit()
     page = seen.open("audit.html", ready=False)
     page.fill("#key", wiring.ledger(site.platform.settings).verifier)
-    for change, said in (({}, "nothing is proven"), ({"seal": road["block"]}, "does NOT hold")):
+    for n, (change, said) in enumerate((({}, "nothing is proven"), ({"seal": road["block"]}, "does NOT hold"))):
+        file = tmp_path / f"forged-{n}.json"  # the same name again would be no change to the page
         file.write_text(json.dumps(forged | change))
         page.set_input_files("#file", str(file))
         seen.await_text("#verdict", said)

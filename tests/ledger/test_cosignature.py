@@ -5,7 +5,7 @@ from base64 import b64decode
 import pytest
 
 from ledger.cosignature import Cosignature, cosign, cosignatures_of, with_cosignatures, witness_key
-from ledger.keys import pair_of
+from ledger.keys import PublicKey, pair_of
 from ledger.note import MAX_NOTE, NoteError, parse_checkpoint, verify_note
 
 # A vector of the package `note` of github.com/transparency-dev/formats at 4a6d9f9: seed, key, one second's signature.
@@ -51,6 +51,20 @@ def test_a_public_log_s_checkpoint_and_two_of_its_witnesses_hold() -> None:
         ("remora.n621.de", 1779573024), ("witness.stagemole.eu", 1779573024)
     ]  # fmt: skip
     assert all(key.vkey in (REMORA, STAGEMOLE, VKEY) for key in keys)
+
+
+def test_a_note_full_of_one_witness_s_lines_costs_one_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair, asked = pair_of(SEED), []
+    holds = PublicKey.holds
+
+    def counted(key: PublicKey, signature: bytes, message: bytes) -> bool:
+        asked.append(key)
+        return holds(key, signature, message)
+
+    monkeypatch.setattr(PublicKey, "holds", counted)
+    lines = "".join(cosign(TEXT, "wit", pair, AT_S + n).line for n in range(100))
+    assert [one.time_s for one in cosignatures_of(f"{TEXT}\n{lines}", [witness_key(VKEY)])] == [AT_S]
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("where", ["size", "time", "signature"])

@@ -105,6 +105,20 @@ def test_what_goes_on_is_signed_and_nothing_else(folder: Path, heads: Heads, tmp
         sign(witness, heads, 12, 20, 200)
 
 
+def test_who_repeats_a_public_request_does_not_wear_out_the_disk(
+    folder: Path, heads: Heads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(folder, heads) as witness:
+        sign(witness, heads, 0, 7, 100)
+        written: list[Path] = []
+        monkeypatch.setattr(witness_module, "_write_own", lambda path, _content: written.append(path))
+        for _ in range(5):
+            sign(witness, heads, 7, 7, 100)
+        assert written == []
+        sign(witness, heads, 7, 7, 101)
+        assert len(written) == 1
+
+
 def test_a_fork_at_one_size_is_kept_as_evidence_that_holds_offline(folder: Path, heads: Heads) -> None:
     with opened(folder, heads) as witness:
         sign(witness, heads, 0, 12)
