@@ -8,12 +8,18 @@ from typing import Any, Final
 
 import psycopg
 
-from .chain import Chain, tx_hash_of
+from .chain import DEPARTMENT, GRANT_GAS, Chain, artifact, tx_hash_of
+from .ethereum import FEE_CAP
 from .grants import COLUMNS, GrantRow
 from .note import load_secret
 
 # A document somebody has to read before signing: more are not read.
 AT_ONCE: Final = 32
+
+
+_FIELDS: Final = {
+    "chainId", "nonce", "gas", "value", "data", "to", "type", "gasPrice", "maxPriorityFeePerGas", "maxFeePerGas",
+}  # fmt: skip
 
 
 class ColdError(ValueError):
@@ -46,19 +52,48 @@ def export_grants(conn: psycopg.Connection[Any], chain: Chain, admin: str, now_s
 
 
 def sign_grants(key: Path, grants: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sign what `export_grants` gave, with the key in a file (0600). Needs no network. Raises ColdError."""
+    """Sign what `export_grants` gave, with the key in a file (0600). Needs no network. Raises ColdError.
+
+    What is signed is first held against the words beside it, which a person has read: the machine that exported them
+    may be somebody else's by now. All must be for one contract on one chain; which it is, the person has to compare.
+    """
     from eth_account import Account  # noqa: PLC0415 - takes a second that others need not wait for
 
     if not key.exists():
         raise ColdError(f"there is no key in {key}: name the file that holds the admin's key in hexadecimal")
     account = Account.from_key(load_secret(key))
     try:
+        grants = grants[:AT_ONCE]
+        if len({(one["tx"]["to"], one["tx"]["chainId"]) for one in grants}) > 1:
+            raise ColdError("the grants are for more than one contract: export again, and sign those of one")
+        for one in grants:
+            _as_said(one)
         return [
             {"grant": int(one["grant"]), "raw": bytes(account.sign_transaction(one["tx"]).raw_transaction).hex()}
-            for one in grants[:AT_ONCE]
+            for one in grants
         ]
+    except ColdError:
+        raise
     except (KeyError, TypeError, ValueError) as error:
         raise ColdError(f"this is not what `roadcode chain export-grants` writes: {type(error).__name__}") from None
+
+
+def _as_said(one: dict[str, Any]) -> None:
+    """Whether a transaction does what is said beside it, and nothing else. Raises ColdError, KeyError, TypeError,
+    ValueError."""
+    from web3 import Web3  # noqa: PLC0415 - takes a second that others need not wait for
+
+    account, tx = Web3.to_checksum_address(one["account"]), one["tx"]
+    if one["step"] not in ("grant", "revoke"):
+        raise ValueError("a step is grant or revoke")
+    values = [one["from_s"], one["to_s"]] if one["step"] == "grant" else []
+    contract = Web3().eth.contract(abi=artifact()["abi"])
+    data = contract.encode_abi(one["step"], [DEPARTMENT, account, *values])
+    if str(tx["data"]).lower() != data.lower() or tx["value"] != 0 or not tx["to"] or set(tx) - _FIELDS:
+        raise ColdError(f"grant {one['grant']} would sign something else than it says: look at who gave you this file")
+    prices = [tx[name] for name in ("gasPrice", "maxFeePerGas", "maxPriorityFeePerGas") if name in tx]
+    if tx["gas"] > GRANT_GAS or max(prices) > FEE_CAP:
+        raise ColdError(f"grant {one['grant']} would pay more than any grant costs: look at who gave you this file")
 
 
 def import_grants(conn: psycopg.Connection[Any], chain: Chain, signed: list[dict[str, Any]], now_s: float) -> int:

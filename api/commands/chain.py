@@ -121,7 +121,13 @@ def sign(
     """Sign what export-grants printed, from standard input. Needs no network and no platform: read it first."""
     from ledger import sign_grants  # noqa: PLC0415
 
-    print(json.dumps(sign_grants(key, _read()), indent=1))
+    grants = _read()
+    signed = sign_grants(key, grants)
+    for one in grants[: len(signed)]:
+        window = f" from {one['from_s']} to {one['to_s']} (unix seconds)" if one["step"] == "grant" else ""
+        where = f"contract {one['tx']['to']} on chain {one['tx']['chainId']}"
+        ERR.print(f"signed for {where}: {one['step']} {one['account']}{window}", soft_wrap=True, highlight=False)
+    print(json.dumps(signed, indent=1))
 
 
 @app.command("import-signed")

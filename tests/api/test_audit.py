@@ -19,6 +19,8 @@ from api import audit, wiring
 from api.commands.audit import app, read_hash
 from api.keeper import SEAL_AFTER_S
 from api.migrate import migrate
+from api.routes import audit as proofs
+from api.routes.devices import NotAllowed
 from api.settings import Settings
 from api.story import Ledger
 from defects import store as defects_store
@@ -200,6 +202,15 @@ def test_a_forged_file_does_not_paint_over_what_the_command_says(tmp_path: Path)
     assert told.exit_code == 1
     assert "\x1b" not in told.output
     assert "\u202e" not in told.output
+
+
+def test_proofs_are_made_two_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "_WAIT_S", 0.01)
+    with proofs._turn(), proofs._turn(), pytest.raises(NotAllowed, match="ask again") as refused, proofs._turn():
+        pass
+    assert refused.value.status == 429
+    with proofs._turn(), proofs._turn():
+        pass  # both places are free again
 
 
 def test_a_hash_is_of_64_digits_or_of_a_file(tmp_path: Path) -> None:

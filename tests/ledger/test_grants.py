@@ -129,6 +129,19 @@ def test_signed_elsewhere(conn: psycopg.Connection[Any], chain: Chain, key: Path
     enqueue_grant(conn, WATER, 0, LATER, LEAF[1])
     conn.commit()
     document = export_grants(conn, chain, chain.account(key).address, now)
+    first, second = document
+    for forged, why in (
+        ([first | {"account": "0x" + GAS.hex()}], "something else"),  # the words name another than the transaction
+        ([first | {"to_s": 7}], "something else"),
+        ([first | {"step": "revoke"}], "something else"),
+        ([first | {"tx": first["tx"] | {"value": 1}}], "something else"),
+        ([first | {"tx": first["tx"] | {"data": "0x"}}], "something else"),
+        ([first | {"tx": first["tx"] | {"gas": 30_000_000}}], "more than any grant"),
+        ([first, second | {"tx": second["tx"] | {"to": "0x" + GAS.hex()}}], "more than one contract"),
+        ([{"grant": 1}], "export-grants"),
+    ):
+        with pytest.raises(ColdError, match=why):
+            sign_grants(key, forged)
     signed = sign_grants(key, document)
     for bad, why in (
         ([signed[0] | {"raw": signed[1]["raw"]}], "something else"),
