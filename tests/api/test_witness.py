@@ -44,8 +44,6 @@ from ledger import (
     follow,
     fsck,
     judge,
-    newest_witnessed,
-    pair_of,
     parse_checkpoint,
     parse_policy,
     prove,
@@ -54,8 +52,6 @@ from ledger import (
     verify_tlog_proof,
     with_cosignatures,
 )
-from ledger import policy as policy_module
-from ledger.cosignature import witness_key_of
 from ledger.keys import load_pair
 
 from .test_app import served
@@ -112,40 +108,6 @@ def test_the_log_asks_keeps_and_serves_what_witnesses_sign(world: World) -> None
     assert world.client.get("/log/tlog-proof/999999").status_code == 404
     world.conn.rollback()
     assert fsck(world.conn, Tiles(world.log.folder), None, world.log.verifier) == []
-
-
-def test_a_quorum_that_is_missing_is_not_looked_for_anew_with_every_question(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(3):
-        world.grow(1)
-        world.asking().turn(print)
-    keys = [f"witness {one.name} {one.key.vkey}" for one in world.policy.witnesses]
-    absent = f"witness away {witness_key_of('away', pair_of(bytes(32))).vkey}"
-    others = parse_policy("\n".join([*keys, absent, "group both all w0 away", "quorum both"]).encode())
-    checked: list[str] = []
-
-    def counted(note: str, _keys: Any) -> list[Any]:
-        checked.append(note)
-        return []
-
-    monkeypatch.setattr(policy_module, "cosignatures_of", counted)
-    assert newest_witnessed(world.conn, others) is None
-    assert len(checked) >= 3
-    checked.clear()
-    assert newest_witnessed(world.conn, others) is None
-    assert checked == []
-
-
-def test_strangers_do_not_fill_a_witness_s_disk_with_lines(world: World) -> None:
-    said: list[str] = []
-    note = f"{'x' * 10_000}\n1\n{'A' * 43}=\n\n— x AAAA\n"
-    app = witness_app(world.witnesses[0], lambda: NOW, said.append)
-    with on_http(app) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        for _ in range(100):
-            assert client.post("/add-checkpoint", content=f"old 0\n\n{note}").status_code == 404
-    assert len(said) <= 60
-    assert max(map(len, said)) < 400
 
 
 def post(world: World, n: int, body: str | bytes) -> httpx.Response:
