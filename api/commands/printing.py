@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from ..settings import Settings
 Json = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 OUT = Console()
 ERR = Console(stderr=True)
+_STEERING = re.compile("[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 
 
 def settings(**given: Any) -> Settings:
@@ -50,7 +52,7 @@ def show(rows: list[dict[str, Any]], as_json: bool, title: str = "") -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.2f}"
-    return "" if value is None else str(value)
+    return "" if value is None else _STEERING.sub("", str(value))  # other people's words steer no terminal
 
 
 def bar() -> Progress:
