@@ -11,3 +11,7 @@ CREATE TABLE points_place (
     cell       bigint NOT NULL,
     settled_on date   NOT NULL
 );
+
+-- Who redeemed: empty for the mall with the key file, else the department. Keys are a mall's own, and often count up:
+-- another that guesses one must not give its points back.
+ALTER TABLE redemption ADD COLUMN taker text NOT NULL DEFAULT '';
