@@ -17,7 +17,7 @@ from api import keeper, wiring
 from api.coder import NOTHING, step
 from api.documents import ROOT
 from api.erasure import ask_to_erase, erase_asked
-from api.fsck import _codes, _seals, judged_again
+from api.fsck import _seals, codes_recorded, judged_again
 from api.keeper import SEAL_AFTER_S, Keeper, KeepOptions, Kept
 from api.recount import recount
 from api.story import one_moment
@@ -109,7 +109,7 @@ def faults(conn: Conn) -> list[str]:
     with conn.transaction():
         number_outbox(conn, 10_000)
     with one_moment(conn):
-        found = _codes(conn) + _seals(conn) + judged_again(conn, wiring.HEALTH)
+        found = codes_recorded(conn) + _seals(conn) + judged_again(conn, wiring.HEALTH)
     return [f"{f.where}: {f.text}" for f in found]
 
 
