@@ -144,7 +144,7 @@ def create_app(site: Site) -> FastAPI:  # noqa: PLR0915  (mostly a list of route
         # Who may enter is judged by where a path begins, and the page's files are looked up with `..` resolved.
         if ".." in request.scope["path"].replace("\\", "/").split("/"):
             answer: Response = JSONResponse({"error": "bad_path", "detail": "a path has no `..` here"}, status_code=400)
-        elif (token := departments.token_of(request, site.token)) and not _is_open(request.url.path, token):
+        elif (token := departments.token_of(request, site.token)) and not _is_open(request.scope["path"], token):
             answer = await departments.answered(site.gate, token, request, go_on)
         else:
             answer = await go_on(request) if _may_enter(request, site.token) else _refusal()
@@ -164,7 +164,7 @@ def create_app(site: Site) -> FastAPI:  # noqa: PLR0915  (mostly a list of route
 
 
 def _may_enter(request: Request, token: str | None) -> bool:
-    if token is None or _is_open(request.url.path):
+    if token is None or _is_open(request.scope["path"]):
         return True
     header = request.headers.get("authorization", "")
     given = header.removeprefix("Bearer ") if header.startswith("Bearer ") else request.cookies.get(_COOKIE, "")

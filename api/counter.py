@@ -81,7 +81,7 @@ def take_down(
             given = paper.read_number(number, paper.PAPER)
             account = account_on_paper(conn, number)
         name = draw(paper.NAME)
-        reports.add_report(conn, name, account, way, today, cell, kind, note.replace("\0", ""), at)
+        reports.add_report(conn, name, account, way, today, cell, kind, reports.spoken(note), at)
     return Taken(name, given, number is None, cell, kind, today)
 
 

@@ -161,9 +161,9 @@ async def answered(
     gate: Gate, text: str, request: Request, go_on: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     """The answer to a department: what its certificate shows, or why it is turned away."""
-    address = request.client.host if request.client else ""
+    address = request.app.state.limits.name_of(request.client.host if request.client else "")
     try:
-        admission, line = await run_in_threadpool(gate.enter, text, request.method, request.url.path, address)
+        admission, line = await run_in_threadpool(gate.enter, text, request.method, request.scope["path"], address)
     except TurnedAway as error:
         return error.answer()
     request.state.admission = admission

@@ -57,7 +57,7 @@ swept, and the old bytes stay until new rows fall on them."""
 REWRITTEN = (
     "day_context", "seen", "pass", "finding", "phone_leaf", "dead_letter", "journal", "evidence", "device_weight",
     "device_day", "device", "taught", "account", "citizen_report", "citizen_photo", "points_appeal", "points_consent",
-    "redemption_code", "redemption", "pg_statistic",
+    "redemption_code", "redemption", "points_claim", "pg_statistic",
 )  # fmt: skip
 """Tables that held something of citizens in rows that are deleted or changed; the last holds samples of others. Besides
 them the partitions of phones' chunks, out of which an erasure takes rows."""

@@ -16,6 +16,9 @@ QUIET_S = 15.0
 _WAITING = 64
 """Notices that one slow reader may have waiting; beyond, it misses some and sees them at its next refresh."""
 MOST_READERS = 500
+MOST_OF_ONE = 50
+"""Streams of one certificate. Fewer and an office whose desks share one has dark maps; more, and ten certificates, or
+one with a fault in its script, close the map to everybody else."""
 LOOK_S = 4.0
 """How often a department's stream asks whether its certificate still holds, should word of a revocation have been lost.
 Longer and a revoked one hears so much more; shorter, and many open maps keep the database busy with the question."""
@@ -65,10 +68,12 @@ class Board:
                 self._note(f"no notices from the database ({type(error).__name__})")
                 await asyncio.sleep(1.0)
 
-    def admit(self) -> None:
+    def admit(self, guest: Guest | None = None) -> None:
         """Raises TooManyReaders; ask before the answer's head is sent."""
         if len(self._readers) >= MOST_READERS:
             raise TooManyReaders("this instance serves no more open maps; try again later")
+        if guest and sum(name == guest.certificate for name in self._readers.values()) >= MOST_OF_ONE:
+            raise TooManyReaders(f"this certificate has {MOST_OF_ONE} open streams: close some, then try again")
 
     def _tell(self, channel: str, payload: str) -> None:
         for queue, certificate in self._readers.items():
@@ -87,10 +92,17 @@ class Board:
         self._readers[queue] = guest.certificate if guest else ""
         end_s = time.monotonic() + guest.left_s if guest else None
         quiet_s = 0.0
+        look_s = time.monotonic() + LOOK_S
         try:
             yield ": open\n\n"
             while True:
-                wait_s = QUIET_S if end_s is None else max(0.0, min(LOOK_S, end_s - time.monotonic()))
+                wait_s = QUIET_S if end_s is None else max(0.0, min(look_s, end_s) - time.monotonic())
+                # Asked by the clock, not when it is quiet: a busy city is never quiet for so long.
+                if guest and end_s and time.monotonic() >= min(look_s, end_s):
+                    if time.monotonic() >= end_s or not await guest.holds():
+                        yield _END
+                        return
+                    look_s = time.monotonic() + LOOK_S
                 try:
                     payload = await asyncio.wait_for(queue.get(), wait_s)
                     if payload is None:
@@ -99,9 +111,6 @@ class Board:
                     quiet_s = 0.0
                     yield f"event: codes\ndata: {payload if guest is None or guest.whole else '{}'}\n\n"
                 except TimeoutError:
-                    if guest and end_s and (time.monotonic() >= end_s or not await guest.holds()):
-                        yield _END
-                        return
                     quiet_s += wait_s
                     if quiet_s >= QUIET_S:
                         quiet_s = 0.0

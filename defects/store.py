@@ -241,10 +241,12 @@ def cases_within(conn: Connection, low_m: NDArray[np.float64], high_m: NDArray[n
     return [Case(r[0], r[1], tuple(r[2])) for r in rows]
 
 
-def case_of(conn: Connection, cell: int) -> dict[str, Any] | None:
-    """Number and state of the case to which a square belongs."""
+def case_of(conn: Connection, cell: int, kinds: Sequence[int] | None = None) -> dict[str, Any] | None:
+    """Number and state of the case, of some kinds or of any, to which a square belongs."""
     row = conn.execute(
-        'SELECT f.id, f.state FROM case_file f JOIN case_cell c ON c."case" = f.id WHERE c.cell = %s', (cell,)
+        'SELECT f.id, f.state FROM case_file f JOIN case_cell c ON c."case" = f.id WHERE c.cell = %s '
+        "AND (%s::int[] IS NULL OR f.kind = ANY(%s))",
+        (cell, kinds, kinds),
     ).fetchone()
     return {"id": row[0], "state": row[1]} if row else None
 

@@ -332,6 +332,23 @@ def open_claims(conn: Connection, until: date, most: int = 10_000) -> list[Claim
 def paid_cells(conn: Connection, since: date) -> list[int]:
     """Squares of reports that were paid since a day."""
     rows = conn.execute(
-        "SELECT cell FROM points_claim WHERE what = 'report' AND outcome = 'paid' AND settled_on >= %s", (since,)
+        "SELECT cell FROM points_claim WHERE cell IS NOT NULL AND outcome = 'paid' AND settled_on >= %(since)s "
+        "UNION SELECT cell FROM points_place WHERE settled_on >= %(since)s",
+        {"since": since},
     )
     return [int(r[0]) for r in rows]
+
+
+def let_go_of_places(conn: Connection, before: date, account: str | None = None) -> int:
+    """Settled claims let go of where it was: those that were settled before a day, or all of an account. A square that
+    was paid for stays by itself, for as long as it counts. Gives how many claims."""
+    conn.execute("DELETE FROM points_place WHERE settled_on < %s", (before - timedelta(days=EXPIRE_AFTER_DAYS),))
+    return conn.execute(
+        "WITH gone AS (UPDATE points_claim SET cell = NULL, kind = NULL, why = '{}' "
+        "WHERE cell IS NOT NULL AND settled_on IS NOT NULL "
+        "AND (account = %(account)s OR %(account)s::text IS NULL AND settled_on < %(before)s) "
+        "RETURNING old.cell, outcome, settled_on), "
+        "kept AS (INSERT INTO points_place SELECT cell, settled_on FROM gone WHERE outcome = 'paid' ORDER BY cell) "
+        "SELECT 1 FROM gone",
+        {"account": account, "before": before},
+    ).rowcount

@@ -115,9 +115,12 @@ def withdraw(conn: Connection, account: str) -> bool:
     return conn.execute("DELETE FROM redemption_code WHERE account = %s", (account,)).rowcount > 0
 
 
-def redeem(conn: Connection, number: str, key: str, name: str, at: datetime, today: date) -> tuple[Redemption, bool]:
+def redeem(
+    conn: Connection, number: str, key: str, name: str, at: datetime, today: date, taker: str = ""
+) -> tuple[Redemption, bool]:
     """Spends the points of a code for the mall, once; and whether this was the first time. The same code and key again
-    gives what the first gave. ``name``: the redemption's number, drawn. Raises NoSuchCode, CodeUsed, KeyUsed, and what
+    gives what the first gave, to the same taker. ``name``: the redemption's number, drawn. ``taker``: which mall it is,
+    empty for the one with the key file. Raises NoSuchCode, CodeUsed, KeyUsed, and what
     `points_store.spend` raises."""
     hashed = hash_of(number, "redemption")
     # One lock for the key, one row for the code: whatever comes at the same time waits here and then reads what is.
@@ -126,10 +129,10 @@ def redeem(conn: Connection, number: str, key: str, name: str, at: datetime, tod
         "SELECT account, points, ends_at FROM redemption_code WHERE hash = %s FOR UPDATE", (hashed,)
     ).fetchone()
     before = conn.execute(
-        f"SELECT {_COLUMNS}, hash FROM redemption WHERE mall_key = %s OR hash = %s", (key, hashed)  # noqa: S608
+        f"SELECT {_COLUMNS}, hash, taker FROM redemption WHERE mall_key = %s OR hash = %s", (key, hashed)  # noqa: S608
     ).fetchall()
     for row in before:
-        if row[1] == key and bytes(row[8]) == hashed:
+        if row[1] == key and bytes(row[8]) == hashed and row[9] == taker:
             return Redemption(*row[:8]), False
     if any(row[1] == key for row in before):
         raise KeyUsed("this key stands for another redemption: draw a new key for each")
@@ -140,9 +143,10 @@ def redeem(conn: Connection, number: str, key: str, name: str, at: datetime, tod
     account, points, _ = code
     points_store.spend(conn, account, points, spend_key(key), {"redemption": name}, today)
     made = conn.execute(
-        "INSERT INTO redemption (id, mall_key, hash, account, points, day, at) VALUES (%s, %s, %s, %s, %s, %s, %s) "
+        "INSERT INTO redemption (id, mall_key, hash, account, points, day, at, taker) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
         "RETURNING id, mall_key, account, points, day, at, refunded_at, refund_day",
-        (name, key, hashed, account, points, today, at),
+        (name, key, hashed, account, points, today, at, taker),
     ).fetchone()
     conn.execute("DELETE FROM redemption_code WHERE hash = %s", (hashed,))
     if made is None:
@@ -157,18 +161,20 @@ def spend_key(key: str) -> str:
     return f"mall:{key}"
 
 
-def redemption(conn: Connection, key: str) -> Redemption:
-    """What a key stands for. Raises NoSuchRedemption."""
-    row = conn.execute(f"SELECT {_COLUMNS} FROM redemption WHERE mall_key = %s", (key,)).fetchone()  # noqa: S608
+def redemption(conn: Connection, key: str, taker: str = "") -> Redemption:
+    """What a key of a mall stands for. Raises NoSuchRedemption."""
+    row = conn.execute(
+        f"SELECT {_COLUMNS} FROM redemption WHERE mall_key = %s AND taker = %s", (key, taker)  # noqa: S608
+    ).fetchone()
     if row is None:
         raise NoSuchRedemption("no redemption of this key")
     return Redemption(*row)
 
 
-def refund(conn: Connection, key: str, at: datetime, today: date) -> Redemption:
+def refund(conn: Connection, key: str, at: datetime, today: date, taker: str = "") -> Redemption:
     """Gives the points of a redemption back, once; again changes nothing. Raises NoSuchRedemption, CannotRefund."""
     conn.execute("SELECT 1 FROM redemption WHERE mall_key = %s FOR UPDATE", (key,))
-    found = redemption(conn, key)
+    found = redemption(conn, key, taker)
     if found.refunded_at is not None:
         return found
     if found.account is None:
@@ -177,7 +183,7 @@ def refund(conn: Connection, key: str, at: datetime, today: date) -> Redemption:
     conn.execute(
         "UPDATE redemption SET refunded_at = %s, refund_day = %s WHERE mall_key = %s", (at, today, key)
     )
-    done = redemption(conn, key)
+    done = redemption(conn, key, taker)
     post(conn, f"refunded:{done.id}", "redemption.refunded", done.told(), at)
     return done
 

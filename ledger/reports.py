@@ -6,9 +6,10 @@ The log holds no decision: it would hold a person's. Who decided what and why st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -84,6 +85,13 @@ class Report:
     photo: bool
 
 
+def spoken(text: str) -> str:
+    """What a person wrote, without signs that are no writing: control characters move the cursor and colours of the
+    clerk's terminal, and those that turn the direction of writing show another text than there is."""
+    return _NO_WRITING.sub(" ", text).strip()
+
+
+_NO_WRITING: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069]")
 _REPORT: Final = (
     'SELECT r.id, r.account, r.way, r.day, r.cell, r.kind, r.note, r.at, r.state, r.decided_at, r.decided_by, r.why, '
     'r."case", p.report IS NOT NULL FROM citizen_report r LEFT JOIN citizen_photo p ON p.report = r.id '
@@ -334,6 +342,8 @@ def consent_of(conn: Connection, account: str) -> tuple[str, datetime] | None:
 def forget(conn: Connection, account: str) -> dict[str, int]:
     """What an account that is closed leaves here goes: photos, appeals, codes, consent. A report stays without the
     account, since the defect is there whoever said so; one that nobody has decided is taken back. Rows by table."""
+    # Held first: a photo that is being laid to one of them is then there to go, or has nowhere to go.
+    conn.execute("SELECT 1 FROM citizen_report WHERE account = %s ORDER BY id FOR UPDATE", (account,))
     gone = {}
     for table, query in (
         (
@@ -346,10 +356,11 @@ def forget(conn: Connection, account: str) -> dict[str, int]:
     ):
         gone[table] = conn.execute(query, (account,)).rowcount
     gone["citizen_report"] = conn.execute(
-        "UPDATE citizen_report SET account = NULL, note = '', "
+        "UPDATE citizen_report SET account = NULL, claim = NULL, note = '', "
         "state = CASE state WHEN 'waiting' THEN 'withdrawn' ELSE state END WHERE account = %s",
         (account,),
     ).rowcount
+    points_store.let_go_of_places(conn, date.min + timedelta(days=points_store.EXPIRE_AFTER_DAYS), account)
     gone["redemption"] = conn.execute("UPDATE redemption SET account = NULL WHERE account = %s", (account,)).rowcount
     return gone
 
@@ -367,10 +378,12 @@ def expire(conn: Connection, at: datetime) -> int:
         "DELETE FROM citizen_photo WHERE NOT kept AND at < %s - make_interval(days => %s)", (at, PHOTO_DAYS)
     ).rowcount
     links = conn.execute(
-        "UPDATE citizen_report SET account = NULL, note = '' WHERE account IS NOT NULL AND state <> 'waiting' "
+        "UPDATE citizen_report SET account = NULL, claim = NULL, note = '' WHERE account IS NOT NULL "
+        "AND state <> 'waiting' "
         "AND decided_at < %s - make_interval(days => %s)",
         (at, LINK_DAYS),
     ).rowcount
+    links += points_store.let_go_of_places(conn, at.date() - timedelta(days=LINK_DAYS))
     return photos + links + conn.execute("DELETE FROM redemption_code WHERE ends_at < %s", (at,)).rowcount
 
 

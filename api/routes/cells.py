@@ -133,7 +133,11 @@ def one(request: Request, cell: int) -> dict[str, Any]:
     if limits := limits_of(request):
         with site.pool.connection() as conn:
             check_cell(conn, limits, cell)
-    return tell(site.pool.connection, cell, site.city, site.options, site.health, site.ledger())
+    told = tell(site.pool.connection, cell, site.city, site.options, site.health, site.ledger())
+    if limits and limits.kinds is not None:  # a square that a cover colours may lie in the case of a hole
+        with site.pool.connection() as conn:
+            told["case"] = defects_store.case_of(conn, cell, kind_numbers(limits))
+    return told
 
 
 @router.get("/cases")

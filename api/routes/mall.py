@@ -39,9 +39,10 @@ def attach(state: Any) -> None:
 
 
 async def mall_of(request: Request) -> str:
-    """Who asks: the mall. Raises NotAllowed."""
-    if getattr(request.state, "admission", None) is not None:
-        return "department"  # the gate has looked at its token, its scope and its pace
+    """Which mall asks: empty for the one with the key file, else the department's name. Raises NotAllowed."""
+    admission = getattr(request.state, "admission", None)
+    if admission is not None:  # the gate has looked at its token, its scope and its pace
+        return str(admission.certificate.department)  # by its name: a new certificate is still the same mall
     mall = request.app.state.site.mall
     if mall is None:
         raise NotAllowed(404, "no_mall", "no mall takes points here (ROADCODE_MALL_KEY names its key file)")
@@ -54,7 +55,7 @@ async def mall_of(request: Request) -> str:
         request.app.state.mall_wrong.take(here, time.monotonic())
         raise NotAllowed(401, "not_the_mall", "send Authorization: Bearer and the token of the mall's key file")
     take(request.app.state.mall_asked, "", "too many requests")
-    return "mall"
+    return ""
 
 
 Mall = Annotated[str, Depends(mall_of)]
@@ -91,26 +92,28 @@ def _told(found: redemption.Redemption, status: int = 200) -> JSONResponse:
 
 
 @router.post("", status_code=201)
-async def redeem(request: Request, _mall: Mall) -> JSONResponse:
+async def redeem(request: Request, mall: Mall) -> JSONResponse:
     """Redeems a code: `{"code", "key"}`. The same again gives the same answer (200 in the place of 201), so a request
     whose answer was lost is simply sent once more."""
     wanted = await read_json(request, Redeeming)
     number = paper.read_number(wanted.code, paper.CODE)
     name = secrets.token_hex(10)
-    found, first = await _with(request, lambda c, at, day: redemption.redeem(c, number, wanted.key, name, at, day))
+    found, first = await _with(
+        request, lambda c, at, day: redemption.redeem(c, number, wanted.key, name, at, day, mall)
+    )
     return _told(found, 201 if first else 200)
 
 
 @router.get("/{key}")
-async def look_up(request: Request, _mall: Mall, key: str) -> JSONResponse:
+async def look_up(request: Request, mall: Mall, key: str) -> JSONResponse:
     """What became of a key."""
-    return _told(await _with(request, lambda c, _at, _day: redemption.redemption(c, _key(key))))
+    return _told(await _with(request, lambda c, _at, _day: redemption.redemption(c, _key(key), mall)))
 
 
 @router.post("/{key}/refund")
-async def give_back(request: Request, _mall: Mall, key: str) -> JSONResponse:
+async def give_back(request: Request, mall: Mall, key: str) -> JSONResponse:
     """Gives the points of a redemption back, once; again changes nothing. They are as old as they were."""
-    return _told(await _with(request, lambda c, at, day: redemption.refund(c, _key(key), at, day)))
+    return _told(await _with(request, lambda c, at, day: redemption.refund(c, _key(key), at, day, mall)))
 
 
 def _key(key: str) -> str:

@@ -86,9 +86,10 @@ async def events(request: Request) -> StreamingResponse:
     """Changed codes as server-sent events: `codes` with the box that changed."""
     site = request.app.state.site
     admission = getattr(request.state, "admission", None)
-    site.board.admit()
+    guest = site.gate.guest(admission) if admission else None
+    site.board.admit(guest)
     return StreamingResponse(
-        site.board.read(site.gate.guest(admission) if admission else None),
+        site.board.read(guest),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

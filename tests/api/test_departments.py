@@ -217,6 +217,20 @@ def test_what_speaks_of_the_whole_city_is_not_for_a_part_of_it(world: World) -> 
     assert part.json("/api/v1/summary").keys() == {"records", "anchored", "anchors", "anchored_at"}
 
 
+def test_an_owner_of_covers_hears_of_no_case_of_a_hole_on_the_same_square(world: World) -> None:
+    owner = world.grant("cover_owner", kinds=("defective_cover",))
+    path = f"/api/v1/cells/{world.cover}"
+    mine = world.client.get(path, headers=OPERATOR).json()["case"]
+    assert owner.json(path)["case"] == mine
+    hole = 'SELECT min("case") FROM case_cell WHERE "case" <> %s'
+    world.conn.execute(f'UPDATE case_cell SET "case" = ({hole}) WHERE cell = %s', (mine["id"], world.cover))  # noqa: S608
+    try:
+        assert world.client.get(path, headers=OPERATOR).json()["case"] is not None
+        assert owner.json(path)["case"] is None
+    finally:
+        world.conn.execute('UPDATE case_cell SET "case" = %s WHERE cell = %s', (mine["id"], world.cover))
+
+
 # ---------------------------------------------------------------- privacy
 
 

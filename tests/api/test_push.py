@@ -11,8 +11,9 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
-from api import wiring
+from api import push, wiring
 from api.coder import CHANNEL
+from api.push import Board, Guest, TooManyReaders
 from api.settings import Settings
 
 from ..faults.proxy import Link, Proxy
@@ -51,3 +52,52 @@ def test_a_board_behind_a_dead_wire_notices_it_and_hears_again(database: str, tm
                 await lines.aclose()
 
         asyncio.run(main())
+
+
+def board() -> Board:
+    return Board("", CHANNEL, print, {}, "ends")
+
+
+def test_a_stream_that_is_never_quiet_ends_without_word_of_its_revocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Word may be lost with the line to the database; in a busy city the reader hears something all the time."""
+    monkeypatch.setattr(push, "LOOK_S", 0.2)
+
+    async def ended() -> bool:
+        return False
+
+    async def main() -> None:
+        busy = board()
+        reader = busy.read(Guest("dep-1", 60.0, True, ended))
+        assert await anext(reader) == ": open\n\n"
+        for _ in range(200):
+            busy._tell(CHANNEL, "a box")
+            await asyncio.sleep(0.01)
+            if "event: end" in await anext(reader):
+                return
+        pytest.fail("it hears on")
+
+    asyncio.run(main())
+
+
+def test_one_certificate_cannot_close_the_map_to_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "MOST_OF_ONE", 2)
+
+    async def holds() -> bool:
+        return True
+
+    async def main() -> None:
+        full = board()
+        mine, other = (Guest(name, 60.0, True, holds) for name in ("dep-1", "dep-2"))
+        readers = [full.read(mine) for _ in range(2)]
+        for reader in readers:
+            full.admit(mine)
+            await anext(reader)
+        with pytest.raises(TooManyReaders):
+            full.admit(mine)
+        full.admit(other)
+        full.admit()
+        for reader in readers:
+            await reader.aclose()  # type: ignore[attr-defined]
+        full.admit(mine)
+
+    asyncio.run(main())

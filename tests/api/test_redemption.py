@@ -242,6 +242,21 @@ def test_two_senders_do_not_send_the_same_and_what_is_given_up_can_be_sent_again
     assert waiting.key == key
 
 
+def test_one_mall_cannot_give_back_or_look_up_what_another_took(conn: Conn) -> None:
+    """Keys count up, so the next one is guessed: the goods stay with the customer, and the points would come back."""
+    owner = offered(conn, 77)
+    redemption.redeem(conn, code(77), "order-000077", "r77", AT, DAY)
+    for ask in (
+        lambda: redemption.refund(conn, "order-000077", AT, DAY, "another mall"),
+        lambda: redemption.redemption(conn, "order-000077", "another mall"),
+    ):
+        with pytest.raises(redemption.NoSuchRedemption):
+            ask()
+    with pytest.raises(redemption.KeyUsed):
+        redemption.redeem(conn, code(77), "order-000077", "r78", AT, DAY, "another mall")
+    assert left(conn, owner) == 70
+
+
 # ---------------------------------------------------------------- the key and the address
 
 

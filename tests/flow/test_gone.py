@@ -13,6 +13,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from api.keeper import SEAL_AFTER_S, Keeper, KeepOptions
 from api.platform import Platform, running
 from api.recount import recount
 from api.settings import Settings
-from defects import retention, slots_are_sealed
+from defects import retention, slots_are_sealed, taught
 from ingest import Sender, encode
 from ingest import store as ingest_store
+from ledger import points_store
 
 from ..roads import straight
 from ..street import send_fleet, settled, until
@@ -36,9 +38,10 @@ ENROLMENT = (
     "broker/store/jetstream/$G/streams/$MQTT_msgs/obs/",
 )  # fmt: skip
 """Files that name a device because it is enrolled and subscribes to its verdicts: that is no track."""
-NAMED = {"device", "device_day", "device_weight"}
+ACCOUNT = "gone0000000000000001"
+NAMED = {"device", "device_day", "device_weight", "account"}
 """Tables that name a phone after the seal: the enrolment; its condition by day, for two weeks; what that makes of days
-that are not sealed yet."""
+that are not sealed yet; whose points are whose, until the owner leaves."""
 NAMED_UNTIL_SEALED = {"seen", "dead_letter"}
 
 
@@ -51,6 +54,7 @@ class Needles:
     raw: set[bytes]
     chunk_salts: set[bytes]
     day_salts: set[bytes]
+    pseudonyms: set[bytes]
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     settings = Settings(home=home, port=0, anchor_every_s=0.5, fold_every_s=0.2, keep_every_s=3600)
     with running(settings) as started:
         assert "keeper" in started.pumps.running()
+        # One phone collects points: what it taught is kept until the seal.
+        started.enrol([("sim-phone-1", "phone")], "sim")
+        with wiring.database(started.settings) as conn:
+            points_store.open_account(conn, ACCOUNT, datetime.now(UTC), device="sim-phone-1")
         send_fleet(started, home / "truth.json", 1, 3, 2)
         yield started
 
@@ -151,6 +159,7 @@ def look_for_what_is_gone(conn: wiring.Connection, platform: Platform, refused: 
         raw={middle(bytes(r[2])) for r in sent} | {middle(refused)},
         chunk_salts={bytes(r[3]) for r in sent},
         day_salts=set(ingest_store.salts(conn).values()),
+        pseudonyms={taught.pseudonym_of("sim-phone-1", salt) for salt in ingest_store.salts(conn).values()},
     )
     boxes = {middle(bytes(r[0])) for r in conn.execute("SELECT raw FROM chunk_box").fetchall()}
     ended_s = max(city.day_bounds_s(day)[1] for day in ingest_store.salts(conn))
@@ -158,6 +167,8 @@ def look_for_what_is_gone(conn: wiring.Connection, platform: Platform, refused: 
     assert {n.rsplit("_", 1)[0] for n in tables_with(conn, needles.raw) if n.count("_") > 1} == {"chunk_phone"}
     assert {"seen", "dead_letter", "device"} <= tables_with(conn, needles.names)
     assert any(name.startswith("postgres/pg_wal/") for name in files_with(home, needles.raw))
+    assert tables_with(conn, needles.pseudonyms) == {"taught"}
+    assert files_with(home, needles.pseudonyms)
     conn.execute("ANALYZE")
     conn.execute("CHECKPOINT")
 
@@ -175,7 +186,7 @@ def look_for_what_is_gone(conn: wiring.Connection, platform: Platform, refused: 
     done = keeper(conn, ended_s + SEAL_AFTER_S)
     assert done.sealed
     assert done.waits == []
-    gone = needles.raw, needles.chunk_salts, needles.day_salts | needles.trips
+    gone = needles.raw, needles.chunk_salts, needles.day_salts | needles.trips, needles.pseudonyms
     assert tables_with(conn, set().union(*gone)) == set()
     assert set().union(*(files_with(home, some) for some in gone)) == set()
     assert tables_with(conn, needles.names) <= NAMED
@@ -186,6 +197,8 @@ def look_for_what_is_gone(conn: wiring.Connection, platform: Platform, refused: 
         assert slots_are_sealed(e for _, e in retention.evidence_of_day(conn, day))
     assert not evidence & files_of(conn, "evidence")
     assert conn.execute("SELECT count(*) FROM journal").fetchone() == (0,)
+    assert conn.execute("SELECT count(*) FROM taught").fetchone() == (0,)
+    assert conn.execute("SELECT count(*) FROM points_day").fetchone() == (len(done.sealed),)
 
     until(lambda: settled(platform), 60, "the seal is recorded and anchored")
     told: list[str] = []
