@@ -170,6 +170,7 @@ function proof(cell) {
       ? el("ol", { class: "steps" }, steps.map((s) => el("li", { data: { ok: String(s.ok ?? null) } }, el("span", { class: "sign", "aria-hidden": "true" }, s.wanted === false ? "–" : sign(s.ok)), el("div", {}, el("strong", {}, stepName(s.name)), el("span", { class: "off" }, ` (${t("stepState", s.wanted === false ? "off" : String(s.ok ?? null))})`), el("p", {}, String(s.detail ?? ""))))))
       : el("p", { class: "empty" }, t("proofNone")),
     steps.length ? [el("p", { class: "note" }, t("chainProves")), el("p", { class: "note" }, t("chainDoesNot")), trustNotes(trust)] : null,
+    steps.length ? el("p", {}, el("a", { class: "audit", href: `audit.html?cell=${cell.cell}`, target: "_blank", rel: "noopener" }, t("auditLink"))) : null,
     record && Object.keys(record).length ? el("details", {}, el("summary", {}, t("recordRaw")), el("pre", { tabindex: "0" }, JSON.stringify(record, null, 2))) : null,
   );
 }

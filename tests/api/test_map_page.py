@@ -57,6 +57,7 @@ def test_a_click_on_the_red_square_tells_its_story_and_its_proof(visit: Any) -> 
     assert page.locator("#story .steps li[data-ok=false]").count() == 0
     assert "not evidence against that operator" in story
     assert page.locator("#story tbody tr").count() >= 1
+    assert page.locator("#story a.audit").get_attribute("href") == f"audit.html?cell={seen.site.red_cell}"
     assert page.evaluate("location.hash").endswith(f"/{seen.site.red_cell}")
     assert page.evaluate("document.activeElement.id") == "story-title"
     page.keyboard.press("Escape")

@@ -116,6 +116,16 @@ def test_every_link_resolves(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
+def test_no_link_swallows_the_next_one(name: str) -> None:
+    assert re.findall(r"\]\([^)\n]*\[.{0,30}", prose(TEXTS[name])) == []
+
+
+def test_readme_leads_to_every_page_of_the_docs() -> None:
+    linked = set(re.findall(r"\(docs/([\w-]+\.md)", TEXTS["README.md"]))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} == linked
+
+
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_command_and_target_exists(name: str) -> None:
     known = set(documents.command_names())
     named = set(re.findall(r"\broadcode ([a-z][a-z-]*)", TEXTS[name]))
