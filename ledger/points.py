@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -185,6 +185,11 @@ def divergence_bits(before: Floats, after: Floats) -> Floats:
 def witnesses_of(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list[int]:
     """Which devices are one witness: a number for each, the same for those that were together in most of the minutes in
     which the one of them with fewer was there, and for whoever is tied to them by others."""
+    return _tied(len(minutes), _together(minutes, together_pct))
+
+
+def _together(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list[tuple[int, int]]:
+    """Pairs of devices that were together."""
     owner: dict[bytes, list[int]] = defaultdict(list)
     for i, tokens in enumerate(minutes):
         for token in tokens:
@@ -194,7 +199,11 @@ def witnesses_of(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list
         for a, i in enumerate(many):
             for j in many[a + 1 :]:
                 common[i, j] += 1
-    root = list(range(len(minutes)))
+    return [(i, j) for (i, j), n in common.items() if 100 * n >= together_pct * min(len(minutes[i]), len(minutes[j]))]
+
+
+def _tied(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    root = list(range(n))
 
     def find(i: int) -> int:
         while root[i] != i:
@@ -202,11 +211,10 @@ def witnesses_of(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list
             i = root[i]
         return i
 
-    for (i, j), n in common.items():
-        if 100 * n >= together_pct * min(len(minutes[i]), len(minutes[j])):
-            a, b = sorted((find(i), find(j)))
-            root[b] = a
-    return [find(i) for i in range(len(minutes))]
+    for i, j in pairs:
+        a, b = sorted((find(i), find(j)))
+        root[b] = a
+    return [find(i) for i in range(n)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +244,14 @@ def _voices(group: Counts, known: Bools, said: Bools) -> _Voices:
     return _Voices(by, does[known].sum(axis=0, dtype=np.int64), does[~known].sum(axis=0, dtype=np.int64))
 
 
+def _echoes(said: Bools, beside: Iterable[tuple[int, int]]) -> Bools:
+    """What new phones say that a known one beside them says too; beside: pairs of a new and a known one."""
+    out = np.zeros_like(said)
+    for i, k in beside:
+        out[i] |= said[i] & said[k]
+    return out
+
+
 def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Mapping[str, Earned]) -> None:
     """Adds to ``earned`` what a block's squares give to the devices and reports of a day.
 
@@ -245,8 +261,9 @@ def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Ma
 
     Each square has one pie, as large as what one device would have earned alone among others who agree. Those who agree
     share it: every known witness and every report has one part, all new phones together have one, and within a witness
-    (devices that travelled together) every device has as much. A device that is half believed gets half of its part,
-    and nobody gets the rest.
+    (devices that travelled together) every device has as much. A new phone beside a known one that says the same adds
+    nothing and has no part; it ties nobody else together either, or phones sent by the minute would make one witness of
+    all. A device that is half believed gets half of its part, and nobody gets the rest.
     """
     n = len(witnesses)
     felt = np.array([w.felt for w in witnesses]).reshape(n, 1024)
@@ -255,21 +272,24 @@ def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Ma
     hit = (felt > 0) & ~square.harmless
     in_register = (felt > 0) & square.harmless
     quiet = passed & counts & ~(felt > 0)
-    one = witnesses_of([w.minutes for w in witnesses], rules.together_pct)
+    pairs = _together([w.minutes for w in witnesses], rules.together_pct)
+    one = _tied(n, [(i, j) for i, j in pairs if witnesses[i].known == witnesses[j].known])
+    beside = [(i, j) if witnesses[j].known else (j, i) for i, j in pairs if witnesses[i].known != witnesses[j].known]
+    echo = _echoes(hit, beside) | _echoes(quiet, beside)
     rank = {g: k for k, g in enumerate(sorted(set(one)))}
     group = np.array([[r == g for r in one] for g in rank], np.int64).reshape(len(rank), n)
     known = np.asarray(group @ np.array([w.known for w in witnesses], np.int64) > 0, bool)
     told = np.zeros(1024, np.int64)
     for index, accounts in square.reports.items():
         told[index] = len(accounts)
-    hits, quiets = _voices(group, known, hit), _voices(group, known, quiet)
+    hits, quiets = _voices(group, known, hit & ~echo), _voices(group, known, quiet & ~echo)
     felt_by, parts = hits.known + hits.new + told, hits.parts + told
     calm_box = square.box_passed & ~square.box_felt
     firm = square.box_felt | (told > 0)  # a phone feels too little for its silence to stand against these
     against = ((quiets.by[known] > 0) & (hits.by[known] == 0)).sum(axis=0) + calm_box
     agreed = (felt_by > 0) & (firm | (hits.known >= rules.known_witnesses) & (hits.known > against))
     disagreed = ~agreed & (against > 0) & (against >= hits.known)
-    pie, full = _pie(square.before, square.before + _mean(group, known, hit, felt, hits, told, rules), rules)
+    pie, full = _pie(square.before, square.before + _mean(group, known, hit & ~echo, felt, hits, told, rules), rules)
     pie[~agreed], full[~agreed] = 0, False
     calm, calm_full = _pie(square.before, square.before - square.silence, rules)
     alone = ~calm_box & (quiets.known < rules.known_witnesses)
@@ -280,6 +300,7 @@ def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Ma
         paid_hit, paid_quiet, unpaid = hit[i] & agreed, quiet[i] & ~agreed, hit[i] & ~agreed
         of_hit = hits.of(pie, parts, own, bool(known[own]))
         of_quiet = quiets.of(calm, quiets.parts, own, bool(known[own]))
+        paid_hit, paid_quiet, echoed = paid_hit & ~echo[i], paid_quiet & ~echo[i], (paid_hit | paid_quiet) & echo[i]
         gets = np.where(paid_hit, of_hit, np.where(paid_quiet, of_quiet, 0)) * w.quality_pct // 100
         mine.nanobits += int(gets.sum())
         mine.felt_squares += int((paid_hit & (gets > 0)).sum())
@@ -295,7 +316,7 @@ def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Ma
         mine.note(Why.CELL_FULL, int((paid_hit & full | paid_quiet & calm_full).sum()))
         mine.note(
             Why.TRAVELLED_TOGETHER,
-            int((paid_hit & (hits.by[own] > 1) | paid_quiet & (quiets.by[own] > 1)).sum()),
+            int((paid_hit & (hits.by[own] > 1) | paid_quiet & (quiets.by[own] > 1) | echoed).sum()),
         )
 
 

@@ -192,6 +192,24 @@ def test_new_phones_that_pass_one_behind_the_other_are_paid_as_one_that_is_alone
         assert earned["n0"].refused == {"alone": 1}
 
 
+def test_new_phones_beside_a_known_one_do_not_borrow_its_voice() -> None:
+    """A farm that covers every minute is beside whoever drives there."""
+    known = [witness("k", [5], minute=b"1"), witness("l", [], [5], minute=b"2")]
+    farm = [witness(f"n{i}", [], [5], minute=b"1", known=False) for i in range(10)]
+    earned = pay([*known, *farm])
+    assert all(earned[w.account].nanobits == 0 for w in farm), "one known phone felt it, not two"
+    same = [witness("k", [5]), witness("m", [5]), *(witness(f"n{i}", [5], minute=b"k", known=False) for i in range(10))]
+    beside = pay(same)
+    assert beside["k"].nanobits == one_quiet() // 2, "and they take nothing of its part"
+    assert beside["n0"].refused == {"travelled_together": 1}
+
+
+def test_new_phones_do_not_tie_two_known_ones_into_one_witness() -> None:
+    minutes = [frozenset(b"%d" % m for m in ms) for ms in ((1, 2), (2, 3), (3, 4))]
+    ws = [replace(witness(a, [], [5], known=a != "n"), minutes=m) for a, m in zip("knl", minutes, strict=True)]
+    assert pay(ws)["k"].nanobits == NANOBITS // 10 // 2
+
+
 def test_a_hole_that_as_many_known_phones_passed_quietly_is_not_one() -> None:
     felt = [witness("a", [], [5]), witness("b", [], [5]), new("n", [], [5])]
     calm = [witness("c", [5]), witness("d", [5])]
