@@ -35,8 +35,18 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
             "What one phone alone says earns nothing."
         ),
     ),
+    "not_vouched": (
+        "几部手机都感受到了，但没有巡检盒、没有经核实的上报，也没有两部长期参与的手机证实。新手机不能互相作证。",
+        (
+            "Several felt this, but no box and no confirmed report says so, and no two phones that have taken part for "
+            "at least four weeks. New phones cannot vouch for each other."
+        ),
+    ),
     "others_disagreed": ("当天经过这里的其他人结论相反。", "Others who passed here that day say otherwise."),
-    "alone": ("当天没有别人经过：按部分计分。", "Nobody else passed here that day: a part was paid."),
+    "alone": (
+        "当天没有巡检盒、也没有两部长期参与的手机平稳经过：按部分计分。",
+        "No box and no two phones of long standing passed here quietly that day: a part was paid.",
+    ),
     "carrier": (
         "两轮车或未知车辆的“平稳”说明不了什么。",
         "That nothing was felt on two wheels, or on an unknown vehicle, says nothing.",

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,10 @@ def settle_day(conn: Connection, city: City, day: date, at: datetime, terms: Ter
     earned: dict[str, points.Earned] = defaultdict(points.Earned)
     reports = _reports(conn, claims, day)
     if terms.budget > 0:
-        _credit(conn, day, salt, accounts, reports, terms, earned)
+        rules = terms.rules
+        joined_by = datetime.fromtimestamp(city.day_bounds_s(day)[0], UTC) - timedelta(days=rules.known_after_days)
+        known = points_store.known_accounts(conn, joined_by, day, rules.known_paid_days)
+        _credit(conn, day, salt, accounts, known, reports, terms, earned)
     dues, refused = _dues(day, earned, claims, reports, accounts, terms)
     taught_store.forget_day(conn, day)
     return points_settle.settle(
@@ -108,7 +111,7 @@ def _square_of(cell: int) -> int:
 
 
 def _credit(
-    conn: Connection, day: date, salt: bytes, accounts: Mapping[str, str], reports: _Reports,
+    conn: Connection, day: date, salt: bytes, accounts: Mapping[str, str], known: Set[str], reports: _Reports,
     terms: Terms, earned: dict[str, points.Earned],
 ) -> None:  # fmt: skip
     """Fills in what each account has earned, and what each report has (under ``claim N``)."""
@@ -122,7 +125,7 @@ def _credit(
         mine = [b for b in blocks if b and int(level_of(b)) == level] if level else [b for b in blocks if not b]
         for some in _portions(mine):
             rows = taught_store.rows_of_blocks(conn, day, some)
-            told = {b: _witnesses(rows.get(b, []), holder, quality, counted, earned) for b in some}
+            told = {b: _witnesses(rows.get(b, []), holder, quality, known, counted, earned) for b in some}
             if level:
                 squares = _squares(conn, day, some, level, terms)
                 for block in some:
@@ -142,7 +145,7 @@ def _portions(blocks: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _witnesses(
     rows: Sequence[tuple[bytes, taught.Row]], holder: Mapping[bytes, str], quality: Mapping[str, int],
-    counted: Mapping[bytes, bytes], earned: dict[str, points.Earned],
+    known: Set[str], counted: Mapping[bytes, bytes], earned: dict[str, points.Earned],
 ) -> list[points.Witness]:  # fmt: skip
     """A block's rows by device; what earns nothing whatever it says is noted."""
     by: dict[str, list[taught.Said]] = {}
@@ -168,7 +171,7 @@ def _witnesses(
         passed = np.logical_or.reduce([s.passed for s in saids])
         quiet = np.logical_or.reduce([s.passed & s.quiet_counts for s in saids])
         minutes = frozenset().union(*(s.minutes for s in saids))
-        found.append(points.Witness(account, quality[account], minutes, passed, quiet, felt))
+        found.append(points.Witness(account, quality[account], minutes, passed, quiet, felt, account in known))
     return found
 
 

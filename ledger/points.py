@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -47,6 +47,7 @@ class Why(StrEnum):
     DAMAGED = "damaged"
     # of a square
     NOBODY_AGREED = "nobody_agreed"
+    NOT_VOUCHED = "not_vouched"
     OTHERS_DISAGREED = "others_disagreed"
     ALONE = "alone"
     CARRIER = "carrier"
@@ -70,8 +71,9 @@ MEANING: Final[dict[Why, tuple[str, str]]] = {
     Why.REPLAYED: ("chunks", "the same shaking came twice on one day: it counts once"),
     Why.DAMAGED: ("chunks", "what was kept of it could not be read: our fault"),
     Why.NOBODY_AGREED: ("squares", "something was felt, and nobody else who passed that day felt or saw it"),
+    Why.NOT_VOUCHED: ("squares", "several felt it, but no box, no person and no two who take part for long"),
     Why.OTHERS_DISAGREED: ("squares", "others who passed that day say otherwise"),
-    Why.ALONE: ("squares", "nobody else passed that day: a part was paid"),
+    Why.ALONE: ("squares", "fewer than two known phones and no box passed that day: a part was paid"),
     Why.CARRIER: ("squares", "silence on two wheels or an unknown carrier says nothing"),
     Why.NOTHING_NEW: ("squares", "it was known as well before"),
     Why.KNOWN_OBJECT: ("squares", "what lies there is in the register already"),
@@ -89,18 +91,24 @@ class Rules:
     """The rules in force; their hash stands in each settlement's record.
 
     points_per_bit: an ordinary kilometre of agreed, fresh road is 250 squares of some 60 millionths of a bit, 150
-    points; at 100 many days are less than one, and lost by rounding down. most_bits_cell: of a square on a day. A found
-    hole is up to ten bits, as much as 500 km of good road: uncapped, points would be a lottery of who meets it, and
-    inventing holes would pay; at .01 nobody gains by what matters most. most_bits_day: of a device: 65 km of fresh
+    points; at 100 many days are less than one, and lost by rounding down. most_bits_cell: of a square on a day. A
+    found hole is up to ten bits, as much as 500 km of good road: uncapped, points would be a lottery of who meets it,
+    and inventing holes would pay; at .01 nobody gains by what matters most. most_bits_day: of a device: 65 km of fresh
     road; without it a day of riding up and down is a wage, at .1 a commuter's way home is for nothing. alone_pct: what
     quiet squares are paid that nobody else passed that day: at 100 places that were never driven to are worth as much
     as those that others saw too, at 0 nobody is paid on the streets that lack measuring most. together: share of its
     minutes in a block that two devices must have in common to be one witness; lower, and two cars in a queue are one,
     at 1 a phone that starts a minute late is a second witness. least_nanobits: less is nothing new. report_logodds:
-    what a report weighs that a person has checked.
+    what a report weighs that a person has checked. known_after_days, known_paid_days: an account is known that joined
+    so long before the day, and was paid for passes on so many earlier days. Phones cost nothing to invent on one
+    morning: fewer, and a farm vouches for itself within days; more, and a city without boxes has nobody who can vouch
+    for half a year. known_witnesses: so many of them vouch for what was felt, and for silence; at 1 one patient phone
+    and a borrowed drive are a finder and who confirms him. most_nanobits_alone: what silence that nobody vouches for
+    is worth at the most, before alone_pct: a fresh quiet square is 60,000; without it, doubt that was invented
+    yesterday is cleared for money today.
     """
 
-    version: int = 1
+    version: int = 2
     points_per_bit: int = 10_000
     most_bits_cell_pct: int = 10
     most_bits_day_pct: int = 100
@@ -109,6 +117,10 @@ class Rules:
     least_nanobits: int = 1000
     report_logodds: int = 8
     expire_after_days: int = 365
+    known_after_days: int = 28
+    known_paid_days: int = 7
+    known_witnesses: int = 2
+    most_nanobits_alone: int = 100_000
 
     @property
     def sha256(self) -> bytes:
@@ -120,7 +132,8 @@ class Rules:
 class Witness:
     """What one device says of one block on one day. account: whose it is; quality_pct: how far the device is believed;
     minutes: tokens of when it was there; passed, quiet, bool (1024,): squares it passed, and of those whose silence
-    says something; felt, float64 (1024,): log-odds of what it felt, 0 where nothing."""
+    says something; felt, float64 (1024,): log-odds of what it felt, 0 where nothing. known: whether the account can
+    vouch for others (`Rules`)."""
 
     account: str
     quality_pct: int
@@ -128,6 +141,7 @@ class Witness:
     passed: Bools
     quiet: Bools
     felt: Floats
+    known: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +185,11 @@ def divergence_bits(before: Floats, after: Floats) -> Floats:
 def witnesses_of(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list[int]:
     """Which devices are one witness: a number for each, the same for those that were together in most of the minutes in
     which the one of them with fewer was there, and for whoever is tied to them by others."""
+    return _tied(len(minutes), _together(minutes, together_pct))
+
+
+def _together(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list[tuple[int, int]]:
+    """Pairs of devices that were together."""
     owner: dict[bytes, list[int]] = defaultdict(list)
     for i, tokens in enumerate(minutes):
         for token in tokens:
@@ -180,7 +199,11 @@ def witnesses_of(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list
         for a, i in enumerate(many):
             for j in many[a + 1 :]:
                 common[i, j] += 1
-    root = list(range(len(minutes)))
+    return [(i, j) for (i, j), n in common.items() if 100 * n >= together_pct * min(len(minutes[i]), len(minutes[j]))]
+
+
+def _tied(n: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    root = list(range(n))
 
     def find(i: int) -> int:
         while root[i] != i:
@@ -188,80 +211,136 @@ def witnesses_of(minutes: Sequence[frozenset[bytes]], together_pct: int) -> list
             i = root[i]
         return i
 
-    for (i, j), n in common.items():
-        if 100 * n >= together_pct * min(len(minutes[i]), len(minutes[j])):
-            a, b = sorted((find(i), find(j)))
-            root[b] = a
-    return [find(i) for i in range(len(minutes))]
+    for i, j in pairs:
+        a, b = sorted((find(i), find(j)))
+        root[b] = a
+    return [find(i) for i in range(n)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Voices:
+    """Who says a thing of each square. by: devices of each witness, (witnesses, 1024); known, new: witnesses, (1024,);
+    parts: in how many parts its pie goes: new phones have one together, however many they are."""
+
+    by: Counts
+    known: Counts
+    new: Counts
+
+    @property
+    def parts(self) -> Counts:
+        return self.known + (self.new > 0)
+
+    def of(self, pie: Counts, parts: Counts, own: int, known: bool) -> Counts:
+        """What a device of the witness ``own`` gets of each square's pie."""
+        each = pie // np.maximum(parts, 1)
+        if not known:
+            each = each // np.maximum(self.new, 1)
+        return np.asarray(each // np.maximum(self.by[own], 1), np.int64)
+
+
+def _voices(group: Counts, known: Bools, said: Bools) -> _Voices:
+    by: Counts = np.asarray(group @ said.astype(np.int64), np.int64)
+    does = by > 0
+    return _Voices(by, does[known].sum(axis=0, dtype=np.int64), does[~known].sum(axis=0, dtype=np.int64))
+
+
+def _echoes(said: Bools, beside: Iterable[tuple[int, int]]) -> Bools:
+    """What new phones say that a known one beside them says too; beside: pairs of a new and a known one."""
+    out = np.zeros_like(said)
+    for i, k in beside:
+        out[i] |= said[i] & said[k]
+    return out
 
 
 def share(square: Square, witnesses: Sequence[Witness], rules: Rules, earned: Mapping[str, Earned]) -> None:
     """Adds to ``earned`` what a block's squares give to the devices and reports of a day.
 
+    What was felt counts where it is vouched for: by a box, by a person who confirmed a report, or by enough witnesses
+    that are known (`Rules`), of whom more felt it than passed quietly. Silence is paid whole where a box or enough
+    known witnesses passed quietly, else in part.
+
     Each square has one pie, as large as what one device would have earned alone among others who agree. Those who agree
-    share it: every witness the same part, and within a witness (devices that travelled together) every device. A device
-    that is half believed gets half of its part, and nobody gets the rest.
+    share it: every known witness and every report has one part, all new phones together have one, and within a witness
+    (devices that travelled together) every device has as much. A new phone beside a known one that says the same adds
+    nothing and has no part; it ties nobody else together either, or phones sent by the minute would make one witness of
+    all. A device that is half believed gets half of its part, and nobody gets the rest.
     """
     n = len(witnesses)
     felt = np.array([w.felt for w in witnesses]).reshape(n, 1024)
     passed = np.array([w.passed for w in witnesses], bool).reshape(n, 1024)
     counts = np.array([w.quiet for w in witnesses], bool).reshape(n, 1024)
     hit = (felt > 0) & ~square.harmless
-    known = (felt > 0) & square.harmless
+    in_register = (felt > 0) & square.harmless
     quiet = passed & counts & ~(felt > 0)
-    one = witnesses_of([w.minutes for w in witnesses], rules.together_pct)
-    group = np.array([[r == g for r in one] for g in sorted(set(one))], np.int64).reshape(len(set(one)), n)
+    pairs = _together([w.minutes for w in witnesses], rules.together_pct)
+    one = _tied(n, [(i, j) for i, j in pairs if witnesses[i].known == witnesses[j].known])
+    beside = [(i, j) if witnesses[j].known else (j, i) for i, j in pairs if witnesses[i].known != witnesses[j].known]
+    echo = _echoes(hit, beside) | _echoes(quiet, beside)
+    rank = {g: k for k, g in enumerate(sorted(set(one)))}
+    group = np.array([[r == g for r in one] for g in rank], np.int64).reshape(len(rank), n)
+    known = np.asarray(group @ np.array([w.known for w in witnesses], np.int64) > 0, bool)
     told = np.zeros(1024, np.int64)
     for index, accounts in square.reports.items():
         told[index] = len(accounts)
-    hits, hit_by = _per_witness(group, hit)
-    quiets, quiet_by = _per_witness(group, quiet)
-    felt_by = hits + told
-    agreed = (felt_by + square.box_felt >= 2) | (told > 0)
-    mean = ((group @ np.where(hit, felt, 0.0)) / np.maximum(hit_by, 1)).sum(axis=0) + told * float(rules.report_logodds)
-    pie, full = _pie(square.before, square.before + mean / np.maximum(felt_by, 1), rules)
+    hits, quiets = _voices(group, known, hit & ~echo), _voices(group, known, quiet & ~echo)
+    felt_by, parts = hits.known + hits.new + told, hits.parts + told
+    calm_box = square.box_passed & ~square.box_felt
+    firm = square.box_felt | (told > 0)  # a phone feels too little for its silence to stand against these
+    against = ((quiets.by[known] > 0) & (hits.by[known] == 0)).sum(axis=0) + calm_box
+    agreed = (felt_by > 0) & (firm | (hits.known >= rules.known_witnesses) & (hits.known > against))
+    disagreed = ~agreed & (against > 0) & (against >= hits.known)
+    pie, full = _pie(square.before, square.before + _mean(group, known, hit & ~echo, felt, hits, told, rules), rules)
     pie[~agreed], full[~agreed] = 0, False
     calm, calm_full = _pie(square.before, square.before - square.silence, rules)
-    alone = quiets + (square.box_passed & ~square.box_felt) < 2
-    calm = np.where(alone, calm * rules.alone_pct // 100, calm)
-    opposed = (quiets > 0) | (square.box_passed & ~square.box_felt)
-    for index, accounts in square.reports.items():
-        part = int(pie[index]) // int(felt_by[index])
-        for account in accounts:
-            mine = earned[account]
-            mine.nanobits += part
-            mine.felt_squares += part > 0
-            mine.shared_squares += int(felt_by[index]) > 1
-            mine.note(Why.NOTHING_NEW, int(part == 0))
-            mine.note(Why.CELL_FULL, int(full[index]))
-    rank = {g: k for k, g in enumerate(sorted(set(one)))}
+    alone = ~calm_box & (quiets.known < rules.known_witnesses)
+    calm = np.where(alone, np.minimum(calm, rules.most_nanobits_alone) * rules.alone_pct // 100, calm)
+    _pay_reports(square.reports, pie // np.maximum(parts, 1), felt_by, full, earned)
     for i, w in enumerate(witnesses):
         mine, own = earned[w.account], rank[one[i]]
-        paid_hit, paid_quiet = hit[i] & agreed, quiet[i] & ~agreed
-        of_hit = pie // np.maximum(felt_by, 1) // np.maximum(hit_by[own], 1)
-        of_quiet = calm // np.maximum(quiets, 1) // np.maximum(quiet_by[own], 1)
+        paid_hit, paid_quiet, unpaid = hit[i] & agreed, quiet[i] & ~agreed, hit[i] & ~agreed
+        of_hit = hits.of(pie, parts, own, bool(known[own]))
+        of_quiet = quiets.of(calm, quiets.parts, own, bool(known[own]))
+        paid_hit, paid_quiet, echoed = paid_hit & ~echo[i], paid_quiet & ~echo[i], (paid_hit | paid_quiet) & echo[i]
         gets = np.where(paid_hit, of_hit, np.where(paid_quiet, of_quiet, 0)) * w.quality_pct // 100
         mine.nanobits += int(gets.sum())
         mine.felt_squares += int((paid_hit & (gets > 0)).sum())
         mine.quiet_squares += int((paid_quiet & (gets > 0)).sum())
-        mine.shared_squares += int((paid_hit & (felt_by > 1) | paid_quiet & (quiets > 1)).sum())
-        mine.note(Why.NOBODY_AGREED, int((hit[i] & ~agreed & ~opposed).sum()))
-        mine.note(Why.OTHERS_DISAGREED, int((hit[i] & ~agreed & opposed | quiet[i] & agreed).sum()))
+        mine.shared_squares += int((paid_hit & (felt_by > 1) | paid_quiet & (quiets.known + quiets.new > 1)).sum())
+        mine.note(Why.NOBODY_AGREED, int((unpaid & ~disagreed & (felt_by < 2)).sum()))
+        mine.note(Why.NOT_VOUCHED, int((unpaid & ~disagreed & (felt_by >= 2)).sum()))
+        mine.note(Why.OTHERS_DISAGREED, int((unpaid & disagreed | quiet[i] & agreed).sum()))
         mine.note(Why.ALONE, int((paid_quiet & alone & (calm > 0)).sum()))
         mine.note(Why.CARRIER, int((passed[i] & ~counts[i] & ~(felt[i] > 0)).sum()))
-        mine.note(Why.KNOWN_OBJECT, int(known[i].sum()))
+        mine.note(Why.KNOWN_OBJECT, int(in_register[i].sum()))
         mine.note(Why.NOTHING_NEW, int((paid_hit & (pie == 0) | paid_quiet & (calm == 0)).sum()))
         mine.note(Why.CELL_FULL, int((paid_hit & full | paid_quiet & calm_full).sum()))
         mine.note(
             Why.TRAVELLED_TOGETHER,
-            int((paid_hit & (hit_by[own] > 1) | paid_quiet & (quiet_by[own] > 1)).sum()),
+            int((paid_hit & (hits.by[own] > 1) | paid_quiet & (quiets.by[own] > 1) | echoed).sum()),
         )
 
 
-def _per_witness(group: Counts, said: Bools) -> tuple[Counts, Counts]:
-    """How many witnesses say it of each square, (1024,), and how many devices of each witness do, (witnesses, 1024)."""
-    by: Counts = np.asarray(group @ said.astype(np.int64), np.int64)
-    return np.asarray((by > 0).sum(axis=0), np.int64), by
+def _pay_reports(
+    reports: Mapping[int, Sequence[str]], part: Counts, felt_by: Counts, full: Bools, earned: Mapping[str, Earned]
+) -> None:
+    for index, accounts in reports.items():
+        for account in accounts:
+            mine = earned[account]
+            mine.nanobits += int(part[index])
+            mine.felt_squares += bool(part[index] > 0)
+            mine.shared_squares += bool(felt_by[index] > 1)
+            mine.note(Why.NOTHING_NEW, int(part[index] == 0))
+            mine.note(Why.CELL_FULL, int(full[index]))
+
+
+def _mean(group: Counts, known: Bools, hit: Bools, felt: Floats, hits: _Voices, told: Counts, rules: Rules) -> Floats:
+    """What those who felt something say on the mean, log-odds: of each square those who can vouch, where there are any,
+    else everybody; so that new phones change nobody's pie."""
+    each = (group @ np.where(hit, felt, 0.0)) / np.maximum(hits.by, 1)
+    sure = hits.known + told
+    said = each[known].sum(axis=0) + told * float(rules.report_logodds)
+    every = each.sum(axis=0) / np.maximum(hits.known + hits.new, 1)
+    return np.asarray(np.where(sure > 0, said / np.maximum(sure, 1), every), np.float64)
 
 
 def _pie(before: Floats, after: Floats, rules: Rules) -> tuple[Counts, Bools]:

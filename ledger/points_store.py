@@ -153,6 +153,19 @@ def accounts_with_devices(conn: Connection) -> dict[str, str]:
     return {r[0]: r[1] for r in rows}
 
 
+def known_accounts(conn: Connection, joined_by: datetime, day: date, paid_days: int) -> set[str]:
+    """Open accounts of devices that joined by a moment and were paid for passes on so many days before a day. An
+    account that was closed and opened again begins anew."""
+    rows = conn.execute(
+        # A pass is paid once a day, so entries are days; it stops at the last that it needs.
+        "SELECT id FROM account AS a WHERE device IS NOT NULL AND closed_at IS NULL AND joined_at <= %(by)s AND "
+        "(SELECT count(*) FROM (SELECT FROM points_entry WHERE account = a.id AND what = 'pass' AND day < %(day)s "
+        "LIMIT %(most)s) AS paid) >= %(most)s",
+        {"by": joined_by, "day": day, "most": paid_days},
+    )
+    return {r[0] for r in rows}
+
+
 def close_account(conn: Connection, account: str, at: datetime, day: date) -> int:
     """Closes an account: whose it was is forgotten, what was left of it goes (an entry `closed`), open claims with it.
     Its entries stay under the random id, so that sums go on to add up. Gives the points that went; closing again

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -121,6 +121,21 @@ def earned(conn: Conn, device: str, day: date) -> int:
     return points_store.balance(conn, account(device), day).earned
 
 
+def veterans(conn: Conn, city: City, *devices: str, paid: int = 7, joined_days: int = 28) -> int:
+    """Gives these the history that lets them vouch for others on the day of START_S; gives the points of each."""
+    day = city.service_day(START_S)
+    for device in devices:
+        conn.execute("UPDATE account SET joined_at = %s WHERE id = %s",
+                     (datetime.fromtimestamp(city.day_bounds_s(day)[0] - joined_days * DAY_S, UTC),
+                      account(device)))  # fmt: skip
+    with conn.transaction():
+        for n in range(paid, 0, -1):
+            of = day - timedelta(days=n)
+            dues = [points_settle.Due(account(d), "pass", of, 1, {}, f"pass:{account(d)}:{of}") for d in devices]
+            points_settle.settle(conn, of, dues, {}, 100, bytes(32), AT, "simulated", bytes)
+    return paid
+
+
 def rows(conn: Conn) -> int:
     found = conn.execute("SELECT count(*) FROM taught").fetchone()
     return int(found[0]) if found else -1
@@ -147,6 +162,7 @@ def test_two_who_drive_a_street_earn_points_that_they_can_check_without_asking_a
     connect: Callable[[], Conn], conn: Conn, city: City
 ) -> None:
     day = city.service_day(START_S)
+    before = veterans(conn, city, "phone-0", "phone-1")
     hole = ((7.0, 1.5, 0.0),)
     take(
         connect,
@@ -160,10 +176,10 @@ def test_two_who_drive_a_street_earn_points_that_they_can_check_without_asking_a
     )
     assert b"phone" not in kept
     done = seal(conn, city)
-    assert done.points == earned(conn, "phone-0", day) + earned(conn, "phone-1", day) > 0
+    assert done.points == earned(conn, "phone-0", day) + earned(conn, "phone-1", day) - 2 * before > 0
     assert earned(conn, "phone-0", day) == earned(conn, "phone-1", day), "what agrees is shared evenly"
     assert rows(conn) == 0
-    (said,) = points_store.entries(conn, account("phone-0"))
+    *_, said = points_store.entries(conn, account("phone-0"))
     assert (said.what, said.day, said.settled_on) == ("pass", day, day)
     assert said.why["felt_squares"] > 0
     with conn.transaction():
@@ -173,11 +189,37 @@ def test_two_who_drive_a_street_earn_points_that_they_can_check_without_asking_a
     assert record is not None
     body = parse(bytes(record[0]))
     content = verify_statement(found, body["root"])
-    assert (content["earned"], body["issued"], body["accounts"]) == (said.points, done.points, 3)
+    assert (content["earned"], body["issued"], body["accounts"]) == (said.points + before, done.points + 2 * before, 3)
     assert not {"phone-0", account("phone-0")} & set(str(body))
     assert faults(conn) == []
     assert seal(conn, city).sealed == [], "a day is sealed, and settled, once"
-    assert earned(conn, "phone-0", day) == said.points
+    assert earned(conn, "phone-0", day) == said.points + before
+
+
+@pytest.mark.parametrize(("paid", "joined_days", "vouch"), [(7, 28, True), (6, 28, False), (7, 27, False)])
+def test_two_who_joined_lately_or_were_hardly_paid_cannot_vouch_for_a_hole(
+    connect: Callable[[], Conn], conn: Conn, city: City, paid: int, joined_days: int, vouch: bool
+) -> None:
+    veterans(conn, city, "phone-0", "phone-1", paid=paid, joined_days=joined_days)
+    for k, device in enumerate(JOINED[:2]):
+        take(connect, city, drive(city, device, start_s=START_S + 300 * k, jolts=((7.0, 1.5, 0.0),), seed=k))
+    seal(conn, city)
+    assert (reasons(conn, "phone-0").get("not_vouched", 0) == 0) is vouch
+    entry = conn.execute(
+        "SELECT (why->>'felt_squares')::int FROM points_entry WHERE account = %s ORDER BY id DESC LIMIT 1",
+        (account("phone-0"),),
+    ).fetchone()
+    assert (entry is not None and entry[0] > 0) is vouch
+
+
+def test_who_leaves_and_joins_again_is_new_again(conn: Conn, city: City) -> None:
+    veterans(conn, city, "phone-0")
+    day, by = city.service_day(START_S), datetime.fromtimestamp(START_S, UTC)
+    assert points_store.known_accounts(conn, by, day, 7) == {account("phone-0")}
+    assert points_store.known_accounts(conn, by, day - timedelta(days=1), 7) == set(), "days before the day count"
+    teaching.leave(conn, "phone-0")
+    points_store.open_account(conn, "another000000000", by, device="phone-0")
+    assert points_store.known_accounts(conn, by, day, 7) == set()
 
 
 def test_without_a_budget_nobody_is_paid_and_the_rows_go_all_the_same(
@@ -190,6 +232,7 @@ def test_without_a_budget_nobody_is_paid_and_the_rows_go_all_the_same(
 
 
 def test_a_small_budget_cuts_both_alike_and_says_so(connect: Callable[[], Conn], conn: Conn, city: City) -> None:
+    before = veterans(conn, city, "phone-0", "phone-1")
     hole = ((7.0, 1.5, 0.0),)
     take(
         connect,
@@ -198,7 +241,7 @@ def test_a_small_budget_cuts_both_alike_and_says_so(connect: Callable[[], Conn],
     )
     assert seal(conn, city, points=7).points <= 7
     day = city.service_day(START_S)
-    assert earned(conn, "phone-0", day) == earned(conn, "phone-1", day) == 3
+    assert earned(conn, "phone-0", day) == earned(conn, "phone-1", day) == 3 + before
     assert reasons(conn, "phone-0")["budget"] > 0
 
 

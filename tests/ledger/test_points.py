@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.points import (
@@ -45,10 +45,10 @@ def at(*cells: int) -> np.ndarray:
 
 
 def witness(account: str, passed: Sequence[int] = (), felt: Sequence[int] = (), *, minute: bytes | None = None,
-            quality_pct: int = 100, says: float = 6.0, counts: bool = True) -> Witness:  # fmt: skip
+            quality_pct: int = 100, says: float = 6.0, counts: bool = True, known: bool = True) -> Witness:  # fmt: skip
     went = at(*passed, *felt)
     minutes = frozenset([account.encode() if minute is None else minute])
-    return Witness(account, quality_pct, minutes, went, went & counts, np.where(at(*felt), says, 0.0))
+    return Witness(account, quality_pct, minutes, went, went & counts, np.where(at(*felt), says, 0.0), known)
 
 
 def pay(ws: Sequence[Witness], of: Square | None = None, rules: Rules = RULES) -> dict[str, Earned]:
@@ -146,6 +146,117 @@ def test_what_two_felt_is_agreed_and_whoever_felt_nothing_gets_no_part() -> None
     assert earned["c"].nanobits == 0
     assert earned["c"].refused == {"others_disagreed": 1}
     assert earned["a"].refused == {"cell_full": 1}
+
+
+def new(account: str, passed: Sequence[int] = (), felt: Sequence[int] = ()) -> Witness:
+    """A phone that joined lately."""
+    return witness(account, passed, felt, known=False)
+
+
+def test_ten_new_phones_cannot_invent_a_hole_by_agreeing() -> None:
+    earned = pay([new(f"n{i}", [], [5]) for i in range(10)])
+    assert {(e.nanobits, tuple(e.refused.items())) for e in earned.values()} == {(0, (("not_vouched", 1),))}
+    beside_one = pay([witness("k", [], [5]), *(new(f"n{i}", [], [5]) for i in range(10))])
+    assert sum(e.nanobits for e in beside_one.values()) == 0, "one known phone does not vouch either"
+    assert beside_one["k"].refused == {"not_vouched": 1}
+
+
+@pytest.mark.parametrize("who", ["box", "person", "two known"])
+def test_where_somebody_vouches_new_phones_have_one_part_together(who: str) -> None:
+    crowd = [new(f"n{i}", [], [5]) for i in range(10)]
+    of, known = square(), []
+    if who == "box":
+        of = square(box_felt=at(5))
+    elif who == "person":
+        of = square(reports={5: ["r"]})
+    else:
+        known = [witness("k", [], [5]), witness("l", [], [5])]
+    one, ten = pay([*known, crowd[0]], of), pay([*known, *crowd], of)
+    assert 0 < sum(ten[w.account].nanobits for w in crowd) <= one["n0"].nanobits
+    for account in ("k", "l", "r"):
+        assert ten[account].nanobits == one[account].nanobits, "who is known loses nothing to phones by the dozen"
+
+
+def test_a_dozen_new_phones_take_no_more_of_a_quiet_street_than_one() -> None:
+    known = [witness("k", [5]), witness("l", [5])]
+    crowd = [new(f"n{i}", [5]) for i in range(12)]
+    one, many = pay([*known, crowd[0]]), pay([*known, *crowd])
+    assert sum(many[w.account].nanobits for w in crowd) <= one["n0"].nanobits == one_quiet() // 3
+    assert many["k"].nanobits == one_quiet() // 3
+
+
+def test_new_phones_that_pass_one_behind_the_other_are_paid_as_one_that_is_alone() -> None:
+    for also in ([], [witness("k", [5])]):
+        earned = pay([*also, *(new(f"n{i}", [5]) for i in range(10))])
+        assert sum(e.nanobits for e in earned.values()) <= one_quiet() * RULES.alone_pct // 100
+        assert earned["n0"].refused == {"alone": 1}
+
+
+def test_new_phones_beside_a_known_one_do_not_borrow_its_voice() -> None:
+    """A farm that covers every minute is beside whoever drives there."""
+    known = [witness("k", [5], minute=b"1"), witness("l", [], [5], minute=b"2")]
+    farm = [witness(f"n{i}", [], [5], minute=b"1", known=False) for i in range(10)]
+    earned = pay([*known, *farm])
+    assert all(earned[w.account].nanobits == 0 for w in farm), "one known phone felt it, not two"
+    same = [witness("k", [5]), witness("m", [5]), *(witness(f"n{i}", [5], minute=b"k", known=False) for i in range(10))]
+    beside = pay(same)
+    assert beside["k"].nanobits == one_quiet() // 2, "and they take nothing of its part"
+    assert beside["n0"].refused == {"travelled_together": 1}
+
+
+def test_new_phones_do_not_tie_two_known_ones_into_one_witness() -> None:
+    minutes = [frozenset(b"%d" % m for m in ms) for ms in ((1, 2), (2, 3), (3, 4))]
+    ws = [replace(witness(a, [], [5], known=a != "n"), minutes=m) for a, m in zip("knl", minutes, strict=True)]
+    assert pay(ws)["k"].nanobits == NANOBITS // 10 // 2
+
+
+def test_a_hole_that_as_many_known_phones_passed_quietly_is_not_one() -> None:
+    felt = [witness("a", [], [5]), witness("b", [], [5]), new("n", [], [5])]
+    calm = [witness("c", [5]), witness("d", [5])]
+    earned = pay([*felt, *calm])
+    assert all(earned[w.account].refused == {"others_disagreed": 1} for w in felt)
+    assert pay([*felt, calm[0]])["a"].nanobits > 0
+    strangers = [new(f"m{i}", [5]) for i in range(9)]
+    assert pay([*felt, calm[0], *strangers])["a"].nanobits > 0, "new phones cannot deny it by their number"
+    boxed = pay(felt[:1], square(box_passed=at(5)))
+    assert boxed["a"].refused == {"others_disagreed": 1}
+    assert pay([*felt, *calm], square(box_felt=at(5)))["a"].nanobits > 0, "a box feels what phones miss"
+    assert pay(calm, square(reports={5: ["r"]}))["r"].nanobits > 0, "and a person has looked"
+
+
+def test_devices_of_one_vehicle_do_not_speak_against_each_other() -> None:
+    pair = [witness("a", [], [5], minute=b"car"), witness("b", [5], minute=b"car")]
+    assert pay([*pair, witness("c", [], [5]), witness("d", [5])])["a"].nanobits > 0
+
+
+def test_new_phones_do_not_change_what_a_vouched_square_is_worth() -> None:
+    calm_rules = replace(RULES, most_bits_cell_pct=10_000)
+    known = [witness("k", [], [5]), witness("l", [], [5])]
+    liars = [witness(f"n{i}", [], [5], known=False, says=0.1) for i in range(10)]
+    alone, beside = pay(known, rules=calm_rules), pay([*known, *liars], rules=calm_rules)
+    assert beside["k"].nanobits == alone["k"].nanobits * 2 // 3
+
+
+def test_doubt_that_was_invented_yesterday_is_not_cleared_for_money_today() -> None:
+    doubtful = square(before=np.full(1024, 2.0))
+    most = RULES.most_nanobits_alone * RULES.alone_pct // 100
+    assert pay([new("n", [5])], doubtful)["n"].nanobits <= most
+    assert pay([witness("k", [5]), witness("l", [5])], doubtful)["k"].nanobits > 10 * most
+
+
+@settings(max_examples=15)
+@given(st.lists(st.tuples(st.sets(st.integers(0, 2)), st.sets(st.integers(0, 2))), min_size=1, max_size=6),
+       st.lists(st.tuples(st.sets(st.integers(0, 2)), st.sets(st.integers(0, 2))), max_size=3))  # fmt: skip
+def test_however_new_phones_agree_they_earn_together_no_more_than_their_squares_pay_one(
+    fakes: list[tuple[set[int], set[int]]], honest: list[tuple[set[int], set[int]]]
+) -> None:
+    """Square by square: however they split it, no more than the best that one of them could have done there."""
+    known = [witness(f"k{i}", sorted(p), sorted(f)) for i, (p, f) in enumerate(honest)]
+    for cell in range(3):
+        mine = [new(f"n{i}", sorted({cell} & p), sorted({cell} & f)) for i, (p, f) in enumerate(fakes)]
+        together = sum(pay([*known, *mine])[w.account].nanobits for w in mine)
+        best = max(pay([*known, new("one", p, f)])["one"].nanobits for p, f in (([], []), ([cell], []), ([], [cell])))
+        assert together <= best
 
 
 def test_a_box_confirms_and_takes_no_part() -> None:
