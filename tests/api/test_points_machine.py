@@ -47,8 +47,8 @@ class Purse(RuleBasedStateMachine):
     @initialize()
     def empty(self) -> None:
         self.conn.execute(
-            "TRUNCATE account, points_entry, points_refusal, points_day, points_leaf, points_claim, points_place, taught, "
-            "outbox, day_context RESTART IDENTITY CASCADE"
+            "TRUNCATE account, points_entry, points_refusal, points_day, points_leaf, points_claim, points_place, "
+            "taught, outbox, day_context RESTART IDENTITY CASCADE"
         )
         self.today = FIRST
         self.numbers = itertools.count()
