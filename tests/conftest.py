@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import uuid
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -11,16 +10,15 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from api import days
 from api.embedded import open_folder
 from api.embedded.postgres import Postgres
-from api.migrate import migrate
 from api.settings import Settings
 from api.worker import slot_of
 from ingest import City, read_city
 
+from .databases import fresh_database
 from .street import Street, drive_street
 
 ROOT = Path(__file__).parents[1]
@@ -76,15 +74,8 @@ def distinct_slots(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def database(postgres: str) -> Iterator[str]:
     """A fresh database with every room's tables."""
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
-    with psycopg.connect(url, autocommit=True) as conn:
-        migrate(conn)
-    yield url
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with fresh_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,13 +14,11 @@ from typing import Any
 import httpx
 import numpy as np
 import psycopg
-from psycopg import sql
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
 from api import wiring
 from api.departments import Gate
-from api.migrate import migrate
 from api.settings import Settings
 from defects import Colour, register_store
 from defects import store as defects_store
@@ -33,6 +30,7 @@ from ingest import Budget, City
 from ingest import store as ingest_store
 from ledger import department, department_store, number_outbox, pair_of
 
+from ..databases import fresh_database
 from ..network import road
 from ..roads import START_S
 from .test_app import served
@@ -106,13 +104,13 @@ class Office:
 @contextmanager
 def opened(postgres: str, home: Path, city: City) -> Iterator[World]:
     """The world, served, on a database of its own."""
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
+    with fresh_database(postgres) as url:
+        yield from _opened(url, home, city)
+
+
+def _opened(url: str, home: Path, city: City) -> Iterator[World]:
     settings = Settings(home=home, database_url=SecretStr(url), api_token=SecretStr(TOKEN))
     with psycopg.connect(url, autocommit=True) as conn:
-        migrate(conn)
         today = city.service_day(START_S)
         for device, kind in [*((p, "phone") for p in PHONES), *((f"bus-{n}", "box") for n in range(4))]:
             ingest_store.enrol(conn, device, kind, "x")
@@ -145,8 +143,6 @@ def opened(postgres: str, home: Path, city: City) -> Iterator[World]:
             with served(settings, gate=gate) as client:
                 made.client = client
                 yield made
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def _cover(conn: wiring.Connection, city: City, west: Section, red: int, at_s: float) -> int:

@@ -17,17 +17,16 @@ from typing import Any
 import httpx
 import psycopg
 from PIL import Image
-from psycopg import sql
 from pydantic import SecretStr
 
 from api import consent
 from api.embedded import hash_secret
 from api.mall import Mall, MallKey
-from api.migrate import migrate
 from api.settings import Settings
 from ingest import store as ingest_store
 from ledger import points_settle, points_store
 
+from ..databases import fresh_database
 from .test_app import served
 
 Conn = psycopg.Connection[Any]
@@ -41,19 +40,6 @@ _numbers = itertools.count(1)
 
 TOKEN = "of-the-instance"
 PLACE = {"lat": 30.2790, "lon": 120.1655}
-
-
-@contextmanager
-def fresh_database(postgres: str, name: str) -> Iterator[str]:
-    """A database with every table, for the tests of one file: each takes accounts of its own."""
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
-    with psycopg.connect(url, autocommit=True) as conn:
-        migrate(conn)
-    yield url
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 def account(conn: Conn, device: str | None = None) -> str:
@@ -199,9 +185,9 @@ class Phone:
 
 
 @contextmanager
-def open_purse(postgres: str, name: str, home: Path) -> Iterator[Purse]:
+def open_purse(postgres: str, home: Path) -> Iterator[Purse]:
     """The application as the network sees it, with a mall, on a database of its own."""
-    with fresh_database(postgres, name) as url:
+    with fresh_database(postgres) as url:
         settings = Settings(home=home, host="192.0.2.7", api_token=SecretStr(TOKEN), database_url=SecretStr(url))
         with served(settings, mall=Mall(KEY)) as client, psycopg.connect(url, autocommit=True) as conn:
             yield Purse(client, conn, url, home)

@@ -16,7 +16,6 @@ import pytest
 from pydantic import SecretStr
 
 from api import wiring
-from api.migrate import migrate
 from api.routes import log as log_routes
 from api.routes.devices import NotAllowed
 from api.settings import Settings
@@ -39,6 +38,7 @@ from ledger import (
 from ledger import enqueue as put
 from ledger.store import put_checkpoint
 
+from ..databases import fresh_database
 from .test_app import TOKEN, served
 
 World = tuple[httpx.Client, str, str]
@@ -49,15 +49,15 @@ BODIES = [code_record(n, date(2026, 11, 23), n, {}, {}, "w", bytes(32), "live") 
 @pytest.fixture(scope="module")
 def world(postgres: str, tmp_path_factory: pytest.TempPathFactory, city: City) -> Iterator[World]:
     """A site that asks for its token, with a log of 700 records, signed at 300 and 700, and one more that waits."""
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute("CREATE DATABASE log_routes")
-    url = psycopg.conninfo.make_conninfo(postgres, dbname="log_routes")
+    with fresh_database(postgres) as url:
+        yield from _world(url, tmp_path_factory, city)
+
+
+def _world(url: str, tmp_path_factory: pytest.TempPathFactory, city: City) -> Iterator[World]:
     settings = Settings(
         home=tmp_path_factory.mktemp("log"), host="0.0.0.0", database_url=SecretStr(url),  # noqa: S104
         api_token=SecretStr(TOKEN),
     )  # fmt: skip
-    with psycopg.connect(url, autocommit=True) as conn:
-        migrate(conn)
     with psycopg.connect(url) as conn, Log(wiring.log_folder(settings), wiring.log_name(city)) as log:
         for first, end in ((0, 300), (300, COUNT)):
             put(conn, BODIES[first:end])

@@ -42,7 +42,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def purse(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Purse]:
-    with open_purse(postgres, "purse_page", tmp_path_factory.mktemp("page")) as opened:
+    with open_purse(postgres, tmp_path_factory.mktemp("page")) as opened:
         yield opened
 
 
@@ -253,5 +253,3 @@ def test_both_languages_of_the_page_say_the_same_things() -> None:
     for path in (Path(__file__).parents[2] / "api/web/me").iterdir():
         said = path.read_text(encoding="utf-8")
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|\beval\b|https?://", said)
-
-

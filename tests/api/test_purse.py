@@ -23,7 +23,7 @@ from .purse import AT, PLACE, Purse, jpeg, one, open_purse, refused, settle
 
 @pytest.fixture(scope="module")
 def purse(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Purse]:
-    with open_purse(postgres, "purse", tmp_path_factory.mktemp("purse")) as opened:
+    with open_purse(postgres, tmp_path_factory.mktemp("purse")) as opened:
         yield opened
 
 

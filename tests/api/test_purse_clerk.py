@@ -33,7 +33,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture(scope="module")
 def purse(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Purse]:
-    with open_purse(postgres, "purse_clerk", tmp_path_factory.mktemp("clerk")) as opened:
+    with open_purse(postgres, tmp_path_factory.mktemp("clerk")) as opened:
         yield opened
 
 

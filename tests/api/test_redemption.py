@@ -15,14 +15,15 @@ from api import mall as malls
 from api.mall import Mall, MallError, deliver_one, new_key, read_key, signature, verify
 from ledger import paper, points_store, redemption, reports
 
-from .purse import AT, DAY, KEY, Conn, Listening, account, fresh_database, one, settle, together
+from ..databases import fresh_database
+from .purse import AT, DAY, KEY, Conn, Listening, account, one, settle, together
 
 NOW_S = AT.timestamp()
 
 
 @pytest.fixture(scope="module")
 def url(postgres: str) -> Iterator[str]:
-    with fresh_database(postgres, "redemption") as made:
+    with fresh_database(postgres) as made:
         yield made
 
 

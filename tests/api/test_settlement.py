@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -17,7 +16,6 @@ from api import teaching, wiring
 from api.coder import NOTHING, step
 from api.erasure import ask_to_erase, erase_asked
 from api.keeper import SEAL_AFTER_S, Keeper, KeepOptions, Kept
-from api.migrate import migrate
 from api.worker import Worker
 from defects import taught, taught_store
 from grid import Zone, cells_at, project
@@ -26,6 +24,7 @@ from ingest import store as ingest_store
 from ledger import number_outbox, parse, points_settle, points_store, verify_statement
 from ledger.points_fsck import faults
 
+from ..databases import fresh_database
 from ..roads import START_S, straight
 
 Conn = psycopg.Connection[Any]
@@ -38,15 +37,8 @@ AT = datetime(2026, 11, 25, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def shared(postgres: str) -> Iterator[str]:
     """One database for all tests here: making one takes longer than most of them."""
-    name = f"points{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = psycopg.conninfo.make_conninfo(postgres, dbname=name)
-    with psycopg.connect(url, autocommit=True) as conn:
-        migrate(conn)
-    yield url
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with fresh_database(postgres) as url:
+        yield url
 
 
 @pytest.fixture
