@@ -41,7 +41,8 @@ bench: ## measure what this machine can do (ARGS="ingest": from publisher to com
 	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py runtime && exec .venv/bin/roadcode bench $(if $(ARGS),$(ARGS),parts)
 
 faults: ## kill, freeze, cut, fill and fuzz everything, and count what was lost (KILLS=100 for a long run)
-	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && KILLS="$(KILLS)" exec .venv/bin/python -m pytest -s tests/faults $(ARGS)
+	@$(IN_ROOT) && "$(PYTHON)" bootstrap.py test && KILLS="$(KILLS)" MACHINE="$(KILLS)" exec .venv/bin/python -m pytest -s tests/faults \
+		tests/ledger/test_outbox.py tests/ledger/test_windows.py tests/ledger/test_contract.py tests/api/test_points_machine.py $(ARGS)
 
 archive: ## set up what `roadcode archive` needs besides (Parquet)
 	@$(IN_ROOT) && exec "$(PYTHON)" bootstrap.py archive

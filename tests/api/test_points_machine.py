@@ -4,6 +4,7 @@ nothing is spent that is not there. On a real database; a crash is a rollback in
 from __future__ import annotations
 
 import itertools
+import os
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
@@ -233,6 +234,6 @@ def test_points_add_up_whatever_happens(database: str, city: City) -> None:
         Purse.conn, Purse.city = conn, city
         run_state_machine_as_test(
             Purse,
-            settings=settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True,
+            settings=settings(max_examples=int(os.environ.get("MACHINE", "5")), stateful_step_count=25, deadline=None, derandomize=True,
                               suppress_health_check=list(HealthCheck)),
         )  # fmt: skip
