@@ -116,7 +116,9 @@ def _trust(settings: Settings) -> list[Finding]:
         known = wiring.trust(settings)
         why = known.complaint(now_s)
         held = known.folder.hub(known.pin) if known.pin else None
-    except (DistrictKeyError, TrustListError, CityFileError) as error:
+    except CityFileError:
+        return []  # named by `_city`
+    except (DistrictKeyError, TrustListError) as error:
         return [Finding("trust", "fault", str(error))]
     found = []
     if ours:

@@ -37,6 +37,8 @@ BUDGET = 3000
 class _Crash(RuntimeError):
     """What ends a transaction in the middle."""
 
+EXAMPLES = int(os.environ.get("MACHINE", "5"))
+
 
 class Purse(RuleBasedStateMachine):
     """Beside the database a small book is kept: points by account, and what was spent for which key."""
@@ -234,6 +236,6 @@ def test_points_add_up_whatever_happens(database: str, city: City) -> None:
         Purse.conn, Purse.city = conn, city
         run_state_machine_as_test(
             Purse,
-            settings=settings(max_examples=int(os.environ.get("MACHINE", "5")), stateful_step_count=25, deadline=None, derandomize=True,
+            settings=settings(max_examples=EXAMPLES, stateful_step_count=25, deadline=None, derandomize=True,
                               suppress_health_check=list(HealthCheck)),
         )  # fmt: skip

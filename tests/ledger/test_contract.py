@@ -26,7 +26,7 @@ ADMIN, ANCHORER, DEPARTMENT, PAUSER = 1, 2, 3, 4
 LEAVES = [merkle.leaf_hash(i.to_bytes(2, "big")) for i in range(300)]
 GAS = Path(__file__).parent / "gas.json"
 # With MACHINE set, thousands of proofs instead of hundreds.
-ROUNDS = 120 if os.environ.get("MACHINE") else 3
+ROUNDS = 120 if os.environ.get("MACHINE") else 8
 # Gas depends on zero bytes in hashes and on how a proof zigzags; more than this is another contract or another EVM.
 GAS_TOLERANCE = 0.05
 

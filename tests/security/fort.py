@@ -54,12 +54,15 @@ class Fort:
         """Its new credential."""
         with self.connect() as conn:
             folder = self.platform.settings.home / "devices" / "security"
-            return rotate(conn, self.platform.services.broker, folder, name, wiring.address(self.platform.settings))
+            settings = self.platform.settings
+            origins = settings.read_city().origins
+            return rotate(conn, self.platform.services.broker, folder, name, wiring.address(settings), origins)
 
     def disable(self, *names: str) -> list[str]:
         """Those that were let in until now."""
         with self.connect() as conn:
-            return disable(conn, self.platform.services.broker, names)
+            origins = self.platform.settings.read_city().origins
+            return disable(conn, self.platform.services.broker, names, origins)
 
     def http(self, credential: Credential | None = None, **options: Any) -> httpx.Client:
         """A client that trusts its CA; with a device's name and password, or with neither these nor the token."""
