@@ -24,7 +24,7 @@ SQUARE = 1 << 53
 
 @pytest.fixture(scope="module")
 def purse(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Purse]:
-    with open_purse(postgres, "purse_hostile", tmp_path_factory.mktemp("hostile")) as opened:
+    with open_purse(postgres, tmp_path_factory.mktemp("hostile")) as opened:
         yield opened
 
 
