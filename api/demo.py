@@ -62,6 +62,7 @@ class Demo:
 
 def run_demo(settings: Settings, out: Path, say: Callable[[str], None]) -> Demo:
     """Runs the demo in a fresh folder below the data folder and writes demo.json and demo.png to ``out``."""
+    out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     home = settings.home.resolve() / "demo"
     _empty(home)
     settings = settings.model_copy(update={"home": home, "anchor_every_s": 1.0, "port": 0})
