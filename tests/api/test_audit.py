@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 from api import audit, wiring
 from api.commands.audit import app, read_hash
 from api.keeper import SEAL_AFTER_S
-from api.migrate import migrate
 from api.routes import audit as proofs
 from api.routes.devices import NotAllowed
 from api.settings import Settings
@@ -68,17 +67,13 @@ class World:
         return dict(json.loads(json.dumps(audit.trace(self.connect, hashed, None, self.city, self.ledger))))
 
 
-@pytest.fixture(scope="module")
-def world(postgres: str, city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with psycopg.connect(postgres, autocommit=True) as conn:
-        conn.execute("CREATE DATABASE audited")
-    url = psycopg.conninfo.make_conninfo(postgres, dbname="audited")
-    with psycopg.connect(url, autocommit=True) as conn:
-        migrate(conn)
+@pytest.fixture
+def world(database: str, city: City, tmp_path: Path) -> Iterator[World]:
+    """Made for each test: only then are the day's slots apart, and three boxes are three witnesses."""
+    made = World(database, city, tmp_path / "log")
+    with made.connect() as conn:
         for device, kind in DEVICES.items():
             ingest_store.enrol(conn, device, kind, "not asked here")
-    made = World(url, city, tmp_path_factory.mktemp("audited"))
-    with made.connect() as conn:
         worker(made.connect, city)(drives(city))
         fold_all(conn, city)
         made.take_log()
